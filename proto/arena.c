@@ -1,0 +1,142 @@
+#include "proto/arena.h"
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK_BYTES = 64 * 1024 };
+
+struct block {
+    struct block *next;
+    size_t size, used;
+    alignas(max_align_t) char bytes[];
+};
+
+/* The newest block is first. `used` of blocks behind it never changes again. */
+struct arena {
+    struct block *blocks;
+    size_t used;
+};
+
+static void *allocated(void *memory)
+{
+    if (!memory)
+        abort();
+    return memory;
+}
+
+static struct block *block_new(size_t size, struct block *next)
+{
+    struct block *block = allocated(malloc(sizeof *block + size));
+
+    block->next = next;
+    block->size = size;
+    block->used = 0;
+    return block;
+}
+
+static void blocks_free(struct block *block)
+{
+    while (block) {
+        struct block *next = block->next;
+
+        free(block);
+        block = next;
+    }
+}
+
+struct arena *arena_new(void)
+{
+    return allocated(calloc(1, sizeof(struct arena)));
+}
+
+void arena_free(struct arena **arena)
+{
+    if (!*arena)
+        return;
+    blocks_free((*arena)->blocks);
+    free(*arena);
+    *arena = NULL;
+}
+
+void arena_reset(struct arena *arena)
+{
+    struct block *kept = arena->blocks;
+
+    arena->used = 0;
+    if (!kept)
+        return;
+    blocks_free(kept->next);
+    kept->next = NULL;
+    kept->used = 0;
+    if (kept->size > 16 * BLOCK_BYTES) { /* one huge batch must not hold its memory for ever */
+        blocks_free(kept);
+        arena->blocks = NULL;
+    }
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    size_t rounded = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    struct block *block = arena->blocks;
+    void *memory;
+
+    if (rounded < size)
+        abort();
+    if (!block || block->size - block->used < rounded) {
+        /* Blocks grow with the batch, so that a large one is not a long list. */
+        size_t wanted = block && arena->used > BLOCK_BYTES ? arena->used : BLOCK_BYTES;
+
+        if (wanted > 16 * BLOCK_BYTES)
+            wanted = 16 * BLOCK_BYTES;
+        block = block_new(rounded > wanted ? rounded : wanted, block);
+        arena->blocks = block;
+    }
+    memory = block->bytes + block->used;
+    block->used += rounded;
+    arena->used += rounded;
+    return memset(memory, 0, size);
+}
+
+void *arena_array(struct arena *arena, size_t count, size_t size)
+{
+    size_t bytes;
+
+    if (__builtin_mul_overflow(count, size, &bytes))
+        abort();
+    return arena_alloc(arena, bytes);
+}
+
+char *arena_copy(struct arena *arena, const void *bytes, size_t length)
+{
+    char *copy = arena_alloc(arena, length + 1);
+
+    if (length > 0)
+        memcpy(copy, bytes, length);
+    return copy;
+}
+
+char *arena_printf(struct arena *arena, const char *fmt, ...)
+{
+    va_list arguments;
+    int length;
+    char *text;
+
+    va_start(arguments, fmt);
+    length = vsnprintf(NULL, 0, fmt, arguments);
+    va_end(arguments);
+    assert(length >= 0);
+    text = arena_alloc(arena, (size_t)length + 1);
+    va_start(arguments, fmt);
+    vsnprintf(text, (size_t)length + 1, fmt, arguments);
+    va_end(arguments);
+    return text;
+}
+
+size_t arena_used(const struct arena *arena)
+{
+    return arena->used;
+}

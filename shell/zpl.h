@@ -1,0 +1,15 @@
+/* zpl.h: reads a ZPL file through czmq's zconfig into a tree. */
+#ifndef SELARAS_ZPL_H
+#define SELARAS_ZPL_H
+
+#include "proto/tree.h"
+
+/* The file's bytes (at most 1 MiB) in `arena`, NUL-terminated. ERR_STOP with path and reason when it cannot be read. */
+must_check int file_read(struct arena *arena, const char *path, const char **ret_text, size_t *ret_length, struct error *err);
+
+/* Parses ZPL text. zconfig writes syntax errors, with line numbers, through zsys's log: they are caught from there and
+ * returned (ERR_REJECT, "catalog.zpl: line 12: ..."). `name` is what errors call the file. */
+must_check int zpl_parse(struct arena *arena, const char *name, const char *text, size_t length, const struct tree **ret,
+                         struct error *err);
+
+#endif
