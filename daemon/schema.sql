@@ -11,6 +11,17 @@ CREATE TABLE selaras.state (
     catalog       integer  NOT NULL           -- version in force
 );
 
+INSERT INTO selaras.state (format, head, head_time, next_record, catalog) VALUES (1, 0, 'epoch', 1, 0);
+
+-- What a statement of the broker has not found as it was left belongs to another broker or hand: nothing of it is committed.
+CREATE FUNCTION selaras.expect(found bigint, what text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF found <> 1 THEN
+        RAISE EXCEPTION '% is not as this broker left it: is another broker at work on this database?', what
+            USING ERRCODE = 'serialization_failure';
+    END IF;
+END $$;
+
 CREATE TABLE selaras.catalog (
     version       integer  PRIMARY KEY,
     hash          bytea    NOT NULL CHECK (octet_length(hash) = 32),
@@ -23,7 +34,7 @@ CREATE TABLE selaras.agency (
     name          text     NOT NULL UNIQUE CHECK (name ~ '^[a-z][a-z0-9_]{0,31}$'),
     key           bytea    UNIQUE CHECK (octet_length(key) = 32),      -- CURVE public key; NULL when revoked
     mode          text     NOT NULL DEFAULT 'full' CHECK (mode IN ('observe', 'publish', 'full')),
-    state         text     NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'loading', 'active', 'quarantined', 'revoked')),
+    state         text     NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'loading', 'filling', 'active', 'quarantined')),
     reason        text,                       -- why it is quarantined
     session       bigint   NOT NULL DEFAULT 0,
     incarnation   integer  NOT NULL DEFAULT 0,
@@ -31,6 +42,7 @@ CREATE TABLE selaras.agency (
     load_number   bigint   NOT NULL DEFAULT 0,-- ... or pieces of the running load
     base          bigint   NOT NULL DEFAULT 0,
     load          bigint   NOT NULL DEFAULT 0,-- S of the last first load
+    load_lsn      bigint   NOT NULL DEFAULT 0,-- where its snapshot was taken; 0 until it is closed
     since         bigint   NOT NULL DEFAULT 0,-- the entry that closed it
     system        text     NOT NULL DEFAULT '',
     timeline      integer  NOT NULL DEFAULT 0,

@@ -20,7 +20,8 @@ struct mapping_field {
     uint8_t column_count;
     const char *join;            /* stands between the parts of several columns ("." in 64.02.06.1001) */
     bool trim;                   /* white space at both ends is not part of the value */
-    const struct mapping_code *codes;
+    const struct mapping_code *codes; /* after mapping_bind in the catalog's spelling; the first of several is written */
+    const struct mapping_code *code_lines; /* as the file has them */
     uint16_t code_count;
 };
 
@@ -71,9 +72,11 @@ int row_read(struct arena *arena, const struct mapping_block *block, const struc
  * spelling (a code without an entry, the wrong number of parts). */
 must_check int row_write(struct arena *arena, const struct mapping_block *block, const struct value *fields,
                          struct value *columns, struct error *err);
-/* The local key of these fields: the key fields' values joined by U+001F; length 0 when one of them is not set. */
+/* The local key of these fields: the key fields' values joined by U+001F, in `arena`; length 0 when one of them is not set
+ * or holds U+001F, which row_read lets no key do. */
 struct text row_key(struct arena *arena, const struct mapping_block *block, const struct value *fields);
-/* A key's components back into the key fields' places of `fields`. ERR_REJECT when their number is wrong. */
+/* A key's components back into the key fields' places of `fields`. Borrows from `key`. ERR_REJECT when their number is
+ * wrong. */
 must_check int row_unkey(struct arena *arena, const struct mapping_block *block, struct text key, struct value *fields,
                          struct error *err);
 

@@ -14,7 +14,9 @@ enum {
     BLOCKS_MAX = 256,
     BLOCK_FIELDS_MAX = 128,
     KEY_FIELDS_MAX = 8,
+    KEY_BYTES_MAX = 1024, /* of a local key: it must fit into an index */
     HASH_BYTES = 32,
+    MESSAGE_HEAD_BYTES = 96, /* at most this much of a changes or feed message is neither piece nor item */
 };
 
 enum message_kind {
@@ -133,14 +135,17 @@ struct buffer {
 void buffer_free(struct buffer *buffer);
 
 /* Packs `message` at the end of `out`. What is packed is ours, so it cannot fail. A caller keeps frames within
- * FRAME_BYTES_MAX by message_piece_size and message_item_size. A change is packed by its `content`. */
+ * FRAME_BYTES_MAX by MESSAGE_HEAD_BYTES and the sizes below. A change is packed by its `content`. */
 void message_pack(const struct message *message, struct buffer *out);
-/* An upper bound of the bytes that this takes within a message. */
+/* An upper bound of the bytes that this takes within a message. A piece's includes its reports and changes. */
+size_t message_piece_size(const struct piece *piece);
+size_t message_report_size(const struct report *report);
 size_t message_change_size(const struct change *change);
 size_t message_item_size(const struct item *item);
 
 /* Reads one whole frame. Arrays go to `arena`; text stays in the frame. Each change's commitment is only read here,
- * not checked: change_committed() does. */
+ * not checked, and its content is not looked into: change_committed() and change_decode() do. Of a hello of another
+ * version nothing but that version is read. */
 must_check int message_read(struct arena *arena, const void *frame, size_t length, struct message *ret, struct error *err);
 
 /* The exact encoding that a change's commitment covers (PROTOCOL 5.2): sets content, in `arena`. */
@@ -158,5 +163,10 @@ void sha256(const void *bytes, size_t length, uint8_t ret[32]);
 void effect_pack(enum operation operation, const struct item_field *fields, uint16_t count, const struct reason *reason,
                  struct buffer *out);
 must_check int effect_read(struct arena *arena, const void *bytes, size_t length, struct item *ret, struct error *err);
+
+/* What a hello declared, on its own: an array of block (PROTOCOL 4.1), as selaras.agency keeps it. */
+void blocks_pack(const struct block *blocks, uint16_t count, struct buffer *out);
+must_check int blocks_read(struct arena *arena, const void *bytes, size_t length, struct block **ret, uint16_t *ret_count,
+                           struct error *err);
 
 #endif

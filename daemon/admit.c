@@ -1,0 +1,208 @@
+/* Who may take part: hellos, loads, quarantines, keys. */
+#include "daemon/work.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool refuse(struct share *share, const char *code, const char *text)
+{
+    share->refused = true;
+    share->refusal = code;
+    snprintf(share->refusal_text, sizeof share->refusal_text, "%s", text);
+    return false;
+}
+
+/* Whether this hello's database is the one that the broker knows, as far as the broker can tell. */
+static bool history_agrees(struct broker *broker, struct work *work, struct share *share)
+{
+    const struct hello *hello = &share->peer->hello;
+    const struct agency_row *row = &share->peer->row;
+    static const uint8_t none[HASH_BYTES];
+    const struct found *found = &work->batch->found;
+
+    if (row->state == STATE_QUARANTINED)
+        return refuse(share, "history", row->reason);
+    if (hello->incarnation == 0) {
+        bool untouched = row->state <= STATE_LOADING || (row->load_lsn > 0 && row->lsn == row->load_lsn);
+
+        return untouched || refuse(share, "history",
+                                   "this agency was loaded before and its database no longer says so: it was restored from a "
+                                   "backup or replaced");
+    }
+    if (hello->incarnation != row->incarnation)
+        return refuse(share, "history", "its database belongs to another load than the broker has: one of the two was restored");
+    if (row->system[0] && (strlen(row->system) != hello->source.system.length ||
+                           memcmp(row->system, hello->source.system.bytes, hello->source.system.length) != 0))
+        return refuse(share, "history", "its database has another system identifier: it was replaced or restored elsewhere");
+    if (hello->applied > broker->head)
+        return refuse(share, "history", "it has applied more than the ledger holds: the broker's database was restored");
+    if (hello->applied > 0 && memcmp(hello->applied_leaf, none, sizeof none) != 0 &&
+        (!found->leaf_known || memcmp(hello->applied_leaf, found->leaf, sizeof found->leaf) != 0))
+        return refuse(share, "history", "the last entry it applied is not in the ledger: the broker's database was restored");
+    return true;
+}
+
+void quarantine(struct broker *broker, struct work *work, struct share *share, const char *reason)
+{
+    struct entry_row *row = entry_add(broker, work, ENTRY_QUARANTINE, share->peer);
+
+    entry_say(broker, work, row, "quarantined", reason);
+    share->row.state = STATE_QUARANTINED;
+    snprintf(share->row.reason, sizeof share->row.reason, "%s", reason);
+    share->write = true;
+    share->quarantined = true;
+}
+
+static void start_load(struct broker *broker, struct work *work, struct share *share)
+{
+    struct entry_row *row = entry_add(broker, work, ENTRY_LOAD_START, share->peer);
+    const struct hello *hello = &share->peer->hello;
+    char count[32];
+
+    share->row.incarnation++;
+    snprintf(count, sizeof count, "%u", share->row.incarnation);
+    entry_say(broker, work, row, "incarnation", count);
+    share->row.state = STATE_LOADING;
+    share->row.lsn = share->row.load_lsn = 0;
+    share->row.load_number = 0;
+    share->row.base = 0;
+    share->row.since = 0;
+    share->row.load = row->entry.position;
+    share->row.fence = (struct fence){ 0 };
+    share->row.timeline = hello->source.timeline;
+    snprintf(share->row.system, sizeof share->row.system, "%.*s", (int)hello->source.system.length, hello->source.system.bytes);
+    share->reset = true;
+}
+
+/* Whether the mapping says something new, which is then an entry. */
+static void remember_blocks(struct broker *broker, struct work *work, struct share *share)
+{
+    struct buffer packed = { 0 };
+    struct entry_row *row;
+
+    blocks_pack(share->peer->hello.blocks, share->peer->hello.block_count, &packed);
+    if (packed.length != share->peer->row.blocks.length ||
+        memcmp(packed.bytes, share->peer->row.blocks.bytes, packed.length) != 0) {
+        share->row.blocks = (struct text){ arena_copy(work->batch->arena, packed.bytes, packed.length), (uint32_t)packed.length };
+        row = entry_add(broker, work, ENTRY_MAPPING, share->peer);
+        entry_commit(broker, row, share->row.blocks);
+    }
+    buffer_free(&packed);
+}
+
+void decide_hello(struct broker *broker, struct work *work, struct share *share)
+{
+    const struct hello *hello = &share->peer->hello;
+    struct agency_block *blocks;
+    uint16_t count;
+    struct error err;
+
+    share->row.session++;
+    share->write = true;
+    snprintf(share->row.software, sizeof share->row.software, "%.*s", (int)hello->software.length, hello->software.bytes);
+    share->row.seen_at_us = broker->now_us;
+    if (!history_agrees(broker, work, share)) {
+        if (share->row.state != STATE_QUARANTINED)
+            quarantine(broker, work, share, share->refusal_text);
+        return;
+    }
+    remember_blocks(broker, work, share);
+    if (blocks_bind(work->batch->arena, broker->catalog, share->peer->index, share->row.blocks, &blocks, &count, &err) < 0) {
+        share->row.blocks = share->peer->row.blocks;
+        refuse(share, "mapping", err.text);
+        return;
+    }
+    if (hello->incarnation == 0)
+        start_load(broker, work, share);
+}
+
+/* The load is complete: whoever lacks records is filled up, and the feed may start. */
+void end_load(struct broker *broker, struct work *work, struct share *share, const struct piece *piece)
+{
+    struct entry_row *row = entry_add(broker, work, ENTRY_LOAD_END, share->peer);
+    char count[32];
+
+    snprintf(count, sizeof count, "%u", share->row.load_number);
+    entry_source(row, share, piece, 0);
+    entry_say(broker, work, row, "pieces", count);
+    share->row.state = STATE_FILLING;
+    share->row.since = row->entry.position;
+    share->row.load_lsn = piece->lsn;
+}
+
+void decide_fill(struct broker *broker, struct work *work, struct share *share)
+{
+    struct peer *peer = share->peer;
+    const struct wanted_fill *fill = &work->batch->wanted.fill;
+    const struct agency_block *block = peer_block(peer, fill->type);
+    uint32_t count = 0;
+    struct text held;
+
+    for (uint32_t i = 0; i < work->batch->found.record_count; i++) {
+        struct canonical *record = work->batch->found.records[i];
+
+        /* Found for other reasons, or linked or deleted meanwhile. */
+        if (record->type != &broker->catalog->types[fill->type] || record->number <= fill->after || !record->exists)
+            continue;
+        if (links_held(work->links, peer->row.id, block->name, record->number, &held))
+            continue;
+        send_item(broker, work, peer, record);
+        if (peer->fill_after < record->number)
+            peer->fill_after = record->number;
+        count++;
+    }
+    if (count == 0) {
+        peer->fill_type++;
+        peer->fill_after = 0;
+    }
+}
+
+void open_ledger(struct broker *broker, struct work *work)
+{
+    struct writes *writes = &work->batch->writes;
+    struct entry_row *row;
+
+    if (!broker->opened) {
+        writes->head = (UINT64_C(1) << 48) - 1; /* entry 0 of epoch 1 is the next */
+        row = entry_add(broker, work, ENTRY_OPENING, NULL);
+        entry_say(broker, work, row, "opening", "ledger epoch 1");
+    }
+    if (broker->catalog_fresh) {
+        writes->catalog_version = broker->catalog->version;
+        row = entry_add(broker, work, ENTRY_CATALOG, NULL);
+        entry_commit(broker, row, broker->catalog_text);
+        writes->activated = broker->catalog;
+        writes->activated_text = broker->catalog_text;
+    }
+}
+
+void decide_admins(struct broker *broker, struct work *work)
+{
+    for (struct admin *admin = work->admins; admin; admin = admin->next) {
+        struct peer *peer = NULL;
+        struct share *share;
+        char text[192], hex[65];
+
+        for (uint32_t i = 0; i < broker->peer_count; i++)
+            if (strcmp(broker->peers[i].row.name, admin->name) == 0)
+                peer = &broker->peers[i];
+        assert(peer); /* broker.c has made its place */
+        share = share_of(work, peer);
+        if (!share) {
+            share = &work->shares[work->share_count++];
+            *share = (struct share){ .peer = peer, .row = peer->row };
+        }
+        for (int i = 0; i < 32; i++)
+            snprintf(hex + 2 * i, 3, "%02x", admin->key[i]);
+        snprintf(text, sizeof text, "key %s by %s", admin->revoke ? "revoked" : hex, admin->user);
+        share->row.enrolled = !admin->revoke;
+        memcpy(share->row.key, admin->key, sizeof share->row.key);
+        share->write = true;
+        entry_say(broker, work, entry_add(broker, work, admin->revoke ? ENTRY_REVOCATION : ENTRY_ENROLMENT, peer), admin->name,
+                  text);
+    }
+}
+

@@ -1,0 +1,117 @@
+#include "daemon/agency.h"
+
+#include <string.h>
+
+static const char *const mode_names[MODE_COUNT] = {
+    [MODE_OBSERVE] = "observe",
+    [MODE_PUBLISH] = "publish",
+    [MODE_FULL] = "full",
+};
+static const char *const state_names[STATE_COUNT] = {
+    [STATE_NEW] = "new",       [STATE_LOADING] = "loading",         [STATE_FILLING] = "filling",
+    [STATE_ACTIVE] = "active", [STATE_QUARANTINED] = "quarantined",
+};
+
+const char *agency_mode_name(enum agency_mode mode)
+{
+    return mode_names[mode];
+}
+
+const char *agency_state_name(enum agency_state state)
+{
+    return state_names[state];
+}
+
+static int word_named(const char *const *names, int count, const char *name)
+{
+    int i = 0;
+
+    while (i < count && strcmp(names[i], name) != 0)
+        i++;
+    return i;
+}
+
+enum agency_mode agency_mode_named(const char *name)
+{
+    return (enum agency_mode)word_named(mode_names, MODE_COUNT, name);
+}
+
+enum agency_state agency_state_named(const char *name)
+{
+    return (enum agency_state)word_named(state_names, STATE_COUNT, name);
+}
+
+/* Ties one field's name to the type. */
+static int field_bind(const struct catalog_type *type, const struct block *block, struct text name, struct error *err)
+{
+    int field = catalog_field(type, name.bytes, name.length);
+
+    if (field < 0)
+        return error_set(err, ERR_REJECT, "block %.*s maps field %.*s, which %s does not have in this catalog",
+                         (int)block->name.length, block->name.bytes, (int)name.length, name.bytes, type->name);
+    return field;
+}
+
+static int block_bind(struct arena *arena, const struct catalog *catalog, agency_index agency, const struct block *block,
+                      struct agency_block *ret, struct error *err)
+{
+    int type_index = catalog_type(catalog, block->type.bytes, block->type.length);
+    const struct catalog_type *type;
+
+    if (type_index < 0)
+        return error_set(err, ERR_REJECT, "block %.*s maps record type %.*s, which this catalog does not have",
+                         (int)block->name.length, block->name.bytes, (int)block->type.length, block->type.bytes);
+    type = &catalog->types[type_index];
+    *ret = (struct agency_block){
+        .name = { arena_copy(arena, block->name.bytes, block->name.length), block->name.length },
+        .type = (uint16_t)type_index,
+        .generated = block->generated,
+        .insert = block->insert,
+        .delete = block->delete,
+        .key_count = block->key_field_count,
+        .fed = arena_array(arena, type->unit_count, sizeof *ret->fed),
+        .fields = arena_array(arena, type->field_count, sizeof *ret->fields),
+    };
+    for (uint8_t i = 0; i < block->key_field_count; i++) {
+        int field = field_bind(type, block, block->key_fields[i], err);
+
+        if (field < 0)
+            return err->code;
+        ret->key_fields[i] = (uint16_t)field;
+    }
+    ret->fed[UNIT_EXISTENCE] = policy_reads(&type->units[UNIT_EXISTENCE].policy, agency);
+    for (uint16_t i = 0; i < block->field_count; i++) {
+        int field = field_bind(type, block, block->fields[i], err);
+
+        if (field < 0)
+            return err->code;
+        ret->fields[field] = true;
+        ret->fed[type->fields[field].unit] = policy_reads(&type->units[type->fields[field].unit].policy, agency);
+    }
+    return 0;
+}
+
+int blocks_bind(struct arena *arena, const struct catalog *catalog, agency_index agency, struct text packed,
+                struct agency_block **ret, uint16_t *ret_count, struct error *err)
+{
+    struct block *blocks = NULL;
+    struct agency_block *bound;
+    uint16_t count = 0;
+
+    if (packed.length > 0 && blocks_read(arena, packed.bytes, packed.length, &blocks, &count, err) < 0)
+        return err->code;
+    bound = arena_array(arena, count, sizeof *bound);
+    for (uint16_t i = 0; i < count; i++) {
+        if (block_bind(arena, catalog, agency, &blocks[i], &bound[i], err) < 0)
+            return err->code;
+        for (uint16_t j = 0; j < i; j++)
+            if (bound[j].type == bound[i].type)
+                return error_set(err, ERR_REJECT,
+                                 "blocks %.*s and %.*s both map %s; this version takes one block a record type",
+                                 (int)bound[j].name.length, bound[j].name.bytes, (int)bound[i].name.length,
+                                 bound[i].name.bytes, catalog->types[bound[i].type].name);
+    }
+    *ret = bound;
+    *ret_count = count;
+    return 0;
+}

@@ -1,0 +1,61 @@
+/* agency.h: what the broker knows of one agency: the durable part is its row in selaras.agency. */
+#ifndef SELARAS_AGENCY_H
+#define SELARAS_AGENCY_H
+
+#include "proto/catalog.h"
+#include "proto/message.h"
+
+enum agency_mode { MODE_OBSERVE, MODE_PUBLISH, MODE_FULL, MODE_COUNT };
+enum agency_state { STATE_NEW, STATE_LOADING, STATE_FILLING, STATE_ACTIVE, STATE_QUARANTINED, STATE_COUNT };
+const char *agency_mode_name(enum agency_mode mode);
+const char *agency_state_name(enum agency_state state);
+/* MODE_COUNT, STATE_COUNT when there is no such word. */
+enum agency_mode agency_mode_named(const char *name);
+enum agency_state agency_state_named(const char *name);
+
+/* A block of its mapping, tied to the catalog. */
+struct agency_block {
+    struct text name;
+    uint16_t type;
+    bool generated, insert;
+    enum delete_mode delete;
+    uint8_t key_count;
+    uint16_t key_fields[KEY_FIELDS_MAX]; /* fields of the type */
+    bool *fed;                           /* by unit: items on it are sent */
+    bool *fields;                        /* by field of the type: it is mapped here */
+};
+
+/* The durable part. */
+struct agency_row {
+    uint16_t id; /* in what is stored; never reused */
+    char name[33];
+    bool enrolled; /* it has a key; without one it was revoked */
+    uint8_t key[32];
+    enum agency_mode mode;
+    enum agency_state state;
+    char reason[256]; /* why it is quarantined */
+    uint64_t session;
+    uint32_t incarnation;
+    uint64_t lsn;
+    uint32_t load_number;
+    feed_position base;
+    feed_position load;  /* S of its last first load */
+    uint64_t load_lsn;   /* where its snapshot was taken; 0 until it is closed */
+    feed_position since; /* the entry that closed it */
+    char system[33];
+    uint32_t timeline;
+    struct fence fence;
+    feed_position applied;
+    int64_t applied_at_us;
+    uint64_t changes, fed; /* counted since enrolment */
+    struct text blocks;    /* as its last hello declared them: blocks_pack */
+    char software[65];
+    int64_t seen_at_us;
+};
+
+/* Ties packed blocks (blocks_pack) to the catalog. ERR_REJECT says which block names what the catalog does not have. `agency`
+ * is its place in the catalog. */
+must_check int blocks_bind(struct arena *arena, const struct catalog *catalog, agency_index agency, struct text packed,
+                           struct agency_block **ret, uint16_t *ret_count, struct error *err);
+
+#endif

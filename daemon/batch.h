@@ -1,0 +1,174 @@
+/* batch.h: one durable step of the broker: what must be looked up for it, what was found, and what is to be written.
+ *
+ * Open data between the pure core, which fills `wanted` and `writes`, and the store, which fills `found`. Everything lives in
+ * the batch's arena, which the store resets when it is done with. */
+#ifndef SELARAS_BATCH_H
+#define SELARAS_BATCH_H
+
+#include "daemon/agency.h"
+#include "daemon/canonical.h"
+
+struct wanted_key {
+    uint16_t agency; /* id */
+    uint16_t type;   /* of its block */
+    struct text block, key;
+};
+struct wanted_identifier {
+    uint16_t type, field;
+    struct value value;
+};
+struct wanted_record {
+    uint16_t type;
+    uint64_t number;
+};
+/* Records of a type that an agency must be filled up with after its load: existing ones without a link to its block. */
+struct wanted_fill {
+    uint16_t agency, type;
+    struct text block;
+    uint64_t after; /* record number */
+    uint32_t limit; /* 0: none wanted */
+};
+
+struct wanted {
+    struct wanted_key *keys;
+    uint32_t key_count;
+    struct wanted_identifier *identifiers;
+    uint32_t identifier_count;
+    struct wanted_record *records;
+    uint32_t record_count;
+    bool links;              /* of all records found, for all agencies */
+    struct wanted_fill fill;
+    feed_position leaf;      /* of this entry; 0: none wanted */
+};
+
+struct link {
+    uint16_t agency;
+    struct text block, key;
+    uint64_t record;
+    feed_position since, until; /* until 0: still good */
+};
+
+struct found {
+    struct link *keys; /* rows under the wanted keys */
+    uint32_t key_count;
+    struct canonical **records;
+    uint32_t record_count;
+    struct link *links; /* of the records */
+    uint32_t link_count;
+    bool leaf_known;
+    uint8_t leaf[HASH_BYTES]; /* hash of the wanted leaf */
+};
+
+struct entry_row {
+    struct entry entry;
+    bool boundary;
+    bool committed; /* salt and body are there */
+    uint8_t salt[32];
+    struct text leaf, body, effect, reply;
+};
+
+enum debt_kind { DEBT_SKIPPED, DEBT_PARKED };
+struct debt {
+    uint16_t agency;
+    uint64_t record;
+    enum debt_kind kind;
+    feed_position position; /* of the item that did not take effect */
+    feed_position entry;    /* the answer to a skip: changes on a base from here on have seen it */
+    struct text block, reason;
+};
+struct settled_debt {
+    uint16_t agency;
+    uint64_t record;
+    enum debt_kind kind;
+    const char *how; /* "answered", "released", "closed" */
+};
+
+enum link_write { LINK_ADD, LINK_END, LINK_REMOVE };
+struct link_change {
+    enum link_write write;
+    struct link link; /* agency, block, key and since find the row */
+};
+
+/* The agency's row as it will be; `old_*` is what must still be there (compare-and-set). */
+struct agency_write {
+    struct agency_row row;
+    uint64_t old_session, old_lsn;
+    uint32_t old_incarnation, old_load_number;
+    bool create;
+    bool blocks; /* row.blocks has changed */
+    bool reset;  /* a new load: its links and debts are of the past */
+};
+
+struct applied_write {
+    uint16_t agency;
+    feed_position position;
+};
+
+struct writes {
+    struct entry_row *entries;
+    uint32_t entry_count;
+    struct canonical **records; /* dirty ones */
+    uint32_t record_count;
+    struct link_change *links;
+    uint32_t link_count;
+    struct debt *debts;
+    uint32_t debt_count;
+    struct settled_debt *settled;
+    uint32_t settled_count;
+    struct agency_write *agencies;
+    uint32_t agency_count;
+    struct applied_write *applied;
+    uint32_t applied_count;
+    feed_position old_head, head;
+    int64_t head_time_us;
+    uint64_t next_record;
+    uint32_t catalog_version;
+    const struct catalog *activated; /* a catalog to keep with its text; NULL: none */
+    struct text activated_text;
+};
+
+struct batch {
+    struct arena *arena;
+    const struct catalog *catalog;
+    const struct agency_ids *ids;
+    struct wanted wanted;
+    struct found found;
+    struct writes writes;
+    int64_t now_us;
+};
+
+/* What the broker starts from. */
+struct ledger_state {
+    bool opened; /* false: an empty schema; entry 0 must be written */
+    feed_position head;
+    int64_t head_time_us;
+    uint8_t head_leaf[HASH_BYTES];
+    uint64_t next_record;
+    uint32_t catalog_version;
+    uint8_t catalog_hash[HASH_BYTES];
+    struct agency_row *agencies;
+    uint32_t agency_count;
+    struct debt *debts; /* open ones, and answered skips whose answer may not have arrived */
+    uint32_t debt_count;
+};
+
+/* A stretch of the feed for one agency. */
+struct scan {
+    struct arena *arena;
+    uint16_t agency; /* id */
+    char agency_name[33];
+    feed_position after;
+    uint32_t limit; /* items; more when the last one's source transaction goes on */
+    struct scan_row {
+        feed_position position;
+        struct text type;
+        uint64_t record;
+        struct text block, key; /* its link before this entry; empty when it has none */
+        struct text sending;    /* effect, or reply when it is the writer's own */
+    } *rows;
+    uint32_t row_count;
+    feed_position end; /* everything up to here has been seen; a boundary */
+    uint8_t leaf[HASH_BYTES];
+};
+
+#endif

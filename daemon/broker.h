@@ -1,0 +1,102 @@
+/* broker.h: the core of the broker: what happens goes in as events, what must be done comes out as actions.
+ *
+ * One batch at a time: gather what the agencies have sent, look up what it is about, decide, store all of it in one transaction,
+ * then acknowledge and feed. Nothing here waits, reads a clock or knows PostgreSQL and ØMQ. When a store's result is lost the
+ * shell drops this whole state and starts again from what PostgreSQL says. */
+#ifndef SELARAS_BROKER_H
+#define SELARAS_BROKER_H
+
+#include "daemon/batch.h"
+
+struct broker;
+
+/* Where a connection's messages come from and go to: ØMQ's routing id. */
+struct route {
+    uint8_t length;
+    uint8_t bytes[31];
+};
+
+struct broker_options {
+    uint64_t window_bytes; /* of changes that an agency may send ahead */
+    uint64_t stage_bytes;  /* of one agency's unfinished transaction */
+    uint32_t batch_changes;
+    uint32_t feed_items;
+    uint8_t seed[32]; /* randomness for the salts of the broker's own entries */
+};
+
+enum broker_event_kind {
+    BROKER_EVENT_FRAME,   /* agency, route, frame: the agency is the one whose key the connection proved */
+    BROKER_EVENT_FOUND,   /* batch */
+    BROKER_EVENT_STORED,  /* batch: committed */
+    BROKER_EVENT_SCANNED, /* scan */
+    BROKER_EVENT_ENROL,   /* name, key, request */
+    BROKER_EVENT_REVOKE,  /* name, request */
+    BROKER_EVENT_TICK,
+    BROKER_EVENT_COUNT,
+};
+
+struct broker_event {
+    enum broker_event_kind kind;
+    int64_t now_us;
+    int64_t monotonic_ms;
+    union {
+        struct { uint16_t agency; struct route route; const void *frame; size_t length; };
+        struct batch *batch;
+        struct scan *scan;
+        struct { const char *name; const uint8_t *key; void *request; const char *user; };
+    };
+};
+
+enum broker_action_kind {
+    BROKER_ACTION_SEND,   /* route, frame */
+    BROKER_ACTION_LOOKUP, /* batch: fill `found`; answered by BROKER_EVENT_FOUND */
+    BROKER_ACTION_STORE,  /* batch: durable before anything that follows; answered by BROKER_EVENT_STORED */
+    BROKER_ACTION_SCAN,   /* scan; answered by BROKER_EVENT_SCANNED */
+    BROKER_ACTION_KEYS,   /* the set of admitted keys has changed */
+    BROKER_ACTION_ANSWER, /* request: ok, text */
+    BROKER_ACTION_LOG,    /* level, agency (NULL: the broker), text */
+    BROKER_ACTION_COUNT,
+};
+
+struct broker_action {
+    enum broker_action_kind kind;
+    struct route route;
+    struct text frame;
+    struct batch *batch;
+    struct scan *scan;
+    void *request;
+    bool ok;
+    int level; /* of shell/log.h */
+    const char *agency;
+    const char *text;
+};
+
+/* Everything in it lives until the next broker_step. */
+struct broker_actions {
+    struct broker_action *actions;
+    size_t count, capacity;
+};
+
+/* Starts from what the store has. The catalog, its text and the options must outlive it. Agencies that the catalog no longer
+ * names keep their rows but cannot connect. ERR_STOP when stored blocks or state do not fit the catalog. */
+must_check int broker_new(const struct broker_options *options, const struct catalog *catalog, struct text catalog_text,
+                          const struct ledger_state *state, struct broker **ret, struct error *err);
+void broker_free(struct broker **broker);
+
+void broker_step(struct broker *broker, const struct broker_event *event, struct broker_actions *ret);
+
+/* What status shows of one agency; NULL behind the last. */
+struct peer_view {
+    const struct agency_row *row;
+    bool known; /* the catalog names it */
+    bool up;
+    feed_position sent; /* end of the last batch that was sent to it */
+    uint32_t parked, skipped;
+};
+bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret);
+feed_position broker_head(const struct broker *broker);
+uint32_t broker_catalog_version(const struct broker *broker);
+/* The agency that this key proves, or 0. In time that does not depend on which. */
+uint16_t broker_agency_of_key(const struct broker *broker, const uint8_t key[32]);
+
+#endif

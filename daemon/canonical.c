@@ -1,0 +1,232 @@
+#include "daemon/canonical.h"
+
+#include "proto/cursor.h"
+#include "proto/pack.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct canonical *canonical_new(struct arena *arena, const struct catalog_type *type, uint64_t number)
+{
+    struct canonical *record = arena_alloc(arena, sizeof *record);
+
+    record->type = type;
+    record->number = number;
+    record->values = arena_array(arena, type->field_count, sizeof *record->values);
+    record->units = arena_array(arena, type->unit_count, sizeof *record->units);
+    for (uint16_t i = 0; i < type->field_count; i++)
+        record->values[i] = value_null();
+    for (uint16_t i = 0; i < type->unit_count; i++)
+        record->units[i].writer = AGENCY_NOBODY;
+    return record;
+}
+
+static struct sent *sent_at(const struct sent_list *list, agency_index agency)
+{
+    for (uint16_t i = 0; i < list->count; i++)
+        if (list->sent[i].agency == agency)
+            return &list->sent[i];
+    return NULL;
+}
+
+feed_position sent_find(const struct sent_list *list, agency_index agency)
+{
+    const struct sent *sent = sent_at(list, agency);
+
+    return sent ? sent->position : 0;
+}
+
+void sent_set(struct arena *arena, struct sent_list *list, agency_index agency, feed_position position)
+{
+    struct sent *sent = sent_at(list, agency);
+    struct sent *grown;
+
+    if (sent) {
+        if (sent->position < position)
+            sent->position = position;
+        return;
+    }
+    grown = arena_array(arena, (size_t)list->count + 1, sizeof *grown);
+    if (list->count > 0)
+        memcpy(grown, list->sent, list->count * sizeof *grown);
+    grown[list->count] = (struct sent){ .agency = agency, .position = position };
+    list->sent = grown;
+    list->count++;
+}
+
+void sent_prune(struct sent_list *list, agency_index agency, feed_position seen)
+{
+    struct sent *sent = sent_at(list, agency);
+
+    if (sent && sent->position <= seen)
+        *sent = list->sent[--list->count];
+}
+
+/* How the special writers are stored; agencies have numbers from 1 up to here. */
+enum { META_FORMAT = 1, ID_NOBODY = 0, ID_GONE = 65534, ID_ALL = 65535 };
+
+static uint16_t id_of(const struct agency_ids *ids, agency_index agency)
+{
+    switch (agency) {
+    case AGENCY_NOBODY:
+        return ID_NOBODY;
+    case AGENCY_GONE:
+        return ID_GONE;
+    case AGENCY_ALL:
+        return ID_ALL;
+    default:
+        assert(agency < ids->count && ids->id[agency] != 0);
+        return ids->id[agency];
+    }
+}
+
+static agency_index index_of(const struct agency_ids *ids, uint64_t id)
+{
+    if (id == ID_NOBODY)
+        return AGENCY_NOBODY;
+    if (id == ID_ALL)
+        return AGENCY_ALL;
+    for (uint8_t i = 0; i < ids->count; i++)
+        if (ids->id[i] == id)
+            return i;
+    return AGENCY_GONE;
+}
+
+static void pack_sent(msgpack_packer *packer, const struct agency_ids *ids, const struct sent_list *list)
+{
+    msgpack_pack_array(packer, list->count);
+    for (uint16_t i = 0; i < list->count; i++) {
+        msgpack_pack_array(packer, 2);
+        msgpack_pack_uint16(packer, id_of(ids, list->sent[i].agency));
+        msgpack_pack_uint64(packer, list->sent[i].position);
+    }
+}
+
+static void pack_unit(msgpack_packer *packer, const struct agency_ids *ids, const struct catalog_unit *unit,
+                      const struct unit_state *state)
+{
+    uint16_t before_count = unit->field_count > 0 ? unit->field_count : 1;
+
+    msgpack_pack_array(packer, 8);
+    pack_text(packer, (struct text){ unit->name, (uint32_t)strlen(unit->name) });
+    msgpack_pack_uint64(packer, state->seq);
+    msgpack_pack_uint16(packer, id_of(ids, state->writer));
+    pack_bool(packer, state->echoed);
+    msgpack_pack_int64(packer, state->time_us);
+    if (state->clock_known) {
+        msgpack_pack_array(packer, 2);
+        msgpack_pack_int64(packer, state->offset_us);
+        msgpack_pack_int64(packer, state->uncertainty_us);
+    } else {
+        msgpack_pack_nil(packer);
+    }
+    pack_sent(packer, ids, &state->corrections);
+    msgpack_pack_array(packer, state->before ? before_count : 0);
+    for (uint16_t i = 0; state->before && i < before_count; i++)
+        pack_value(packer, state->before[i].state == VALUE_ABSENT ? value_null() : state->before[i]);
+}
+
+static bool is_written(const struct unit_state *state)
+{
+    return state->seq > 0 || state->corrections.count > 0;
+}
+
+/* [ 1 { [ agency position ] } { [ "unit" seq writer echoed time clock { [ agency position ] } { before } ] } ] */
+void canonical_meta_pack(const struct canonical *record, const struct agency_ids *ids, struct buffer *out)
+{
+    msgpack_packer packer;
+    uint16_t count = 0;
+
+    for (uint16_t i = 0; i < record->type->unit_count; i++)
+        count = (uint16_t)(count + is_written(&record->units[i]));
+    pack_start(&packer, out);
+    msgpack_pack_array(&packer, 3);
+    msgpack_pack_int(&packer, META_FORMAT);
+    pack_sent(&packer, ids, &record->wholes);
+    msgpack_pack_array(&packer, count);
+    for (uint16_t i = 0; i < record->type->unit_count; i++)
+        if (is_written(&record->units[i]))
+            pack_unit(&packer, ids, &record->type->units[i], &record->units[i]);
+}
+
+static void read_sent(struct cursor *cursor, struct arena *arena, const struct agency_ids *ids, struct sent_list *list)
+{
+    uint32_t count = cursor_list(cursor, "sent", 0, CATALOG_AGENCIES_MAX + 2, 3);
+
+    list->sent = arena_array(arena, count, sizeof *list->sent);
+    for (uint32_t i = 0; i < count; i++) {
+        cursor_tuple(cursor, NULL, 2);
+        list->sent[i].agency = index_of(ids, cursor_uint(cursor, "agency", 0, UINT16_MAX));
+        list->sent[i].position = cursor_uint(cursor, "position", 0, UINT_MOST);
+        cursor_leave(cursor);
+    }
+    list->count = (uint16_t)count;
+    cursor_leave(cursor);
+}
+
+/* The unit of this name; units are stored in the catalog's order, so the next one is tried first. NULL: lost since. */
+static struct unit_state *unit_named(struct canonical *record, struct text name, uint16_t *hint)
+{
+    for (uint16_t i = 0; i < record->type->unit_count; i++) {
+        uint16_t at = (uint16_t)((*hint + i) % record->type->unit_count);
+        const char *unit = record->type->units[at].name;
+
+        if (strlen(unit) == name.length && memcmp(unit, name.bytes, name.length) == 0) {
+            *hint = (uint16_t)(at + 1);
+            return &record->units[at];
+        }
+    }
+    return NULL;
+}
+
+static void read_unit(struct cursor *cursor, struct arena *arena, const struct agency_ids *ids, struct canonical *record,
+                      uint16_t *hint)
+{
+    struct unit_state lost, *state;
+    uint32_t before_count;
+
+    cursor_tuple(cursor, NULL, 8);
+    state = unit_named(record, cursor_name(cursor, "unit"), hint);
+    if (!state)
+        state = &lost;
+    state->seq = cursor_uint(cursor, "seq", 0, UINT_MOST);
+    state->writer = index_of(ids, cursor_uint(cursor, "writer", 0, UINT16_MAX));
+    state->echoed = cursor_bool(cursor, "echoed");
+    state->time_us = cursor_time(cursor, "time");
+    state->clock_known = !cursor_nil(cursor);
+    if (state->clock_known) {
+        cursor_tuple(cursor, "clock", 2);
+        state->offset_us = cursor_int(cursor, "offset", INT64_MIN, INT64_MAX);
+        state->uncertainty_us = cursor_int(cursor, "uncertainty", 0, INT64_MAX);
+        cursor_leave(cursor);
+    }
+    read_sent(cursor, arena, ids, &state->corrections);
+    before_count = cursor_list(cursor, "before", 0, CATALOG_FIELDS_MAX, 1);
+    state->before = before_count > 0 ? arena_array(arena, CATALOG_FIELDS_MAX, sizeof *state->before) : NULL;
+    for (uint32_t i = 0; i < before_count; i++)
+        state->before[i] = cursor_value(cursor, "before");
+    cursor_leave(cursor);
+    cursor_leave(cursor);
+}
+
+int canonical_meta_read(struct arena *arena, const void *bytes, size_t length, const struct agency_ids *ids,
+                        struct canonical *record, struct error *err)
+{
+    struct cursor cursor;
+    uint32_t count;
+    uint16_t hint = 0;
+
+    cursor_start(&cursor, "record metadata", bytes, length, arena);
+    cursor_tuple(&cursor, "metadata", 3);
+    cursor_uint(&cursor, "format", META_FORMAT, META_FORMAT);
+    read_sent(&cursor, arena, ids, &record->wholes);
+    count = cursor_list(&cursor, "units", 0, CATALOG_FIELDS_MAX + 1, 8);
+    for (uint32_t i = 0; i < count; i++)
+        read_unit(&cursor, arena, ids, record, &hint);
+    cursor_leave(&cursor);
+    cursor_leave(&cursor);
+    if (cursor_finish(&cursor, err) < 0)
+        return error_set(err, ERR_STOP, "selaras.%s: record %llu: its metadata is not what the broker wrote (%s); restore it from the ledger",
+                         record->type->name, (unsigned long long)record->number, cursor.problem);
+    return 0;
+}

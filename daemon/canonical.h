@@ -1,0 +1,66 @@
+/* canonical.h: one canonical record: the agreed state, the fold of its ledger entries, and what must be remembered of each
+ * write to decide the next (DESIGN: reconciliation).
+ *
+ * The values stand in the typed table, everything else in one bytea beside them (canonical_meta_pack). */
+#ifndef SELARAS_CANONICAL_H
+#define SELARAS_CANONICAL_H
+
+#include "proto/catalog.h"
+#include "proto/entry.h"
+
+#define AGENCY_ALL ((agency_index)0xfd) /* a whole record that went to every reader */
+
+/* The last position at which something was sent to one agency. */
+struct sent {
+    agency_index agency;
+    feed_position position;
+};
+struct sent_list {
+    struct sent *sent;
+    uint16_t count;
+};
+
+struct unit_state {
+    feed_position seq;   /* of the last canonical write; 0: nobody has written it */
+    agency_index writer; /* AGENCY_NOBODY for a decision */
+    bool echoed;         /* the writer was sent it too */
+    bool clock_known;
+    int64_t time_us; /* source commit time of that write, with the clock's measured offset and uncertainty */
+    int64_t offset_us, uncertainty_us;
+    struct sent_list corrections;
+    struct value *before; /* what that write replaced, in the order of the unit's fields; one boolean for existence */
+};
+
+struct canonical {
+    const struct catalog_type *type;
+    uint64_t number;
+    bool exists;
+    bool dirty; /* differs from what the store has */
+    struct value *values;     /* by field of the type */
+    struct unit_state *units; /* by unit of the type */
+    struct sent_list wholes;  /* the whole record, or its deletion, sent: counts as an item on each field */
+};
+
+/* A record that nobody has written: it does not exist, every field is NULL. */
+struct canonical *canonical_new(struct arena *arena, const struct catalog_type *type, uint64_t number);
+
+feed_position sent_find(const struct sent_list *list, agency_index agency);
+/* Raises the agency's position; the list grows in `arena`. */
+void sent_set(struct arena *arena, struct sent_list *list, agency_index agency, feed_position position);
+/* Forgets the agency's position if it is at or below `seen`: it can decide nothing any more. */
+void sent_prune(struct sent_list *list, agency_index agency, feed_position seen);
+
+/* How agencies are called in what is stored: a number that the broker gave them for ever, not their place in the catalog. */
+struct agency_ids {
+    uint16_t id[CATALOG_AGENCIES_MAX]; /* by index; 0: not enrolled yet */
+    uint8_t count;
+};
+
+/* Packs everything but number, exists and values. */
+void canonical_meta_pack(const struct canonical *record, const struct agency_ids *ids, struct buffer *out);
+/* Reads it back. Fields that the type has gained since are unwritten; fields it has lost are left out. ERR_STOP when the bytes
+ * are not what we wrote: the table was changed by someone else. */
+must_check int canonical_meta_read(struct arena *arena, const void *bytes, size_t length, const struct agency_ids *ids,
+                                   struct canonical *record, struct error *err);
+
+#endif

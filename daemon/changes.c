@@ -1,0 +1,185 @@
+/* The changes of a piece: which record each is about, and what it does to it. */
+#include "daemon/work.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void index_identifiers(struct work *work, struct canonical *record)
+{
+    for (uint16_t i = 0; i < record->type->field_count; i++) {
+        struct value value = record->values[i];
+
+        if (!record->type->fields[i].identifier || value.state != VALUE_SET)
+            continue;
+        struct text key = map_key(work->batch->arena, i, text_of(record->type->name), (struct text){ value.bytes, value.length });
+
+        *map_slot(work->identifiers, key.bytes, key.length) = record;
+    }
+}
+
+struct canonical *record_numbered(const struct work *work, uint64_t number)
+{
+    return map_find(work->records, &number, sizeof number);
+}
+
+static struct canonical *record_identified(const struct work *work, const struct catalog_type *type, uint16_t field,
+                                           struct value value)
+{
+    struct text key = map_key(work->batch->arena, field, text_of(type->name), (struct text){ value.bytes, value.length });
+    struct canonical *record = map_find(work->identifiers, key.bytes, key.length);
+
+    /* An identifier that has moved on within this batch leaves its old place behind. */
+    return record && value_equal(record->values[field], value) ? record : NULL;
+}
+
+void index_record(struct work *work, struct canonical *record)
+{
+    *map_slot(work->records, &record->number, sizeof record->number) = record;
+    index_identifiers(work, record);
+}
+
+/* Which record a change is about. */
+struct target {
+    struct canonical *record;
+    const char *held; /* why it cannot be decided, or NULL */
+};
+
+static struct canonical *record_create(struct broker *broker, struct work *work, uint16_t type)
+{
+    struct canonical *record =
+        canonical_new(work->batch->arena, &broker->catalog->types[type], work->batch->writes.next_record++);
+
+    *map_slot(work->records, &record->number, sizeof record->number) = record;
+    return record;
+}
+
+static struct target target_of_insert(struct broker *broker, struct work *work, const struct peer *peer,
+                                      const struct agency_block *block, const struct change *change, const struct value *fields,
+                                      feed_position base)
+{
+    const struct catalog_type *type = &broker->catalog->types[block->type];
+    struct canonical *found = NULL;
+    uint64_t linked;
+
+    for (uint16_t i = 0; i < type->field_count; i++) {
+        struct canonical *other;
+
+        if (!type->fields[i].identifier || fields[i].state != VALUE_SET)
+            continue;
+        other = record_identified(work, type, i, fields[i]);
+        if (other && found && other != found)
+            return (struct target){ .held = "names two records" };
+        if (other)
+            found = other;
+    }
+    linked = found ? 0 : links_find(work->links, peer->row.id, block->name, change->key, base);
+    if (linked)
+        found = record_numbered(work, linked);
+    return (struct target){ .record = found ? found : record_create(broker, work, block->type) };
+}
+
+/* By link, else by the identifiers that make up the key. */
+static struct target target_of_key(struct broker *broker, struct work *work, const struct peer *peer,
+                                   const struct agency_block *block, const struct change *change, feed_position base)
+{
+    const struct catalog_type *type = &broker->catalog->types[block->type];
+    struct text key = change->old_key.length > 0 ? change->old_key : change->key;
+    uint64_t number = links_find(work->links, peer->row.id, block->name, key, base);
+    struct canonical *record = number ? record_numbered(work, number) : NULL;
+
+    if (!record && !block->generated && block->key_count == 1)
+        record = record_identified(work, type, block->key_fields[0],
+                                   (struct value){ .bytes = key.bytes, .length = key.length, .state = VALUE_SET });
+    if (record && record->type != type)
+        record = NULL;
+    return (struct target){ .record = record, .held = record ? NULL : "no record has this key" };
+}
+
+static void fields_of_change(const struct catalog_type *type, const struct change *change, struct value *fields)
+{
+    for (uint16_t i = 0; i < change->field_count; i++) {
+        int field = catalog_field(type, change->fields[i].name.bytes, change->fields[i].name.length);
+
+        if (field >= 0)
+            fields[field] = change->fields[i].value;
+    }
+}
+
+static bool taken_by_other(void *context, const struct canonical *record, uint16_t field, struct value value)
+{
+    const struct canonical *other = record_identified(context, record->type, field, value);
+
+    return other && other != record;
+}
+
+/* A change that cannot be decided is in the ledger whole, and shown; nothing else happens. */
+static void hold_change(struct broker *broker, struct work *work, struct entry_row *row, const struct peer *peer, const char *why)
+{
+    struct entry *entry = &row->entry;
+
+    entry->fields = arena_alloc(work->batch->arena, sizeof *entry->fields);
+    entry->fields[0] = (struct entry_field){ .name = text_of("existence"), .verdict = VERDICT_HELD, .rule = text_of(why) };
+    entry->field_count = 1;
+    action_log(broker, 4, peer, "entry %" PRIu64 ": a change is held: %s; see: selaras log --verdict held", FEED_SEQUENCE(entry->position),
+               why);
+}
+
+void decide_change(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
+                          const struct change *change, uint32_t number)
+{
+    struct peer *peer = share->peer;
+    const struct agency_block *block = block_named(peer, change->block);
+    const struct catalog_type *type = &broker->catalog->types[block->type];
+    struct arena *arena = work->batch->arena;
+    struct value *fields = arena_array(arena, type->field_count, sizeof *fields);
+    bool insert = change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD;
+    struct entry_row *row = entry_add(broker, work, ENTRY_CHANGE, peer);
+    struct outcome outcome;
+    struct target target;
+    struct text key = { arena_copy(arena, change->key.bytes, change->key.length), change->key.length };
+
+    entry_source(row, share, piece, number);
+    row->boundary = piece->final && number + 1 == piece->change_count;
+    row->entry.type = text_of(type->name);
+    row->entry.operation = change->operation;
+    row->committed = true;
+    memcpy(row->salt, change->salt, sizeof row->salt);
+    memcpy(row->entry.commitment, change->commitment, sizeof row->entry.commitment);
+    row->body = change->content; /* of a staged frame: kept until the batch is stored */
+    if (change->operation != OPERATION_DELETE)
+        fields_of_change(type, change, fields);
+    target = insert ? target_of_insert(broker, work, peer, block, change, fields, piece->base)
+                    : target_of_key(broker, work, peer, block, change, piece->base);
+    if (target.held) {
+        hold_change(broker, work, row, peer, target.held);
+        return;
+    }
+    row->entry.record = target.record->number;
+    struct writer writer = {
+        .agency = peer->index,
+        .base = base_of_record(peer, target.record->number, piece->nothing_seen ? share->row.load : piece->base),
+        .since = share->row.since,
+        .nothing_seen = piece->nothing_seen,
+        .fed = block->fed,
+        .commit_time_us = piece->commit_time_us,
+    };
+    if (insert || change->old_key.length > 0)
+        links_move(work->links, peer->row.id, block->name, key, target.record->number);
+    else if (change->operation == OPERATION_DELETE)
+        links_remove(work->links, peer->row.id, block->name, target.record->number);
+    reconcile(broker->reconciler, arena, &writer, target.record, change->operation, fields, row->entry.position, taken_by_other,
+              work, &outcome);
+    row->entry.fields = outcome.fields;
+    row->entry.field_count = outcome.field_count;
+    row->effect = sending_pack(work, &outcome.effect, &(struct reason){ 0 });
+    row->reply = sending_pack(work, &outcome.reply, &outcome.reason);
+    link_readers(broker, work, peer, target.record, &outcome, row->entry.position);
+    index_identifiers(work, target.record);
+    if (insert)
+        target.record->dirty = true; /* even one that was refused keeps its number */
+    record_write(work, target.record);
+}
+

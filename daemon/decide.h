@@ -1,0 +1,17 @@
+/* decide.h: one batch, from what the agencies sent to what is written: the middle of the core. */
+#ifndef SELARAS_DECIDE_H
+#define SELARAS_DECIDE_H
+
+#include "daemon/peer.h"
+
+struct work;
+
+/* Starts a batch when there is anything to do: takes what is staged and waiting, and says what must be looked up. False:
+ * nothing to do. */
+bool decide_start(struct broker *broker);
+/* Everything was found: decides and fills batch->writes. False: more must be looked up first (batch->wanted says what). */
+bool decide_found(struct broker *broker);
+/* It is committed: takes over what is now true, answers whoever waits, and ends the batch. */
+void decide_stored(struct broker *broker);
+
+#endif

@@ -1,0 +1,194 @@
+/* A batch that is committed: what is now true is taken over, and whoever waits is answered. */
+#include "daemon/decide.h"
+#include "daemon/work.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The row as committed; what is counted in memory alone stays. */
+static void take_row(struct peer *peer, struct share *share)
+{
+    uint64_t fed = peer->row.fed;
+
+    if (share->row.blocks.bytes != peer->row.blocks.bytes) {
+        free(peer->blocks_bytes);
+        peer->blocks_bytes = malloc(share->row.blocks.length + 1);
+        if (!peer->blocks_bytes)
+            abort();
+        memcpy(peer->blocks_bytes, share->row.blocks.bytes, share->row.blocks.length);
+        share->row.blocks.bytes = peer->blocks_bytes;
+    }
+    peer->row = share->row;
+    peer->row.fed = fed;
+    peer->stored = true;
+}
+
+static void bind_blocks(struct broker *broker, struct peer *peer)
+{
+    struct error err;
+
+    arena_reset(peer->blocks_arena);
+    if (blocks_bind(peer->blocks_arena, broker->catalog, peer->index, peer->row.blocks, &peer->blocks, &peer->block_count, &err) <
+        0)
+        abort(); /* decide_hello has bound them */
+}
+
+static void send_welcome(struct broker *broker, struct peer *peer)
+{
+    const struct agency_row *row = &peer->row;
+    struct message message = { .kind = MESSAGE_WELCOME, .session = row->session };
+    struct welcome *welcome = &message.welcome;
+
+    *welcome = (struct welcome){
+        .version = PROTOCOL_VERSION,
+        .agency = text_of(row->name),
+        .incarnation = row->incarnation,
+        .lsn = row->lsn,
+        .load_number = row->load_number,
+        .base = row->base,
+        .source = { .system = text_of(row->system), .timeline = row->timeline, .fence = row->fence },
+        .load = row->state == STATE_LOADING ? row->load : 0,
+        .credit = peer->in_credit,
+        .catalog_version = broker->catalog_version,
+    };
+    memcpy(welcome->catalog_hash, broker->catalog->hash, HASH_BYTES);
+    if (memcmp(peer->hello.catalog_hash, broker->catalog->hash, HASH_BYTES) != 0)
+        welcome->catalog = broker->catalog_text;
+    peer->out_number = 0;
+    peer_send(broker, peer, &message);
+    peer->out_number = 0; /* welcome is number 0 */
+}
+
+/* The session of a hello begins: what an earlier one had on its way is void. */
+static void start_session(struct broker *broker, struct peer *peer)
+{
+    peer->up = true;
+    peer->route = peer->hello_route;
+    peer->heard_ms = broker->now_ms;
+    peer->in_number = 0;
+    peer->in_used = peer->out_used = 0;
+    peer->in_credit = broker->options.window_bytes;
+    peer->out_credit = peer->hello.credit;
+    peer->queued_lsn = peer->row.lsn;
+    peer->queued_number = peer->row.load_number;
+    peer->queued_base = peer->row.base;
+    peer->hello_timeline = peer->hello.source.timeline;
+    peer->fill_type = 0;
+    peer->fill_after = 0;
+    feed_start(broker, peer, peer->row.state == STATE_LOADING ? peer->row.load : peer->hello.applied);
+    send_welcome(broker, peer);
+    action_log(broker, 5, peer, "session %" PRIu64 " begins: incarnation %u, catalog %u%s", peer->row.session,
+               peer->row.incarnation, broker->catalog_version, peer->row.state == STATE_LOADING ? ", first load" : "");
+}
+
+static void finish_hello(struct broker *broker, struct share *share)
+{
+    struct peer *peer = share->peer;
+
+    if (share->refused) {
+        peer->up = true; /* so that the error has somewhere to go */
+        peer->route = peer->hello_route;
+        peer_fail(broker, peer, share->refusal, "%s", share->refusal_text);
+    } else {
+        bind_blocks(broker, peer);
+        start_session(broker, peer);
+    }
+    arena_free(&peer->hello_arena);
+    peer->hello_waits = false;
+    if (peer->next_waits) {
+        peer->hello_arena = peer->next_arena;
+        peer->hello = peer->next_hello;
+        peer->hello_route = peer->next_route;
+        peer->hello_waits = true;
+        peer->next_arena = NULL;
+        peer->next_waits = false;
+    }
+}
+
+static void send_ack(struct broker *broker, struct peer *peer)
+{
+    struct message message = { .kind = MESSAGE_ACK };
+
+    message.ack = (struct ack){ .lsn = peer->row.lsn, .load_number = peer->row.load_number, .base = peer->row.base };
+    peer_send(broker, peer, &message);
+}
+
+static uint32_t transactions_in(const struct share *share)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < share->piece_count; i++)
+        count += share->pieces[i]->final;
+    return count;
+}
+
+static void finish_share(struct broker *broker, struct share *share)
+{
+    struct peer *peer = share->peer;
+    uint32_t taken = transactions_in(share);
+
+    if (share->write)
+        take_row(peer, share);
+    if (share->reset)
+        debts_forget(peer);
+    if (peer->row.state == STATE_QUARANTINED)
+        peer->quarantine_waits = false;
+    if (share->quarantined) {
+        action_log(broker, 3, peer, "quarantined: %s. Nothing of it takes effect until an operator has decided", peer->row.reason);
+    }
+    if (share->hello)
+        finish_hello(broker, share);
+    else if (share->piece_count > 0 && peer->up && peer->ready >= taken) {
+        peer->ready -= taken;
+        send_ack(broker, peer);
+        stage_release(broker, peer);
+    }
+}
+
+static void finish_admins(struct broker *broker, struct work *work)
+{
+    while (work->admins) {
+        struct admin *admin = work->admins;
+        struct broker_action *action = action_add(broker, BROKER_ACTION_ANSWER);
+
+        action->request = admin->request;
+        action->ok = true;
+        action->text = "{}";
+        for (uint32_t i = 0; i < broker->peer_count; i++)
+            if (admin->revoke && strcmp(broker->peers[i].row.name, admin->name) == 0 && broker->peers[i].up)
+                peer_fail(broker, &broker->peers[i], "revoked", "the key of %s was revoked", admin->name);
+        action_log(broker, 5, NULL, "%s: key %s by %s", admin->name, admin->revoke ? "revoked" : "enrolled", admin->user);
+        work->admins = admin->next;
+        free(admin);
+        action_add(broker, BROKER_ACTION_KEYS);
+    }
+}
+
+void decide_stored(struct broker *broker)
+{
+    struct work *work = broker->work;
+    struct arena *arena = work->batch->arena;
+    const struct writes *writes = &work->batch->writes;
+
+    broker->head = writes->head;
+    broker->head_time_us = writes->head_time_us;
+    broker->next_record = writes->next_record;
+    broker->catalog_version = writes->catalog_version;
+    broker->catalog_fresh = false;
+    broker->opened = true;
+    broker->batch = NULL;
+    broker->work = NULL;
+    if (writes->applied_count > 0)
+        broker->applied_ms = broker->now_ms;
+    for (uint32_t i = 0; i < work->share_count; i++)
+        finish_share(broker, &work->shares[i]);
+    finish_admins(broker, work);
+    for (uint32_t i = 0; i < broker->peer_count; i++) {
+        stage_bury(&broker->peers[i]);
+        feed_wake(broker, &broker->peers[i]);
+    }
+    buffer_free(&work->scratch);
+    arena_free(&arena);
+}

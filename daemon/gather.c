@@ -1,0 +1,228 @@
+/* What a batch is about: takes what the agencies have sent, and says what must be looked up for it. */
+#include "daemon/decide.h"
+#include "daemon/work.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILL_RECORDS = 1000 };
+
+struct text text_of(const char *string)
+{
+    return (struct text){ string, (uint32_t)strlen(string) };
+}
+
+/* Grows an array in the batch's arena so that one more fits. */
+void *room(struct work *work, void *array, uint32_t count, uint32_t *capacity, size_t size)
+{
+    void *grown;
+
+    if (count < *capacity)
+        return array;
+    *capacity = *capacity ? *capacity * 2 : 64;
+    grown = arena_array(work->batch->arena, *capacity, size);
+    if (count > 0)
+        memcpy(grown, array, count * size);
+    return grown;
+}
+
+bool piece_is_duplicate(const struct agency_row *row, const struct piece *piece)
+{
+    return piece->lsn == 0 ? piece->first <= row->load_number : piece->lsn <= row->lsn;
+}
+
+struct share *share_of(struct work *work, const struct peer *peer)
+{
+    for (uint32_t i = 0; i < work->share_count; i++)
+        if (work->shares[i].peer == peer)
+            return &work->shares[i];
+    return NULL;
+}
+
+/* Takes complete transactions of a peer, whole, until the batch has enough changes. */
+static uint32_t take_pieces(struct work *work, struct share *share, uint32_t most)
+{
+    struct peer *peer = share->peer;
+    uint32_t capacity = 0, changes = 0, complete = 0, complete_changes = 0;
+
+    for (struct staged *at = peer->staged; at; at = at->next)
+        for (uint32_t i = at->done; i < at->changes.piece_count; i++) {
+            struct piece *piece = &at->changes.pieces[i];
+
+            share->pieces = room(work, share->pieces, share->piece_count, &capacity, sizeof(struct piece *));
+            share->pieces[share->piece_count++] = piece;
+            changes += piece->change_count;
+            if (!piece->final)
+                continue;
+            complete = share->piece_count;
+            complete_changes = changes;
+            if (changes >= most)
+                goto enough;
+        }
+enough:
+    share->piece_count = complete;
+    /* What is taken is done with, and so are duplicates: they stand before. */
+    for (struct staged *at = peer->staged; at && complete > 0; at = at->next) {
+        uint32_t left = at->changes.piece_count - at->done;
+        uint32_t taken = left < complete ? left : complete;
+
+        at->done += taken;
+        complete -= taken;
+    }
+    return complete_changes;
+}
+
+static bool has_work(const struct broker *broker, const struct peer *peer)
+{
+    return peer->ready > 0 || peer->hello_waits || peer->quarantine_waits || peer->row.state == STATE_FILLING ||
+           (peer->applied > peer->row.applied && broker->now_ms - broker->applied_ms >= 200);
+}
+
+static void want_identifiers(struct work *work, uint16_t type, const struct catalog_type *known, const struct change *change,
+                             uint32_t *capacity)
+{
+    struct wanted *wanted = &work->batch->wanted;
+
+    for (uint16_t i = 0; i < change->field_count; i++) {
+        const struct change_field *changed = &change->fields[i];
+        int field = catalog_field(known, changed->name.bytes, changed->name.length);
+
+        if (field < 0 || !known->fields[field].identifier || changed->value.state != VALUE_SET)
+            continue;
+        wanted->identifiers =
+            room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
+        wanted->identifiers[wanted->identifier_count++] =
+            (struct wanted_identifier){ .type = type, .field = (uint16_t)field, .value = changed->value };
+        wanted->links = true;
+    }
+}
+
+const struct agency_block *block_named(const struct peer *peer, struct text name)
+{
+    for (uint16_t i = 0; i < peer->block_count; i++)
+        if (peer->blocks[i].name.length == name.length && memcmp(peer->blocks[i].name.bytes, name.bytes, name.length) == 0)
+            return &peer->blocks[i];
+    return NULL;
+}
+
+static void want_key(struct work *work, const struct peer *peer, const struct agency_block *block, struct text key,
+                     uint32_t *capacity)
+{
+    struct wanted *wanted = &work->batch->wanted;
+
+    if (key.length == 0)
+        return;
+    wanted->keys = room(work, wanted->keys, wanted->key_count, capacity, sizeof *wanted->keys);
+    wanted->keys[wanted->key_count++] =
+        (struct wanted_key){ .agency = peer->row.id, .type = block->type, .block = block->name, .key = key };
+}
+
+/* Says what must be known before the pieces can be decided. */
+static void want_pieces(struct broker *broker, struct work *work)
+{
+    struct wanted *wanted = &work->batch->wanted;
+    uint32_t keys = 0, identifiers = 0, records = 0;
+
+    for (uint32_t s = 0; s < work->share_count; s++) {
+        const struct share *share = &work->shares[s];
+
+        for (uint32_t p = 0; p < share->piece_count; p++) {
+            const struct piece *piece = share->pieces[p];
+
+            if (piece_is_duplicate(&share->peer->row, piece))
+                continue;
+            for (uint32_t c = 0; c < piece->change_count; c++) {
+                const struct change *change = &piece->changes[c];
+                const struct agency_block *block = block_named(share->peer, change->block);
+
+                want_key(work, share->peer, block, change->key, &keys);
+                want_key(work, share->peer, block, change->old_key, &keys);
+                want_identifiers(work, block->type, &broker->catalog->types[block->type], change, &identifiers);
+                wanted->links = wanted->links || change->operation != OPERATION_UPDATE || change->old_key.length > 0;
+            }
+            for (uint32_t r = 0; r < piece->report_count; r++) {
+                const struct agency_block *block = block_named(share->peer, piece->reports[r].block);
+
+                if (!block)
+                    continue;
+                wanted->records = room(work, wanted->records, wanted->record_count, &records, sizeof *wanted->records);
+                wanted->records[wanted->record_count++] =
+                    (struct wanted_record){ .type = block->type, .number = piece->reports[r].record };
+                wanted->links = true;
+            }
+        }
+    }
+}
+
+/* The next records that this peer is to be filled up with. */
+static void want_fill(struct broker *broker, struct work *work, struct share *share)
+{
+    struct peer *peer = share->peer;
+
+    while (peer->fill_type < broker->catalog->type_count) {
+        const struct agency_block *block = peer_block(peer, peer->fill_type);
+
+        if (block && block->insert && block->fed[UNIT_EXISTENCE]) {
+            work->batch->wanted.fill = (struct wanted_fill){ .agency = peer->row.id,
+                                                             .type = peer->fill_type,
+                                                             .block = block->name,
+                                                             .after = peer->fill_after,
+                                                             .limit = FILL_RECORDS };
+            work->batch->wanted.links = true;
+            share->fill = true;
+            return;
+        }
+        peer->fill_type++;
+        peer->fill_after = 0;
+    }
+    share->row.state = STATE_ACTIVE;
+    share->write = true;
+}
+
+bool decide_start(struct broker *broker)
+{
+    struct arena *arena;
+    struct work *work;
+    uint32_t changes = 0;
+    bool any = broker->admins != NULL || !broker->opened || broker->catalog_fresh;
+
+    assert(!broker->batch);
+    for (uint32_t i = 0; i < broker->peer_count && !any; i++)
+        any = has_work(broker, &broker->peers[i]);
+    if (!any)
+        return false;
+    arena = arena_new();
+    broker->batch = arena_alloc(arena, sizeof *broker->batch);
+    broker->batch->arena = arena;
+    broker->batch->catalog = broker->catalog;
+    broker->batch->ids = &broker->ids;
+    work = broker->work = arena_alloc(arena, sizeof *work);
+    work->batch = broker->batch;
+    work->shares = arena_array(arena, broker->peer_count, sizeof *work->shares);
+    work->admins = broker->admins;
+    broker->admins = NULL;
+    for (uint32_t i = 0; i < broker->peer_count; i++) {
+        struct peer *peer = &broker->peers[i];
+        struct share *share = &work->shares[work->share_count];
+
+        if (!has_work(broker, peer))
+            continue;
+        *share = (struct share){ .peer = peer, .row = peer->row, .hello = peer->hello_waits };
+        work->share_count++;
+        if (peer->hello_waits && peer->hello.applied > 0 && peer->hello.applied <= broker->head &&
+            work->batch->wanted.leaf == 0)
+            work->batch->wanted.leaf = peer->hello.applied;
+        else if (peer->hello_waits && peer->hello.applied > 0 && work->batch->wanted.leaf != 0)
+            share->hello = false; /* one leaf a batch: this hello waits for the next */
+        if (!share->hello && changes < broker->options.batch_changes)
+            changes += take_pieces(work, share, broker->options.batch_changes - changes);
+        if (peer->row.state == STATE_FILLING && work->batch->wanted.fill.limit == 0)
+            want_fill(broker, work, share);
+    }
+    want_pieces(broker, work);
+    return true;
+}
+

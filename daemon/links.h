@@ -1,0 +1,29 @@
+/* links.h: (agency, local key) to record, as one batch sees and changes it.
+ *
+ * While an item of ours that changes a key is on its way, both keys are good: the old one for changes with a base below the
+ * item, the new one for those from it on. */
+#ifndef SELARAS_LINKS_H
+#define SELARAS_LINKS_H
+
+#include "daemon/batch.h"
+
+struct links;
+
+/* Starts from what the batch has found. */
+struct links *links_new(struct batch *batch);
+/* The record that this key meant to an agency that had applied up to `base`; 0: none. */
+uint64_t links_find(const struct links *links, uint16_t agency, struct text block, struct text key, feed_position base);
+/* Whether the agency holds the record under a key that is still good; its key in *ret. */
+bool links_held(const struct links *links, uint16_t agency, struct text block, uint64_t record, struct text *ret);
+/* The agency itself gave the record this key: good at once, and another key of it is over. */
+void links_move(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record);
+/* An item at `position` gives the record this key there: the old one, if any, is good until then. */
+void links_feed(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record, feed_position position);
+/* An item at `position` deletes the row. */
+void links_end(struct links *links, uint16_t agency, struct text block, uint64_t record, feed_position position);
+/* The agency itself deleted the row. */
+void links_remove(struct links *links, uint16_t agency, struct text block, uint64_t record);
+/* What has changed, for the store. */
+void links_write(struct links *links, struct writes *writes);
+
+#endif

@@ -1,0 +1,406 @@
+/* selaras-broker: reads its settings, then turns what arrives from agencies, operators and PostgreSQL into events of the core and
+ * does what the core asks for. */
+#include "daemon/broker.h"
+#include "daemon/net.h"
+#include "daemon/reconcile.h"
+#include "daemon/settings.h"
+#include "daemon/status.h"
+#include "daemon/store.h"
+#include "shell/control.h"
+#include "shell/log.h"
+#include "shell/notify.h"
+#include "shell/process.h"
+#include "shell/zpl.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum { TICK_MS = 250 };
+
+/* The whole process. */
+struct program {
+    struct arena *arena; /* settings and catalog */
+    struct broker_settings settings;
+    const struct catalog *catalog;
+    struct text catalog_text;
+    struct key key;
+    struct loop *loop;
+    struct net *net;
+    struct store *store;
+    struct control *control;
+    struct loop_source *tick;
+    struct broker *broker; /* NULL while the database is away or another broker is active */
+    struct broker_actions actions;
+    struct batch *batch; /* in flight: its memory is ours to free when the core is dropped */
+    struct buffer json;
+    int64_t since_us;
+    const char *waiting;
+    bool failing; /* said already that the database is away */
+    int status;
+};
+
+/* ---- actions ---- */
+
+static void act(struct program *program, const struct broker_action *action)
+{
+    struct control_request *request;
+
+    switch (action->kind) {
+    case BROKER_ACTION_SEND:
+        net_send(program->net, &action->route, action->frame.bytes, action->frame.length);
+        break;
+    case BROKER_ACTION_LOOKUP:
+        program->batch = action->batch;
+        store_lookup(program->store, action->batch);
+        break;
+    case BROKER_ACTION_STORE:
+        store_write(program->store, action->batch);
+        break;
+    case BROKER_ACTION_SCAN:
+        store_scan(program->store, action->scan);
+        break;
+    case BROKER_ACTION_KEYS:
+        break; /* the net asks for every message */
+    case BROKER_ACTION_ANSWER:
+        request = action->request;
+        control_answer(&request, action->ok, action->text);
+        break;
+    case BROKER_ACTION_LOG:
+        if (action->agency)
+            log_agency((enum log_level)action->level, action->agency, "%s", action->text);
+        else
+            log_write((enum log_level)action->level, "%s", action->text);
+        break;
+    case BROKER_ACTION_COUNT:
+        break;
+    }
+}
+
+static void step(struct program *program, struct broker_event *event)
+{
+    if (!program->broker)
+        return;
+    event->now_us = loop_time_us();
+    event->monotonic_ms = loop_monotonic_ms();
+    broker_step(program->broker, event, &program->actions);
+    for (size_t i = 0; i < program->actions.count; i++)
+        act(program, &program->actions.actions[i]);
+    notify_watchdog();
+}
+
+/* ---- the store ---- */
+
+/* Drops what the core knew: PostgreSQL knows better. Agencies are told to say hello when they next speak. */
+static void drop_broker(struct program *program)
+{
+    broker_free(&program->broker);
+    if (program->batch)
+        arena_free(&program->batch->arena);
+    program->batch = NULL;
+}
+
+static void on_ready(void *context, const struct ledger_state *state)
+{
+    struct program *program = context;
+    struct broker_options options = {
+        .window_bytes = program->settings.window_bytes,
+        .stage_bytes = program->settings.stage_bytes,
+        .batch_changes = program->settings.batch_changes,
+        .feed_items = program->settings.feed_items,
+    };
+    struct error err;
+
+    if (getrandom(options.seed, sizeof options.seed, 0) != (ssize_t)sizeof options.seed)
+        abort();
+    drop_broker(program);
+    if (broker_new(&options, program->catalog, program->catalog_text, state, &program->broker, &err) < 0) {
+        log_write(LOG_ERROR, "%s", err.text);
+        program->status = EXIT_FAILURE;
+        loop_end(program->loop);
+        return;
+    }
+    program->waiting = NULL;
+    program->failing = false;
+    log_write(LOG_NOTE, "active on %s, catalog %u, ledger at entry %llu", net_endpoint(program->net), program->catalog->version,
+              (unsigned long long)FEED_SEQUENCE(state->head));
+    notify_ready("active");
+    step(program, &(struct broker_event){ .kind = BROKER_EVENT_TICK });
+}
+
+static void on_waiting(void *context)
+{
+    struct program *program = context;
+
+    program->waiting = "another broker is active on this database";
+    log_write(LOG_NOTE, "standing by: %s", program->waiting);
+    notify_ready("standing by: another broker is active");
+}
+
+static void on_found(void *context, struct batch *batch)
+{
+    step(context, &(struct broker_event){ .kind = BROKER_EVENT_FOUND, .batch = batch });
+}
+
+static void on_stored(void *context, struct batch *batch)
+{
+    struct program *program = context;
+
+    program->batch = NULL; /* the core frees it */
+    step(program, &(struct broker_event){ .kind = BROKER_EVENT_STORED, .batch = batch });
+}
+
+static void on_scanned(void *context, struct scan *scan)
+{
+    struct program *program = context;
+
+    if (program->broker)
+        step(program, &(struct broker_event){ .kind = BROKER_EVENT_SCANNED, .scan = scan });
+    else
+        arena_free(&scan->arena);
+}
+
+static void on_failed(void *context, const struct error *err)
+{
+    struct program *program = context;
+
+    drop_broker(program);
+    if (err->code == ERR_RETRY) {
+        if (!program->failing)
+            log_write(LOG_ERROR, "%s; nothing is lost: agencies keep their changes until it is back", err->text);
+        program->failing = true;
+        program->waiting = "the broker's database is away";
+        notify_status("waiting for the database");
+        return;
+    }
+    log_write(LOG_ERROR, "%s", err->text);
+    program->status = EXIT_FAILURE;
+    loop_end(program->loop);
+}
+
+/* ---- the net ---- */
+
+static uint16_t on_key(void *context, const uint8_t key[32])
+{
+    const struct program *program = context;
+
+    return program->broker ? broker_agency_of_key(program->broker, key) : 0;
+}
+
+static void on_frame(void *context, uint16_t agency, const struct route *route, const void *bytes, size_t length)
+{
+    struct broker_event event = { .kind = BROKER_EVENT_FRAME };
+
+    event.agency = agency;
+    event.route = *route;
+    event.frame = bytes;
+    event.length = length;
+    step(context, &event);
+}
+
+static void on_refused(void *context, uint16_t agency, const struct route *route, const char *why)
+{
+    struct program *program = context;
+    struct message message = { .kind = MESSAGE_ERROR };
+    struct buffer packed = { 0 };
+
+    if (!program->broker)
+        return; /* nobody is known while the database is away; the agent asks again */
+    message.error.code = agency ? (struct text){ "malformed", 9 } : (struct text){ "revoked", 7 };
+    message.error.text = agency ? (struct text){ why, (uint32_t)strlen(why) } : (struct text){ "this key is no agency's", 23 };
+    message_pack(&message, &packed);
+    net_send(program->net, route, packed.bytes, packed.length);
+    buffer_free(&packed);
+}
+
+/* ---- operators ---- */
+
+static struct text argument(const struct text *arguments, int count, int at)
+{
+    return at < count ? arguments[at] : (struct text){ "", 0 };
+}
+
+static bool verb_is(struct text verb, const char *name)
+{
+    return verb.length == strlen(name) && memcmp(verb.bytes, name, verb.length) == 0;
+}
+
+static void on_key_verb(struct program *program, struct control_request *request, bool revoke, struct text name, struct text hex,
+                        const char *user)
+{
+    struct broker_event event = { .kind = revoke ? BROKER_EVENT_REVOKE : BROKER_EVENT_ENROL };
+    char name_text[33], hex_text[65];
+    uint8_t key[32];
+    struct error err;
+
+    if (name.length == 0 || name.length >= sizeof name_text) {
+        control_answer(&request, false, "an agency's name has 1 to 32 letters");
+        return;
+    }
+    snprintf(name_text, sizeof name_text, "%.*s", (int)name.length, name.bytes);
+    snprintf(hex_text, sizeof hex_text, "%.*s", (int)(hex.length < 64 ? hex.length : 64), hex.bytes);
+    if (!revoke && (hex.length != 64 || key_parse(hex_text, key, &err) < 0)) {
+        control_answer(&request, false, "a public key is 64 hexadecimal digits: selaras key show FILE prints it");
+        return;
+    }
+    event.name = name_text;
+    event.key = key;
+    event.request = request;
+    event.user = user;
+    step(program, &event);
+}
+
+static void on_control(void *context, struct control_request *request, const struct text *arguments, int count, const char *user)
+{
+    struct program *program = context;
+    struct text verb = argument(arguments, count, 0);
+    struct status_about about = { .endpoint = net_endpoint(program->net),
+                                  .since_us = program->since_us,
+                                  .waiting = program->waiting };
+
+    if (verb_is(verb, "status"))
+        control_answer(&request, true, status_json(&program->json, &about, program->broker));
+    else if (!program->broker)
+        control_answer(&request, false, program->waiting ? program->waiting : "the broker is starting");
+    else if (verb_is(verb, "key-list"))
+        control_answer(&request, true, keys_json(&program->json, program->broker));
+    else if (verb_is(verb, "key-enrol") && count == 3)
+        on_key_verb(program, request, false, arguments[1], arguments[2], user);
+    else if (verb_is(verb, "key-revoke") && count == 2)
+        on_key_verb(program, request, true, arguments[1], argument(arguments, count, 2), user);
+    else
+        control_answer(&request, false, "the broker does not know this request: is `selaras` of the same version?");
+}
+
+/* ---- life ---- */
+
+static void on_tick(void *context)
+{
+    step(context, &(struct broker_event){ .kind = BROKER_EVENT_TICK });
+}
+
+static void on_stop(void *context)
+{
+    struct program *program = context;
+
+    log_write(LOG_NOTE, "stopping");
+    notify_stopping("stopping");
+    loop_end(program->loop);
+}
+
+static void on_reload(void *context)
+{
+    (void)context;
+    notify_reloading();
+    log_write(LOG_NOTE, "no setting of the broker changes while it runs: restart it to read broker.zpl and the catalog again");
+    notify_ready("active");
+}
+
+/* Everything a file can be wrong about. */
+static int configure(struct program *program, const char *path, struct error *err)
+{
+    const struct tree *tree;
+    struct reconciler *reconciler = NULL;
+    const char *text;
+    size_t length;
+
+    if (broker_settings_read(program->arena, path, &program->settings, err) < 0 ||
+        key_read(program->settings.key, &program->key, err) < 0)
+        return err->code;
+    if (file_read(program->arena, program->settings.catalog, &text, &length, err) < 0 ||
+        zpl_parse(program->arena, program->settings.catalog, text, length, &tree, err) < 0)
+        return err->code;
+    if (catalog_build(program->arena, tree, text, length, &program->catalog, err) < 0 ||
+        reconciler_new(program->catalog, &reconciler, err) < 0)
+        return error_wrap(err, "%s", program->settings.catalog);
+    reconciler_free(&reconciler);
+    program->catalog_text = (struct text){ text, (uint32_t)length };
+    return 0;
+}
+
+static int run(struct program *program, struct error *err)
+{
+    const struct net_sink net_sink = { program, on_key, on_frame, on_refused };
+    const struct store_sink store_sink = { program, on_ready, on_waiting, on_found, on_stored, on_scanned, on_failed };
+
+    if (net_open(program->loop, program->settings.endpoint, &program->key, &net_sink, &program->net, err) < 0 ||
+        control_open(program->loop, program->settings.control, on_control, program, &program->control, err) < 0)
+        return err->code;
+    key_wipe(&program->key);
+    program->waiting = "the broker is starting";
+    program->store = store_open(program->loop, program->settings.database, program->catalog, &store_sink);
+    program->tick = loop_timer(program->loop, TICK_MS, false, on_tick, program);
+    loop_on_stop(program->loop, on_stop, program);
+    loop_on_reload(program->loop, on_reload, program);
+    loop_run(program->loop);
+    return 0;
+}
+
+static void release(struct program *program)
+{
+    loop_remove(&program->tick);
+    control_close(&program->control);
+    net_close(&program->net);
+    store_close(&program->store);
+    drop_broker(program);
+    free(program->actions.actions);
+    buffer_free(&program->json);
+    key_wipe(&program->key);
+    arena_free(&program->arena);
+}
+
+/* Reads the files, and with --check the database too, and says what is wrong. */
+static int check_database(struct program *program, struct error *err)
+{
+    struct ledger_state state = { 0 };
+
+    return store_prepare(program->settings.database, program->catalog, program->arena, &state, err);
+}
+
+static const char help[] =
+    "Usage: selaras-broker [--check] FILE\n"
+    "Keeps the databases of a region's agencies in step. FILE is broker.zpl; see selaras-broker(8).\n"
+    "\n"
+    "  --check    validate FILE, the catalog, the key and the database, and end\n"
+    "  --help     show this\n"
+    "  --version  show the version\n";
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = { { "check", no_argument, NULL, 'c' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { "version", no_argument, NULL, 'v' },
+                                             { 0 } };
+    struct program program = { .arena = arena_new(), .status = EXIT_SUCCESS };
+    bool check = false;
+    struct error err = { 0 };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'h' || option == 'v') {
+            fputs(option == 'h' ? help : "selaras-broker " SELARAS_VERSION "\n", stdout);
+            arena_free(&program.arena);
+            return EXIT_SUCCESS;
+        }
+        if (option != 'c')
+            return 2;
+        check = true;
+    }
+    if (argc - optind != 1) {
+        fputs(help, stderr);
+        return 2;
+    }
+    process_clean_environment();
+    log_start("selaras-broker", NULL, LOG_NOTE);
+    program.loop = loop_new();
+    program.since_us = loop_time_us();
+    if (configure(&program, argv[optind], &err) < 0 || (check ? check_database(&program, &err) : run(&program, &err)) < 0) {
+        log_write(LOG_ERROR, "%s", err.text);
+        program.status = EXIT_FAILURE;
+    }
+    release(&program);
+    loop_free(&program.loop);
+    return program.status;
+}

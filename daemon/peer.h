@@ -1,0 +1,150 @@
+/* peer.h: what the core keeps of one agency, and of the broker as a whole. For the core's own files alone. */
+#ifndef SELARAS_PEER_H
+#define SELARAS_PEER_H
+
+#include "daemon/broker.h"
+#include "daemon/map.h"
+#include "daemon/reconcile.h"
+
+/* A changes frame that waits for its batch. */
+struct staged {
+    struct staged *next;
+    struct arena *arena; /* frame and message */
+    struct changes changes;
+    size_t size;
+    uint32_t done; /* pieces that are in a batch already or were duplicates */
+};
+
+/* A feed frame that waits for credit. */
+struct outgoing {
+    struct outgoing *next;
+    struct feed feed;
+    struct arena *arena; /* of the items; NULL for all but the last frame of a batch */
+    size_t size;         /* at most */
+};
+
+struct peer_debt {
+    struct peer_debt *next;
+    struct debt debt; /* without block and reason */
+};
+
+struct peer {
+    struct agency_row row; /* as committed, but for what `fresh` says */
+    agency_index index;    /* AGENCY_GONE: the catalog does not name it */
+    bool stored;           /* the store has its row */
+    struct arena *blocks_arena;
+    char *blocks_bytes;
+    struct agency_block *blocks;
+    uint16_t block_count;
+    struct peer_debt *debts;
+
+    /* The session. */
+    bool up;
+    struct route route;
+    int64_t heard_ms;
+    uint64_t in_number, out_number;
+    uint64_t in_credit, in_used, out_credit, out_used;
+    struct staged *staged, *staged_last;
+    uint64_t open_bytes;         /* of a transaction whose end has not come */
+    uint32_t ready;              /* complete transactions waiting */
+    uint64_t queued_lsn;         /* of the last piece that came */
+    uint32_t queued_number;
+    feed_position queued_base;
+    bool queued_open;            /* that piece was not final */
+    uint32_t hello_timeline;     /* what its hello said; kept once a fence has proved it */
+    bool load_ended;             /* in a batch or committed */
+
+    /* A hello that waits for its batch, or is in it; `next_*` one that came meanwhile. */
+    struct arena *hello_arena, *next_arena;
+    struct hello hello, next_hello;
+    struct route hello_route, next_route;
+    bool hello_waits, next_waits;
+    struct staged *graves; /* frames of an ended session that the batch in flight may still borrow from */
+
+    /* The feed. */
+    feed_position feed_sent;    /* end of the last batch sent whole */
+    feed_position feed_scanned; /* nothing for it up to here */
+    uint8_t feed_leaf[HASH_BYTES]; /* hash of the leaf there */
+    int64_t feed_quiet_ms;      /* since when scanned is ahead of sent */
+    bool scanning;
+    struct outgoing *out, *out_last;
+
+    feed_position applied; /* said, not stored yet */
+    bool quarantine_waits;
+    char quarantine_reason[256];
+    uint16_t fill_type;  /* while STATE_FILLING */
+    uint64_t fill_after;
+};
+
+/* An operator's request that waits for its batch. */
+struct admin {
+    struct admin *next;
+    bool revoke;
+    char name[33];
+    uint8_t key[32];
+    char user[64];
+    void *request;
+};
+
+struct broker {
+    struct broker_options options;
+    const struct catalog *catalog;
+    struct text catalog_text;
+    struct reconciler *reconciler;
+    struct agency_ids ids;
+    struct peer *peers;
+    uint32_t peer_count, peer_capacity;
+
+    feed_position head;
+    int64_t head_time_us;
+    uint8_t head_leaf[HASH_BYTES];
+    uint64_t next_record;
+    uint32_t catalog_version;
+    bool catalog_fresh; /* the catalog must still be activated */
+    bool opened;
+
+    struct batch *batch; /* in flight; NULL: idle */
+    struct work *work;   /* what it is about: see decide.h */
+    struct admin *admins;
+    uint64_t salts; /* made so far */
+    int64_t now_us, now_ms;
+    int64_t applied_ms; /* when applied positions were last stored */
+
+    struct arena *step_arena; /* texts of actions */
+    struct broker_actions *actions;
+};
+
+struct broker_action *action_add(struct broker *broker, enum broker_action_kind kind);
+void action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Sends a message of the peer's session, numbered; returns the frame's bytes. */
+size_t peer_send(struct broker *broker, struct peer *peer, struct message *message);
+/* Sends an error and ends the session. */
+void peer_fail(struct broker *broker, struct peer *peer, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Ends the session: what it had staged and waiting is dropped; it comes again. */
+void peer_drop(struct broker *broker, struct peer *peer);
+struct peer *peer_by_id(struct broker *broker, uint16_t id);
+/* The block that maps this type, or NULL. */
+const struct agency_block *peer_block(const struct peer *peer, uint16_t type);
+/* Whether it is sent anything at all now. */
+bool peer_is_fed(const struct peer *peer);
+void broker_salt(struct broker *broker, uint8_t ret[32]);
+
+/* stage.c: what an agency has sent and no batch has taken yet. */
+void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message, size_t size);
+void stage_clear(struct broker *broker, struct peer *peer);
+/* No batch is in flight: what was kept for it may go. */
+void stage_bury(struct peer *peer);
+/* Forgets frames all of whose pieces are done, and gives credit back. */
+void stage_release(struct broker *broker, struct peer *peer);
+
+/* feed.c: what an agency is sent. */
+void feed_start(struct broker *broker, struct peer *peer, feed_position applied);
+void feed_wake(struct broker *broker, struct peer *peer);
+/* Tells an agency that has nothing to receive how far the ledger is, after a while. */
+void feed_idle(struct broker *broker, struct peer *peer);
+void feed_scanned(struct broker *broker, struct scan *scan);
+void feed_clear(struct peer *peer);
+
+#endif

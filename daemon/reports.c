@@ -1,0 +1,166 @@
+/* What the agency's stream says became of items, and what is owed for it. */
+#include "daemon/work.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct text nothing = { "", 0 };
+
+static void debt_open(struct work *work, struct peer *peer, const struct debt *debt)
+{
+    struct writes *writes = &work->batch->writes;
+    struct peer_debt *kept = calloc(1, sizeof *kept);
+
+    if (!kept)
+        abort();
+    writes->debts = room(work, writes->debts, writes->debt_count, &work->debt_capacity, sizeof *writes->debts);
+    writes->debts[writes->debt_count++] = *debt;
+    kept->debt = *debt;
+    kept->debt.block = kept->debt.reason = nothing;
+    kept->next = peer->debts;
+    peer->debts = kept;
+}
+
+static void debt_settle(struct work *work, struct peer *peer, struct peer_debt **at, const char *how)
+{
+    struct writes *writes = &work->batch->writes;
+    struct peer_debt *settled = *at;
+
+    writes->settled = room(work, writes->settled, writes->settled_count, &work->settled_capacity, sizeof *writes->settled);
+    writes->settled[writes->settled_count++] = (struct settled_debt){ .agency = peer->row.id,
+                                                                      .record = settled->debt.record,
+                                                                      .kind = settled->debt.kind,
+                                                                      .how = how };
+    *at = settled->next;
+    free(settled);
+}
+
+void debts_forget(struct peer *peer)
+{
+    while (peer->debts) {
+        struct peer_debt *debt = peer->debts;
+
+        peer->debts = debt->next;
+        free(debt);
+    }
+}
+
+/* Skips whose answer the agency has applied by now are settled. */
+void debts_answered(struct work *work, struct peer *peer, feed_position base)
+{
+    for (struct peer_debt **at = &peer->debts; *at;) {
+        if ((*at)->debt.kind == DEBT_SKIPPED && (*at)->debt.entry <= base)
+            debt_settle(work, peer, at, "answered");
+        else
+            at = &(*at)->next;
+    }
+}
+
+/* PROTOCOL 5.1: until it is settled, changes of that record count as made just before the item. */
+feed_position base_of_record(const struct peer *peer, uint64_t record, feed_position base)
+{
+    for (const struct peer_debt *at = peer->debts; at; at = at->next)
+        if (at->debt.record == record && at->debt.position <= base)
+            base = at->debt.position - 1;
+    return base;
+}
+
+static struct peer_debt **debt_find(struct peer *peer, uint64_t record, enum debt_kind kind)
+{
+    struct peer_debt **at = &peer->debts;
+
+    while (*at && !((*at)->debt.record == record && (*at)->debt.kind == kind))
+        at = &(*at)->next;
+    return at;
+}
+
+static void report_skipped(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
+                           struct canonical *record)
+{
+    struct debt debt = {
+        .agency = peer->row.id,
+        .record = report->record,
+        .kind = DEBT_SKIPPED,
+        .position = report->position,
+        .block = report->block,
+        .reason = nothing,
+    };
+
+    links_remove(work->links, peer->row.id, report->block, report->record); /* it has no such row */
+    debt.entry = send_item(broker, work, peer, record)->entry.position;
+    debt_open(work, peer, &debt);
+}
+
+static struct entry_row *report_entry(struct broker *broker, struct work *work, struct peer *peer, enum entry_kind kind,
+                                      const struct report *report, const struct canonical *record)
+{
+    struct entry_row *row = entry_add(broker, work, kind, peer);
+    char *text = arena_copy(work->batch->arena, report->text.bytes, report->text.length);
+
+    row->entry.type = text_of(record->type->name);
+    row->entry.record = report->record;
+    row->entry.refers = report->position;
+    entry_say(broker, work, row, entry_kind_name(kind), text);
+    return row;
+}
+
+static void report_parked(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
+                          struct canonical *record)
+{
+    struct entry_row *row;
+    struct debt debt;
+
+    if (*debt_find(peer, report->record, DEBT_PARKED))
+        return; /* a later item queued behind it */
+    row = report_entry(broker, work, peer, ENTRY_PARKED, report, record);
+    debt = (struct debt){
+        .agency = peer->row.id,
+        .record = report->record,
+        .kind = DEBT_PARKED,
+        .position = report->position,
+        .entry = row->entry.position,
+        .block = report->block,
+        .reason = { arena_copy(work->batch->arena, report->text.bytes, report->text.length), report->text.length },
+    };
+    debt_open(work, peer, &debt);
+    action_log(broker, 4, peer, "record %" PRIu64 " is parked: %s; see: selaras parked list", report->record, debt.reason.bytes);
+}
+
+static void report_settled(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
+                           struct canonical *record)
+{
+    bool closed = report->kind == REPORT_CLOSED;
+    struct peer_debt **debt = debt_find(peer, report->record, DEBT_PARKED);
+
+    if (!*debt)
+        return;
+    report_entry(broker, work, peer, closed ? ENTRY_CLOSED : ENTRY_RELEASED, report, record)->entry.refers = (*debt)->debt.entry;
+    debt_settle(work, peer, debt, closed ? "closed" : "released");
+}
+
+static void report_linked(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
+                          struct canonical *record)
+{
+    struct text key = { arena_copy(work->batch->arena, report->text.bytes, report->text.length), report->text.length };
+
+    (void)broker;
+    (void)record;
+    links_move(work->links, peer->row.id, report->block, key, report->record);
+}
+
+typedef void report_handler(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
+                            struct canonical *record);
+static report_handler *const report_handlers[REPORT_COUNT] = {
+    [REPORT_SKIPPED] = report_skipped, [REPORT_PARKED] = report_parked, [REPORT_RELEASED] = report_settled,
+    [REPORT_CLOSED] = report_settled,  [REPORT_LINKED] = report_linked,
+};
+
+
+void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
+                   struct canonical *record)
+{
+    report_handlers[report->kind](broker, work, peer, report, record);
+}

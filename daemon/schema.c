@@ -1,0 +1,290 @@
+/* The broker's schema: made when it is not there, extended by what the catalog has gained, and where the ledger stands. On a
+ * connection of its own, blocking: nothing else can be done before. */
+#include "daemon/store_read.h"
+#include "schema_sql.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SCHEMA_FORMAT = 1 };
+
+static int failed(PGconn *connection, const PGresult *result, const char *what, struct error *err)
+{
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    const char *message = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+
+    return error_set(err, state ? pg_sqlstate_code(state) : ERR_RETRY, "database: %s: %s%s%s", what,
+                     message ? message : PQerrorMessage(connection), state ? ", SQLSTATE " : "", state ? state : "");
+}
+
+static void result_clear(PGresult **result)
+{
+    PQclear(*result);
+    *result = NULL;
+}
+
+static void connection_finish(PGconn **connection)
+{
+    PQfinish(*connection);
+    *connection = NULL;
+}
+
+/* Runs one or more statements without parameters. */
+static int run(PGconn *connection, const char *sql, const char *what, struct error *err)
+{
+    scoped(result_clear) PGresult *result = PQexec(connection, sql);
+    ExecStatusType status = PQresultStatus(result);
+
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ? 0 : failed(connection, result, what, err);
+}
+
+static int query(PGconn *connection, const char *sql, int count, const char *const *values, const char *what, PGresult **ret,
+                 struct error *err)
+{
+    PGresult *result = PQexecParams(connection, sql, count, NULL, values, NULL, NULL, 0);
+
+    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
+        failed(connection, result, what, err);
+        PQclear(result);
+        return err->code;
+    }
+    *ret = result;
+    return 0;
+}
+
+static int schema_create(PGconn *connection, struct error *err)
+{
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query(connection, "SELECT pg_catalog.to_regnamespace('selaras') IS NOT NULL", 0, NULL, "looking for the schema", &result,
+              err) < 0)
+        return err->code;
+    if (PQgetvalue(result, 0, 0)[0] == 't')
+        return 0;
+    if (run(connection, daemon_schema_sql, "creating schema selaras (the broker's role needs CREATE on its database)", err) < 0)
+        return err->code;
+    return 0;
+}
+
+/* One column of a record type: added when it is new, refused when its type has changed. */
+static int column_keep(PGconn *connection, struct arena *arena, const struct catalog_type *type,
+                       const struct catalog_field *field, struct error *err)
+{
+    scoped(result_clear) PGresult *result = NULL;
+    const char *wanted = field_column_type(arena, field);
+    const char *values[] = { type->name, field->name };
+
+    if (query(connection,
+              "SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a"
+              " WHERE a.attrelid = pg_catalog.to_regclass(pg_catalog.format('selaras.%I', $1::text)) AND a.attname = $2"
+              " AND NOT a.attisdropped",
+              2, values, "looking at canonical tables", &result, err) < 0)
+        return err->code;
+    if (PQntuples(result) == 0)
+        return run(connection,
+                   arena_printf(arena, "ALTER TABLE selaras.\"%s\" ADD COLUMN \"%s\" %s", type->name, field->name, wanted),
+                   "adding a column", err);
+    if (strcmp(PQgetvalue(result, 0, 0), wanted) != 0)
+        return error_set(err, ERR_STOP,
+                         "catalog: %s/%s is %s, but selaras.%s.%s is %s: a field cannot change its type; give it a new name",
+                         type->name, field->name, wanted, type->name, field->name, PQgetvalue(result, 0, 0));
+    return 0;
+}
+
+static bool is_ours(const char *column)
+{
+    return strcmp(column, "number") == 0 || strcmp(column, "exists") == 0 || strcmp(column, "meta") == 0;
+}
+
+static bool is_table(const char *name)
+{
+    static const char *const tables[] = { "state", "catalog", "agency", "entry", "link", "debt", "applied", NULL };
+
+    for (int i = 0; tables[i]; i++)
+        if (strcmp(tables[i], name) == 0)
+            return true;
+    return false;
+}
+
+static int table_keep(PGconn *connection, struct arena *arena, const struct catalog_type *type, struct error *err)
+{
+    if (is_table(type->name))
+        return error_set(err, ERR_STOP, "catalog: a record type cannot be called %s: a table of the broker has this name",
+                         type->name);
+    if (run(connection,
+            arena_printf(arena,
+                         "CREATE TABLE IF NOT EXISTS selaras.\"%s\""
+                         " (number bigint PRIMARY KEY, exists boolean NOT NULL, meta bytea NOT NULL)",
+                         type->name),
+            "creating a canonical table", err) < 0)
+        return err->code;
+    for (uint16_t i = 0; i < type->field_count; i++) {
+        const struct catalog_field *field = &type->fields[i];
+
+        if (is_ours(field->name))
+            return error_set(err, ERR_STOP, "catalog: %s/%s: this name is the broker's own; give the field another", type->name,
+                             field->name);
+        if (column_keep(connection, arena, type, field, err) < 0)
+            return err->code;
+        /* The core keeps identifiers unique; this is the belt to its braces, and what they are looked up by. Deferred, because
+         * two records may exchange theirs within one transaction. */
+        if (field->identifier &&
+            run(connection,
+                arena_printf(arena,
+                             "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conname = '%s_%s_once') THEN"
+                             " ALTER TABLE selaras.\"%s\" ADD CONSTRAINT \"%s_%s_once\" UNIQUE (\"%s\")"
+                             " DEFERRABLE INITIALLY DEFERRED; END IF; END $$",
+                             type->name, field->name, type->name, type->name, field->name, field->name),
+                "making an identifier unique", err) < 0)
+            return err->code;
+    }
+    return 0;
+}
+
+static uint64_t number_at(const PGresult *result, int row, int column)
+{
+    return PQgetisnull(result, row, column) ? 0 : strtoull(PQgetvalue(result, row, column), NULL, 10);
+}
+
+static void copy_text(char *ret, size_t size, const PGresult *result, int row, int column)
+{
+    snprintf(ret, size, "%s", PQgetvalue(result, row, column));
+}
+
+/* One row of selaras.agency, in the order of sql_agencies. */
+static void agency_read(struct arena *arena, const PGresult *result, int row, struct agency_row *ret)
+{
+    struct text bytes;
+    int at = 0;
+
+    ret->id = (uint16_t)number_at(result, row, at++);
+    copy_text(ret->name, sizeof ret->name, result, row, at++);
+    ret->enrolled = !PQgetisnull(result, row, at);
+    if (ret->enrolled) {
+        bytes = pg_result_bytes(arena, result, row, at);
+        memcpy(ret->key, bytes.bytes, bytes.length < sizeof ret->key ? bytes.length : sizeof ret->key);
+    }
+    at++;
+    ret->mode = agency_mode_named(PQgetvalue(result, row, at++));
+    ret->state = agency_state_named(PQgetvalue(result, row, at++));
+    copy_text(ret->reason, sizeof ret->reason, result, row, at++);
+    ret->session = number_at(result, row, at++);
+    ret->incarnation = (uint32_t)number_at(result, row, at++);
+    ret->lsn = number_at(result, row, at++);
+    ret->load_number = (uint32_t)number_at(result, row, at++);
+    ret->base = number_at(result, row, at++);
+    ret->load = number_at(result, row, at++);
+    ret->load_lsn = number_at(result, row, at++);
+    ret->since = number_at(result, row, at++);
+    copy_text(ret->system, sizeof ret->system, result, row, at++);
+    ret->timeline = (uint32_t)number_at(result, row, at++);
+    ret->fence.seq = number_at(result, row, at++);
+    if (!PQgetisnull(result, row, at)) {
+        bytes = pg_result_bytes(arena, result, row, at);
+        memcpy(ret->fence.token, bytes.bytes, bytes.length < sizeof ret->fence.token ? bytes.length : sizeof ret->fence.token);
+    }
+    at++;
+    ret->applied = number_at(result, row, at++);
+    ret->applied_at_us = (int64_t)number_at(result, row, at++);
+    ret->changes = number_at(result, row, at++);
+    ret->fed = number_at(result, row, at++);
+    if (!PQgetisnull(result, row, at))
+        ret->blocks = pg_result_bytes(arena, result, row, at);
+    at++;
+    copy_text(ret->software, sizeof ret->software, result, row, at++);
+    ret->seen_at_us = (int64_t)number_at(result, row, at++);
+}
+
+static const char sql_agencies[] =
+    "SELECT id, name, key, mode, state, reason, session, incarnation, lsn, load_number, base, load, load_lsn, since, system,"
+    " timeline, fence_seq, fence_token, applied, (extract(epoch FROM applied_at) * 1000000)::bigint, changes, fed, blocks,"
+    " software, (extract(epoch FROM seen_at) * 1000000)::bigint FROM selaras.agency ORDER BY id";
+
+static int agencies_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)
+{
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query(connection, sql_agencies, 0, NULL, "reading agencies", &result, err) < 0)
+        return err->code;
+    ret->agency_count = (uint32_t)PQntuples(result);
+    ret->agencies = arena_array(arena, ret->agency_count, sizeof *ret->agencies);
+    for (uint32_t i = 0; i < ret->agency_count; i++)
+        agency_read(arena, result, (int)i, &ret->agencies[i]);
+    return 0;
+}
+
+static int debts_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)
+{
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query(connection, "SELECT agency, record, kind = 'parked', position, entry FROM selaras.debt WHERE settled IS NULL", 0, NULL,
+              "reading debts", &result, err) < 0)
+        return err->code;
+    ret->debt_count = (uint32_t)PQntuples(result);
+    ret->debts = arena_array(arena, ret->debt_count, sizeof *ret->debts);
+    for (uint32_t i = 0; i < ret->debt_count; i++)
+        ret->debts[i] = (struct debt){
+            .agency = (uint16_t)number_at(result, (int)i, 0),
+            .record = number_at(result, (int)i, 1),
+            .kind = PQgetvalue(result, (int)i, 2)[0] == 't' ? DEBT_PARKED : DEBT_SKIPPED,
+            .position = number_at(result, (int)i, 3),
+            .entry = number_at(result, (int)i, 4),
+        };
+    return 0;
+}
+
+static const char sql_state[] =
+    "SELECT s.format, s.head, (extract(epoch FROM s.head_time) * 1000000)::bigint, s.next_record, s.catalog, c.hash, e.leaf"
+    " FROM selaras.state s LEFT JOIN selaras.catalog c ON c.version = s.catalog"
+    " LEFT JOIN selaras.entry e ON e.position = s.head";
+
+static int state_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)
+{
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query(connection, sql_state, 0, NULL, "reading where the ledger stands", &result, err) < 0)
+        return err->code;
+    if (PQntuples(result) != 1 || number_at(result, 0, 0) != SCHEMA_FORMAT)
+        return error_set(err, ERR_STOP, "database: schema selaras is of another format than this broker's (%d): was it made by "
+                                        "another version?",
+                         SCHEMA_FORMAT);
+    ret->head = number_at(result, 0, 1);
+    ret->opened = ret->head > 0;
+    ret->head_time_us = (int64_t)number_at(result, 0, 2);
+    ret->next_record = number_at(result, 0, 3);
+    ret->catalog_version = (uint32_t)number_at(result, 0, 4);
+    if (!PQgetisnull(result, 0, 5)) {
+        struct text hash = pg_result_bytes(arena, result, 0, 5);
+
+        memcpy(ret->catalog_hash, hash.bytes, hash.length < HASH_BYTES ? hash.length : HASH_BYTES);
+    }
+    if (ret->opened) {
+        struct text leaf = pg_result_bytes(arena, result, 0, 6);
+
+        if (PQgetisnull(result, 0, 6))
+            return error_set(err, ERR_STOP, "database: the ledger's last entry is missing: this database was changed or restored in part");
+        leaf_hash(leaf.bytes, leaf.length, ret->head_leaf);
+    }
+    return 0;
+}
+
+int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *arena, struct ledger_state *ret, struct error *err)
+{
+    scoped(connection_finish) PGconn *connection = PQconnectdb(dsn);
+
+    if (PQstatus(connection) != CONNECTION_OK)
+        return error_set(err, ERR_RETRY, "database: %s", PQerrorMessage(connection));
+    if (run(connection,
+            "SET client_min_messages = warning; SET search_path = ''; SET timezone = 'UTC'; SET bytea_output = 'hex'; BEGIN", "starting", err) < 0 ||
+        schema_create(connection, err) < 0)
+        return err->code;
+    for (uint16_t i = 0; i < catalog->type_count; i++)
+        if (table_keep(connection, arena, &catalog->types[i], err) < 0)
+            return err->code;
+    if (run(connection, "COMMIT", "preparing the schema", err) < 0)
+        return err->code;
+    if (state_read(connection, arena, ret, err) < 0 || agencies_read(connection, arena, ret, err) < 0 ||
+        debts_read(connection, arena, ret, err) < 0)
+        return err->code;
+    return 0;
+}

@@ -1,0 +1,37 @@
+#include "daemon/settings.h"
+
+#include "shell/zpl.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FIELD(name) offsetof(struct broker_settings, name)
+
+const struct setting broker_setting_table[] = {
+    { "broker/endpoint", SETTING_TEXT, FIELD(endpoint), 0, 0, "tcp://*:5570", false, "where agents connect to" },
+    { "broker/key", SETTING_TEXT, FIELD(key), 0, 0, "/etc/selaras/broker.key", false, "the broker's CURVE key file" },
+    { "broker/database", SETTING_TEXT, FIELD(database), 0, 0, "dbname=selaras", false, "connection string of the broker's database" },
+    { "broker/catalog", SETTING_TEXT, FIELD(catalog), 0, 0, "/etc/selaras/catalog.zpl", false, "what the agencies agreed on" },
+    { "broker/control", SETTING_TEXT, FIELD(control), 0, 0, "/run/selaras/broker.socket", false, "where `selaras` asks" },
+    { "broker/window", SETTING_SIZE, FIELD(window_bytes), 1 << 20, 1 << 28, "8MiB", false,
+      "changes that an agency may send before they are stored" },
+    { "broker/stage-limit", SETTING_SIZE, FIELD(stage_bytes), 1 << 20, UINT64_C(1) << 34, "256MiB", false,
+      "largest transaction of an agency" },
+    { "broker/batch", SETTING_NUMBER, FIELD(batch_changes), 1, 100000, "4000", false, "changes that are stored in one transaction" },
+    { "broker/feed", SETTING_NUMBER, FIELD(feed_items), 1, 10000, "1000", false, "items that an agency applies in one transaction" },
+    { "broker/detail", SETTING_YES, FIELD(detail), 0, 0, "no", false, "log details for finding faults" },
+    { 0 },
+};
+
+int broker_settings_read(struct arena *arena, const char *path, struct broker_settings *ret, struct error *err)
+{
+    const struct tree *tree;
+    const char *text;
+    size_t length;
+
+    if (file_read(arena, path, &text, &length, err) < 0 || zpl_parse(arena, path, text, length, &tree, err) < 0)
+        return err->code;
+    if (settings_fill(arena, broker_setting_table, tree, NULL, ret, err) < 0)
+        return error_wrap(err, "%s", path);
+    return 0;
+}

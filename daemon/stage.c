@@ -1,0 +1,252 @@
+/* What an agency has sent and no batch has taken yet. Pieces must come in the order of its stream; what is wrong with that ends
+ * the session, and nothing is lost: the agency sends again what welcome does not have. */
+#include "daemon/peer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Whether the broker has it, so that it only needs another ack: "a transaction at or below the last committed end LSN is a
+ * duplicate as a whole". */
+static bool is_duplicate(const struct peer *peer, const struct piece *piece)
+{
+    if (piece->lsn == 0)
+        return piece->first <= peer->row.load_number;
+    return piece->lsn <= peer->row.lsn;
+}
+
+static bool fence_is_sound(const struct peer *peer, const struct fence *fence)
+{
+    if (fence->seq == 0 || fence->seq > peer->row.fence.seq)
+        return true;
+    return fence->seq == peer->row.fence.seq && memcmp(fence->token, peer->row.fence.token, sizeof fence->token) == 0;
+}
+
+/* NULL when the piece follows what came before; else the error's code, and its text in *why. */
+static const char *piece_fault(const struct peer *peer, const struct piece *piece, const char **why)
+{
+    bool loading = peer->row.state == STATE_LOADING && !peer->load_ended;
+    bool closes = loading && piece->lsn > 0;
+    feed_position most = peer->feed_sent > peer->row.base ? peer->feed_sent : peer->row.base;
+
+    if (piece->lsn == 0) {
+        *why = "a load piece outside of a load, or out of order";
+        return loading && piece->nothing_seen && piece->final && piece->first == peer->queued_number + 1 ? NULL : "malformed";
+    }
+    *why = "a piece without a base";
+    if (piece->nothing_seen)
+        return "malformed";
+    *why = "the end of a load has changes or another base than the load";
+    if (closes)
+        return piece->change_count == 0 && piece->report_count == 0 && piece->final && piece->base == peer->row.load
+                   ? NULL
+                   : "malformed";
+    *why = "a base above what was sent to this agency, or below an earlier one";
+    if (piece->base > most || piece->base < peer->queued_base)
+        return "base";
+    *why = "positions must rise, and the parts of a transaction follow each other";
+    if (peer->queued_open)
+        return piece->lsn == peer->queued_lsn && piece->first == peer->queued_number ? NULL : "malformed";
+    return piece->lsn > peer->queued_lsn && piece->first == 0 ? NULL : "malformed";
+}
+
+enum { INDEXED_BYTES_MAX = 1024 }; /* of a local key or identifier: they are indexed */
+
+static const struct agency_block *declared(const struct peer *peer, struct text name)
+{
+    for (uint16_t i = 0; i < peer->block_count; i++)
+        if (peer->blocks[i].name.length == name.length && memcmp(peer->blocks[i].name.bytes, name.bytes, name.length) == 0)
+            return &peer->blocks[i];
+    return NULL;
+}
+
+/* A value must be in the canonical spelling of its type, or equal values would not have equal bytes. */
+static int check_value(struct arena *arena, const struct catalog_field *field, struct value value, struct error *err)
+{
+    struct value canonical;
+
+    if (value.state != VALUE_SET)
+        return 0;
+    if (value_parse(arena, field->type, field->scale, value.bytes, value.length, &canonical, err) < 0)
+        return error_wrap(err, "field %s", field->name);
+    if (!value_equal(value, canonical))
+        return error_set(err, ERR_REJECT, "field %s: not the canonical spelling of a %s", field->name, value_type_name(field->type));
+    if (field->identifier && value.length > INDEXED_BYTES_MAX)
+        return error_set(err, ERR_REJECT, "field %s: an identifier of %u bytes is too long", field->name, value.length);
+    return 0;
+}
+
+/* One change as PROTOCOL 5.2 wants it, of a block and fields that hello declared. */
+static int check_change(const struct broker *broker, const struct peer *peer, struct arena *arena, struct change *change,
+                        struct error *err)
+{
+    const struct agency_block *block;
+    const struct catalog_type *type;
+
+    if (change_decode(arena, change, err) < 0)
+        return err->code;
+    if (!change_committed(change))
+        return error_set(err, ERR_REJECT, "the commitment is not of its salt and content");
+    block = declared(peer, change->block);
+    if (!block)
+        return error_set(err, ERR_REJECT, "its block was not declared by hello");
+    if (change->key.length == 0 || change->key.length > INDEXED_BYTES_MAX || change->old_key.length > INDEXED_BYTES_MAX)
+        return error_set(err, ERR_REJECT, "its local key is empty or longer than %d bytes", INDEXED_BYTES_MAX);
+    type = &broker->catalog->types[block->type];
+    for (uint16_t i = 0; i < change->field_count; i++) {
+        int field = catalog_field(type, change->fields[i].name.bytes, change->fields[i].name.length);
+
+        if (field < 0 || !block->fields[field])
+            return error_set(err, ERR_REJECT, "field %u was not declared by hello", i);
+        if (check_value(arena, &type->fields[field], change->fields[i].value, err) < 0 ||
+            check_value(arena, &type->fields[field], change->fields[i].old, err) < 0)
+            return err->code;
+    }
+    return 0;
+}
+
+static int check_changes(const struct broker *broker, const struct peer *peer, struct arena *arena, const struct piece *piece,
+                         struct error *err)
+{
+    for (uint32_t i = 0; i < piece->change_count; i++)
+        if (check_change(broker, peer, arena, &piece->changes[i], err) < 0)
+            return error_wrap(err, "change %u", piece->first + i);
+    return 0;
+}
+
+static void queue_piece(struct peer *peer, const struct piece *piece)
+{
+    peer->queued_lsn = piece->lsn;
+    if (piece->lsn == 0) {
+        peer->queued_number = piece->first;
+        peer->ready++;
+        return;
+    }
+    peer->queued_base = piece->base;
+    peer->queued_open = !piece->final;
+    peer->queued_number = piece->first + piece->change_count;
+    if (peer->row.state == STATE_LOADING)
+        peer->load_ended = true;
+    if (piece->final)
+        peer->ready++;
+}
+
+/* Checks one piece and takes it into account. False: the session has ended. */
+static bool stage_piece(struct broker *broker, struct peer *peer, struct arena *arena, struct piece *piece)
+{
+    const char *why = "", *code;
+    struct error err;
+
+    if (is_duplicate(peer, piece)) {
+        peer->ready += piece->final; /* it only wants its ack again */
+        return true;
+    }
+    code = piece_fault(peer, piece, &why);
+    if (code) {
+        peer_fail(broker, peer, code, "%s", why);
+        return false;
+    }
+    if (!fence_is_sound(peer, &piece->fence)) {
+        snprintf(peer->quarantine_reason, sizeof peer->quarantine_reason,
+                 "its fence row %" PRIu64 " is not the one seen before: this database was restored or cloned", piece->fence.seq);
+        peer->quarantine_waits = true;
+        peer_fail(broker, peer, "history", "%s", peer->quarantine_reason);
+        return false;
+    }
+    if (check_changes(broker, peer, arena, piece, &err) < 0) {
+        peer_fail(broker, peer, "malformed", "%s", err.text);
+        return false;
+    }
+    queue_piece(peer, piece);
+    return true;
+}
+
+void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message, size_t size)
+{
+    struct staged *staged = arena_alloc(arena, sizeof *staged);
+
+    staged->arena = arena;
+    staged->changes = message->changes;
+    staged->size = size;
+    peer->in_used += size;
+    if (peer->in_used > peer->in_credit) {
+        arena_free(&arena);
+        peer_fail(broker, peer, "credit", "%" PRIu64 " bytes of changes were sent, %" PRIu64 " were allowed", peer->in_used,
+                  peer->in_credit);
+        return;
+    }
+    for (uint32_t i = 0; i < staged->changes.piece_count; i++)
+        if (!stage_piece(broker, peer, arena, &staged->changes.pieces[i])) {
+            arena_free(&arena);
+            return;
+        }
+    if (peer->staged_last)
+        peer->staged_last->next = staged;
+    else
+        peer->staged = staged;
+    peer->staged_last = staged;
+    /* A transaction larger than the window must not wait for credit that only its own end could free. */
+    peer->open_bytes = peer->queued_open ? peer->open_bytes + size : 0;
+    if (peer->open_bytes > broker->options.stage_bytes)
+        peer_fail(broker, peer, "malformed", "one transaction is larger than stage-limit (%" PRIu64 " bytes): raise it in broker.zpl",
+                  broker->options.stage_bytes);
+    else if (peer->open_bytes > broker->options.window_bytes / 2)
+        peer->in_credit += size;
+}
+
+void stage_release(struct broker *broker, struct peer *peer)
+{
+    uint64_t staged = 0;
+
+    while (peer->staged && peer->staged->done == peer->staged->changes.piece_count) {
+        struct staged *done = peer->staged;
+        struct arena *arena = done->arena;
+
+        peer->staged = done->next;
+        if (!peer->staged)
+            peer->staged_last = NULL;
+        arena_free(&arena);
+    }
+    for (const struct staged *at = peer->staged; at; at = at->next)
+        staged += at->size;
+    if (!peer->up)
+        return;
+    staged -= peer->open_bytes < staged ? peer->open_bytes : staged;
+    if (peer->in_used + broker->options.window_bytes - staged >= peer->in_credit + broker->options.window_bytes / 4) {
+        struct message message = { .kind = MESSAGE_CREDIT };
+
+        peer->in_credit = peer->in_used + broker->options.window_bytes - staged;
+        message.credit.total = peer->in_credit;
+        peer_send(broker, peer, &message);
+    }
+}
+
+static void staged_free(struct staged **list)
+{
+    while (*list) {
+        struct arena *arena = (*list)->arena;
+
+        *list = (*list)->next;
+        arena_free(&arena);
+    }
+}
+
+void stage_bury(struct peer *peer)
+{
+    staged_free(&peer->graves);
+}
+
+void stage_clear(struct broker *broker, struct peer *peer)
+{
+    if (broker->batch && peer->staged) {
+        peer->staged_last->next = peer->graves;
+        peer->graves = peer->staged;
+        peer->staged = NULL;
+    }
+    staged_free(&peer->staged);
+    peer->staged_last = NULL;
+    peer->open_bytes = 0;
+    peer->ready = 0;
+    peer->queued_open = false;
+    peer->load_ended = false;
+}

@@ -1,0 +1,465 @@
+#include "daemon/store.h"
+
+#include "daemon/store_read.h"
+#include "daemon/store_write.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RETRY_MS = 1000 };
+
+/* The lock of the one active broker of a database, taken by the connection that writes. */
+static const char sql_lock[] = "SELECT pg_catalog.pg_try_advisory_lock(7236292, 1)"; /* "selaras", in a way */
+
+static void reconnect(void *context)
+{
+    struct store *store = context;
+
+    loop_remove(&store->retry);
+    if (!pg_up(store->writer))
+        pg_reopen(store->writer);
+    if (!pg_up(store->reader))
+        pg_reopen(store->reader);
+}
+
+static void retry_later(struct store *store)
+{
+    if (!store->retry)
+        store->retry = loop_timer(store->loop, RETRY_MS, true, reconnect, store);
+}
+
+/* Says once that everything in flight is void; both connections start anew. */
+static void fail(struct store *store, const struct error *err)
+{
+    bool active = store->active;
+
+    store->active = false;
+    if (active || err->code != ERR_RETRY)
+        store->sink.failed(store->sink.context, err);
+}
+
+static void restart(struct store *store, const struct error *err)
+{
+    fail(store, err);
+    if (err->code != ERR_RETRY)
+        return;
+    pg_reopen(store->writer);
+    pg_reopen(store->reader);
+}
+
+static void activate(struct store *store)
+{
+    scoped(arena_free) struct arena *arena = arena_new();
+    struct ledger_state state = { 0 };
+    struct error err;
+
+    if (store_prepare(store->dsn, store->catalog, arena, &state, &err) < 0) {
+        if (err.code != ERR_RETRY)
+            store->sink.failed(store->sink.context, &err);
+        else
+            retry_later(store);
+        pg_reopen(store->writer);
+        return;
+    }
+    store->active = true;
+    store->waited = false;
+    store->partition = 0;
+    store->sink.ready(store->sink.context, &state);
+}
+
+static void try_lock(void *context);
+
+static void on_lock(void *context, const struct pg_outcome *outcome)
+{
+    struct store *store = context;
+
+    if (!outcome->ok)
+        return; /* on_writer hears of the lost connection */
+    if (PQgetvalue(outcome->results[0], 0, 0)[0] == 't') {
+        activate(store);
+        return;
+    }
+    if (!store->waited)
+        store->sink.waiting(store->sink.context);
+    store->waited = true;
+    if (!store->retry)
+        store->retry = loop_timer(store->loop, RETRY_MS, true, try_lock, store);
+}
+
+static void try_lock(void *context)
+{
+    struct store *store = context;
+
+    loop_remove(&store->retry);
+    if (!pg_up(store->writer)) {
+        reconnect(store);
+        return;
+    }
+    pg_statement(store->writer, sql_lock, false, NULL);
+    pg_sync(store->writer, on_lock, store);
+}
+
+static void on_writer(void *context, bool up, const struct error *err)
+{
+    struct store *store = context;
+
+    if (up) {
+        try_lock(store);
+        return;
+    }
+    store->sink.failed(store->sink.context, err);
+    store->active = false;
+    retry_later(store);
+}
+
+static void on_reader(void *context, bool up, const struct error *err)
+{
+    struct store *store = context;
+
+    if (up)
+        return;
+    if (store->active) {
+        store->active = false;
+        store->sink.failed(store->sink.context, err);
+        pg_reopen(store->writer); /* one loss, one restart: the state is read again */
+    }
+    retry_later(store);
+}
+
+struct store *store_open(struct loop *loop, const char *dsn, const struct catalog *catalog, const struct store_sink *sink)
+{
+    struct store *store = calloc(1, sizeof *store);
+
+    if (!store)
+        abort();
+    store->loop = loop;
+    store->arena = arena_new();
+    store->dsn = dsn;
+    store->catalog = catalog;
+    store->sink = *sink;
+    store->types = arena_array(store->arena, catalog->type_count, sizeof *store->types);
+    for (uint16_t i = 0; i < catalog->type_count; i++)
+        type_sql_make(store->arena, &catalog->types[i], &store->types[i]);
+    store->reader = pg_open(loop, dsn, "selaras-broker feed", on_reader, store);
+    store->writer = pg_open(loop, dsn, "selaras-broker", on_writer, store);
+    return store;
+}
+
+void store_close(struct store **store)
+{
+    struct store *old = *store;
+
+    if (!old)
+        return;
+    loop_remove(&old->retry);
+    pg_close(&old->writer);
+    pg_close(&old->reader);
+    for (int i = 0; i < STORE_ARRAYS; i++)
+        pg_array_free(&old->arrays[i]);
+    arena_free(&old->arena);
+    free(old);
+    *store = NULL;
+}
+
+/* ---- lookups ---- */
+
+/* A batch on its way: what the results that come back are. */
+enum { RESULTS_MAX = 3 * CATALOG_TYPES_MAX + 4 };
+struct lookup {
+    struct store *store;
+    struct batch *batch;
+    int count;
+    struct expected {
+        enum { EXPECT_KEYS, EXPECT_RECORDS, EXPECT_LINKS, EXPECT_LEAF } what;
+        uint16_t type;
+    } expected[RESULTS_MAX];
+};
+
+static void expect(struct lookup *lookup, int what, uint16_t type)
+{
+    assert(lookup->count < RESULTS_MAX);
+    lookup->expected[lookup->count++] = (struct expected){ .what = (unsigned)what, .type = type };
+}
+
+static const char sql_keys[] =
+    "SELECT l.agency, l.block, l.key, l.record, l.since, coalesce(l.until, 0)"
+    " FROM pg_catalog.unnest($1::int[], $2::text[], $3::text[]) AS w (agency, block, key)"
+    " JOIN selaras.link l ON l.agency = w.agency::smallint AND l.block = w.block AND l.key = w.key";
+static const char sql_leaf[] =
+    "SELECT pg_catalog.sha256('\\x00'::bytea || leaf) FROM selaras.entry WHERE position = $1";
+
+/* The three arrays of keys; of one type, or of all. */
+static uint32_t key_arrays(struct store *store, const struct batch *batch, int type)
+{
+    struct pg_array *agency = &store->arrays[0], *block = &store->arrays[1], *key = &store->arrays[2];
+    uint32_t count = 0;
+
+    pg_array_start(agency, PG_OID_INT4);
+    pg_array_start(block, PG_OID_TEXT);
+    pg_array_start(key, PG_OID_TEXT);
+    for (uint32_t i = 0; i < batch->wanted.key_count; i++) {
+        const struct wanted_key *wanted = &batch->wanted.keys[i];
+
+        if (type >= 0 && wanted->type != type)
+            continue;
+        pg_array_int4(agency, wanted->agency);
+        pg_array_bytes(block, wanted->block.bytes, wanted->block.length);
+        pg_array_bytes(key, wanted->key.bytes, wanted->key.length);
+        count++;
+    }
+    return count;
+}
+
+static uint32_t number_array(struct store *store, const struct batch *batch, uint16_t type)
+{
+    uint32_t count = 0;
+
+    pg_array_start(&store->arrays[3], PG_OID_INT8);
+    for (uint32_t i = 0; i < batch->wanted.record_count; i++)
+        if (batch->wanted.records[i].type == type) {
+            pg_array_int8(&store->arrays[3], (int64_t)batch->wanted.records[i].number);
+            count++;
+        }
+    return count;
+}
+
+static uint32_t identifier_arrays(struct store *store, const struct batch *batch, uint16_t type_index)
+{
+    const struct catalog_type *type = &batch->catalog->types[type_index];
+    int at = 4;
+    uint32_t count = 0;
+
+    for (uint16_t f = 0; f < type->field_count; f++) {
+        if (!type->fields[f].identifier)
+            continue;
+        pg_array_start(&store->arrays[at], PG_OID_TEXT);
+        for (uint32_t i = 0; i < batch->wanted.identifier_count; i++)
+            if (batch->wanted.identifiers[i].type == type_index && batch->wanted.identifiers[i].field == f) {
+                pg_array_value(&store->arrays[at], batch->wanted.identifiers[i].value);
+                count++;
+            }
+        at++;
+    }
+    return count;
+}
+
+static void look_up_type(struct store *store, struct lookup *lookup, uint16_t type)
+{
+    struct batch *batch = lookup->batch;
+    struct pg_parameters parameters = { 0 };
+    uint32_t count = key_arrays(store, batch, type);
+
+    count += number_array(store, batch, type);
+    count += identifier_arrays(store, batch, type);
+    if (count == 0)
+        return;
+    for (int i = 0; i < 4 + store->types[type].identifier_count; i++)
+        pg_array_parameter(&parameters, &store->arrays[i]);
+    pg_statement(store->writer, store->types[type].find, true, &parameters);
+    expect(lookup, EXPECT_RECORDS, type);
+    if (!batch->wanted.links)
+        return;
+    pg_statement(store->writer, store->types[type].links, true, &parameters);
+    expect(lookup, EXPECT_LINKS, type);
+}
+
+static void look_up_fill(struct store *store, struct lookup *lookup)
+{
+    const struct wanted_fill *fill = &lookup->batch->wanted.fill;
+    struct pg_parameters parameters = { 0 };
+    struct arena *arena = lookup->batch->arena;
+
+    pg_text(&parameters, arena_printf(arena, "%llu", (unsigned long long)fill->after));
+    pg_text(&parameters, arena_printf(arena, "%u", fill->agency));
+    pg_text(&parameters, arena_copy(arena, fill->block.bytes, fill->block.length));
+    pg_text(&parameters, arena_printf(arena, "%u", fill->limit));
+    pg_statement(store->writer, store->types[fill->type].fill, true, &parameters);
+    expect(lookup, EXPECT_RECORDS, fill->type);
+}
+
+static int take_result(struct lookup *lookup, const struct expected *expected, const PGresult *result, struct error *err)
+{
+    struct batch *batch = lookup->batch;
+    struct text hash;
+
+    switch (expected->what) {
+    case EXPECT_KEYS:
+        read_links(batch->arena, result, &batch->found.keys, &batch->found.key_count);
+        return 0;
+    case EXPECT_RECORDS:
+        return read_records(batch, &batch->catalog->types[expected->type], result, err);
+    case EXPECT_LINKS:
+        read_links(batch->arena, result, &batch->found.links, &batch->found.link_count);
+        return 0;
+    case EXPECT_LEAF:
+        batch->found.leaf_known = PQntuples(result) == 1;
+        if (batch->found.leaf_known) {
+            hash = pg_result_bytes(batch->arena, result, 0, 0);
+            memcpy(batch->found.leaf, hash.bytes, HASH_BYTES);
+        }
+        return 0;
+    }
+    return 0;
+}
+
+static void on_lookup(void *context, const struct pg_outcome *outcome)
+{
+    struct lookup *lookup = context;
+    struct store *store = lookup->store;
+    struct error err;
+
+    if (!outcome->ok) {
+        if (outcome->sqlstate[0])
+            restart(store, &outcome->err);
+        return;
+    }
+    for (int i = 0; i < lookup->count; i++)
+        if (take_result(lookup, &lookup->expected[i], outcome->results[i], &err) < 0) {
+            restart(store, &err);
+            return;
+        }
+    store->sink.found(store->sink.context, lookup->batch);
+}
+
+void store_lookup(struct store *store, struct batch *batch)
+{
+    struct lookup *lookup = arena_alloc(batch->arena, sizeof *lookup);
+    struct pg_parameters parameters = { 0 };
+
+    lookup->store = store;
+    lookup->batch = batch;
+    if (key_arrays(store, batch, -1) > 0) {
+        for (int i = 0; i < 3; i++)
+            pg_array_parameter(&parameters, &store->arrays[i]);
+        pg_statement(store->writer, sql_keys, true, &parameters);
+        expect(lookup, EXPECT_KEYS, 0);
+    }
+    for (uint16_t i = 0; i < batch->catalog->type_count; i++)
+        look_up_type(store, lookup, i);
+    if (batch->wanted.fill.limit > 0)
+        look_up_fill(store, lookup);
+    if (batch->wanted.leaf > 0) {
+        struct pg_parameters leaf = { 0 };
+
+        pg_int8(&leaf, batch->arena, (int64_t)batch->wanted.leaf);
+        pg_statement(store->writer, sql_leaf, true, &leaf);
+        expect(lookup, EXPECT_LEAF, 0);
+    }
+    pg_sync(store->writer, on_lookup, lookup);
+}
+
+/* ---- writes ---- */
+
+struct writing {
+    struct store *store;
+    struct batch *batch;
+};
+
+static void on_written(void *context, const struct pg_outcome *outcome)
+{
+    struct writing *writing = context;
+    struct store *store = writing->store;
+
+    if (outcome->ok)
+        store->sink.stored(store->sink.context, writing->batch);
+    else if (outcome->sqlstate[0])
+        restart(store, &outcome->err);
+}
+
+void store_write(struct store *store, struct batch *batch)
+{
+    struct writing *writing = arena_alloc(batch->arena, sizeof *writing);
+
+    writing->store = store;
+    writing->batch = batch;
+    store_write_batch(store, batch);
+    pg_sync(store->writer, on_written, writing);
+}
+
+/* ---- feeds ---- */
+
+/* What concerns the agency after a position, up to where a source transaction ends; and the leaf there. With nothing found, how far
+ * the ledger is. */
+static const char sql_scan[] =
+    "WITH hit AS (SELECT e.position FROM selaras.entry e WHERE e.position > $1"
+    "  AND (CASE WHEN e.agency = $2 THEN e.reply ELSE e.effect END) IS NOT NULL ORDER BY e.position LIMIT $3),"
+    " last AS MATERIALIZED (SELECT e.position, pg_catalog.sha256('\\x00'::bytea || e.leaf) AS leaf FROM selaras.entry e"
+    "  WHERE e.position = (SELECT CASE WHEN pg_catalog.count(*) < $3 THEN (SELECT head FROM selaras.state) ELSE"
+    "   (SELECT b.position FROM selaras.entry b WHERE b.position >= (SELECT pg_catalog.max(h.position) FROM hit h) AND b.boundary"
+    "    ORDER BY b.position LIMIT 1) END FROM hit))"
+    " SELECT last.position, last.leaf, r.position, r.type, r.record, r.block, r.key, r.sending FROM last LEFT JOIN LATERAL"
+    "  (SELECT e.position, e.type, e.record, l.block, l.key,"
+    "    CASE WHEN e.agency = $2 THEN e.reply ELSE e.effect END AS sending"
+    "   FROM selaras.entry e LEFT JOIN LATERAL (SELECT k.block, k.key FROM selaras.link k WHERE k.record = e.record"
+    "    AND k.agency = $4::smallint AND k.since < e.position AND (k.until IS NULL OR k.until >= e.position)"
+    "    ORDER BY k.since DESC LIMIT 1) l ON true"
+    "   WHERE e.position > $1 AND e.position <= last.position"
+    "    AND (CASE WHEN e.agency = $2 THEN e.reply ELSE e.effect END) IS NOT NULL) r ON true"
+    " ORDER BY r.position";
+
+struct scanning {
+    struct store *store;
+    struct scan *scan;
+};
+
+static void take_scan(struct scan *scan, const PGresult *result)
+{
+    int rows = PQntuples(result);
+    struct text leaf = pg_result_bytes(scan->arena, result, 0, 1);
+
+    scan->end = (feed_position)pg_result_int8(result, 0, 0);
+    memcpy(scan->leaf, leaf.bytes, HASH_BYTES);
+    scan->rows = arena_array(scan->arena, (size_t)rows, sizeof *scan->rows);
+    for (int i = 0; i < rows; i++) {
+        if (PQgetisnull(result, i, 2))
+            continue;
+        scan->rows[scan->row_count++] = (struct scan_row){
+            .position = (feed_position)pg_result_int8(result, i, 2),
+            .type = read_text(scan->arena, result, i, 3),
+            .record = (uint64_t)pg_result_int8(result, i, 4),
+            .block = read_text(scan->arena, result, i, 5),
+            .key = read_text(scan->arena, result, i, 6),
+            .sending = pg_result_bytes(scan->arena, result, i, 7),
+        };
+    }
+}
+
+static void on_scan(void *context, const struct pg_outcome *outcome)
+{
+    struct scanning *scanning = context;
+    struct store *store = scanning->store;
+    struct scan *scan = scanning->scan;
+
+    if (!outcome->ok) {
+        arena_free(&scan->arena);
+        if (outcome->sqlstate[0])
+            restart(store, &outcome->err);
+        return;
+    }
+    if (PQntuples(outcome->results[0]) == 0) {
+        struct error err;
+
+        error_set(&err, ERR_STOP, "database: the ledger has no entry at its own head: it was changed or restored in part");
+        arena_free(&scan->arena);
+        restart(store, &err);
+        return;
+    }
+    take_scan(scan, outcome->results[0]);
+    store->sink.scanned(store->sink.context, scan);
+}
+
+void store_scan(struct store *store, struct scan *scan)
+{
+    struct scanning *scanning = arena_alloc(scan->arena, sizeof *scanning);
+    struct pg_parameters parameters = { 0 };
+
+    scanning->store = store;
+    scanning->scan = scan;
+    pg_int8(&parameters, scan->arena, (int64_t)scan->after);
+    pg_text(&parameters, scan->agency_name);
+    pg_int8(&parameters, scan->arena, scan->limit);
+    pg_text(&parameters, arena_printf(scan->arena, "%u", scan->agency));
+    pg_statement(store->reader, sql_scan, true, &parameters);
+    pg_sync(store->reader, on_scan, scanning);
+}

@@ -1,0 +1,443 @@
+/* One batch as one transaction: entries, canonical records, links, debts, agencies, and where the ledger stands. */
+#include "daemon/store_write.h"
+
+#include <string.h>
+
+/* A batch is one statement a table: its parameters are built array by array. */
+struct statement {
+    struct store *store;
+    struct pg_parameters parameters;
+    int arrays;
+};
+
+static struct pg_array *array(struct statement *statement, Oid element)
+{
+    struct pg_array *next = &statement->store->arrays[statement->arrays++];
+
+    pg_array_start(next, element);
+    return next;
+}
+
+/* Queues it with the arrays in the order they were asked for. */
+static void run(struct statement *statement, const char *sql)
+{
+    for (int i = 0; i < statement->arrays; i++)
+        pg_array_parameter(&statement->parameters, &statement->store->arrays[i]);
+    pg_statement(statement->store->writer, sql, true, &statement->parameters);
+}
+
+static void add_text(struct pg_array *array, struct text text)
+{
+    pg_array_bytes(array, text.bytes, text.length);
+}
+
+static void add_bytes_or_null(struct pg_array *array, struct text bytes)
+{
+    if (bytes.length > 0)
+        pg_array_bytes(array, bytes.bytes, bytes.length);
+    else
+        pg_array_null(array);
+}
+
+static void add_name(struct pg_array *array, const char *name)
+{
+    pg_array_bytes(array, name, strlen(name));
+}
+
+static struct text word(const char *name)
+{
+    return (struct text){ name, (uint32_t)strlen(name) };
+}
+
+static struct text name_of(const struct entry_field *field)
+{
+    return field->name;
+}
+
+static struct text verdict_of(const struct entry_field *field)
+{
+    return word(verdict_name(field->verdict));
+}
+
+static struct text rule_of(const struct entry_field *field)
+{
+    return field->rule;
+}
+
+/* {"a","b"}: names and words of the catalog's and ours, which hold neither quotes nor backslashes. */
+static void add_list(struct pg_array *array, struct arena *arena, const struct entry *entry,
+                     struct text (*pick)(const struct entry_field *field))
+{
+    size_t size = 2;
+    char *list, *at;
+
+    for (uint16_t i = 0; i < entry->field_count; i++)
+        size += pick(&entry->fields[i]).length + 3;
+    list = at = arena_alloc(arena, size);
+    *at++ = '{';
+    for (uint16_t i = 0; i < entry->field_count; i++) {
+        struct text text = pick(&entry->fields[i]);
+
+        if (i > 0)
+            *at++ = ',';
+        *at++ = '"';
+        memcpy(at, text.bytes, text.length);
+        at += text.length;
+        *at++ = '"';
+    }
+    *at++ = '}';
+    pg_array_bytes(array, list, (size_t)(at - list));
+}
+
+static const char sql_entries[] =
+    "INSERT INTO selaras.entry (position, time, kind, agency, incarnation, lsn, number, base, commit_time, type, record, other,"
+    " refers, operation, fields, verdicts, rules, catalog, boundary, leaf, salt, body, effect, reply)"
+    " SELECT v.position, v.time, v.kind, v.agency, v.incarnation, v.lsn, v.number, v.base, v.commit_time, v.type, v.record, v.other,"
+    " v.refers, v.operation, v.fields::text[], v.verdicts::text[], v.rules::text[], v.catalog, v.boundary, v.leaf, v.salt, v.body,"
+    " v.effect, v.reply"
+    " FROM pg_catalog.unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::int[],"
+    " $8::bigint[], $9::timestamptz[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],"
+    " $16::text[], $17::text[], $18::int[], $19::boolean[], $20::bytea[], $21::bytea[], $22::bytea[], $23::bytea[], $24::bytea[])"
+    " AS v (position, time, kind, agency, incarnation, lsn, number, base, commit_time, type, record, other, refers, operation,"
+    " fields, verdicts, rules, catalog, boundary, leaf, salt, body, effect, reply)";
+
+static void write_entries(struct store *store, const struct batch *batch)
+{
+    struct statement statement = { .store = store };
+    static const Oid types[] = {
+        PG_OID_INT8, PG_OID_TIMESTAMPTZ, PG_OID_TEXT, PG_OID_TEXT, PG_OID_INT4,  PG_OID_INT8,  PG_OID_INT4,  PG_OID_INT8,
+        PG_OID_TIMESTAMPTZ, PG_OID_TEXT, PG_OID_INT8, PG_OID_INT8, PG_OID_INT8,  PG_OID_TEXT,  PG_OID_TEXT,  PG_OID_TEXT,
+        PG_OID_TEXT, PG_OID_INT4, PG_OID_BOOL, PG_OID_BYTEA, PG_OID_BYTEA, PG_OID_BYTEA, PG_OID_BYTEA, PG_OID_BYTEA,
+    };
+    struct pg_array *to[sizeof types / sizeof types[0]];
+
+    if (batch->writes.entry_count == 0)
+        return;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        to[i] = array(&statement, types[i]);
+    for (uint32_t i = 0; i < batch->writes.entry_count; i++) {
+        const struct entry_row *row = &batch->writes.entries[i];
+        const struct entry *entry = &row->entry;
+
+        pg_array_int8(to[0], (int64_t)entry->position);
+        pg_array_time(to[1], entry->time_us);
+        add_name(to[2], entry_kind_name(entry->kind));
+        add_text(to[3], entry->agency);
+        if (entry->sourced) {
+            pg_array_int4(to[4], (int32_t)entry->source.incarnation);
+            pg_array_int8(to[5], (int64_t)entry->source.lsn);
+            pg_array_int4(to[6], (int32_t)entry->source.number);
+            pg_array_time(to[8], entry->commit_time_us);
+        } else {
+            pg_array_null(to[4]);
+            pg_array_null(to[5]);
+            pg_array_null(to[6]);
+            pg_array_null(to[8]);
+        }
+        if (entry->sourced && !entry->nothing_seen)
+            pg_array_int8(to[7], (int64_t)entry->base);
+        else
+            pg_array_null(to[7]);
+        add_text(to[9], entry->type);
+        pg_array_int8(to[10], (int64_t)entry->record);
+        pg_array_int8(to[11], (int64_t)entry->other_record);
+        pg_array_int8(to[12], (int64_t)entry->refers);
+        add_name(to[13], operation_name(entry->operation));
+        add_list(to[14], batch->arena, entry, name_of);
+        add_list(to[15], batch->arena, entry, verdict_of);
+        add_list(to[16], batch->arena, entry, rule_of);
+        pg_array_int4(to[17], (int32_t)entry->catalog_version);
+        pg_array_bool(to[18], row->boundary);
+        add_text(to[19], row->leaf);
+        if (row->committed) {
+            pg_array_bytes(to[20], row->salt, sizeof row->salt);
+            add_text(to[21], row->body);
+        } else {
+            pg_array_null(to[20]);
+            pg_array_null(to[21]);
+        }
+        add_bytes_or_null(to[22], row->effect);
+        add_bytes_or_null(to[23], row->reply);
+    }
+    run(&statement, sql_entries);
+}
+
+static const char sql_partition[] = "SELECT selaras.entry_partition($1)";
+
+/* Partitions are made ahead of the entries that fall into them. */
+static void make_partitions(struct store *store, const struct batch *batch)
+{
+    const feed_position size = UINT64_C(1) << 20;
+
+    while (store->partition <= batch->writes.head + size / 4) {
+        struct pg_parameters parameters = { 0 };
+        feed_position first = store->partition ? store->partition : batch->writes.head & ~(size - 1);
+
+        pg_int8(&parameters, batch->arena, (int64_t)first);
+        pg_statement(store->writer, sql_partition, true, &parameters);
+        store->partition = first + size;
+    }
+}
+
+static void write_records(struct store *store, const struct batch *batch, uint16_t type_index)
+{
+    const struct catalog_type *type = &batch->catalog->types[type_index];
+    struct statement statement = { .store = store };
+    struct pg_array *number = array(&statement, PG_OID_INT8), *exists = array(&statement, PG_OID_BOOL),
+                    *meta = array(&statement, PG_OID_BYTEA);
+    struct buffer packed = { 0 };
+    uint32_t count = 0;
+
+    for (uint16_t f = 0; f < type->field_count; f++)
+        array(&statement, PG_OID_TEXT);
+    for (uint32_t i = 0; i < batch->writes.record_count; i++) {
+        const struct canonical *record = batch->writes.records[i];
+
+        if (record->type != type)
+            continue;
+        packed.length = 0;
+        canonical_meta_pack(record, batch->ids, &packed);
+        pg_array_int8(number, (int64_t)record->number);
+        pg_array_bool(exists, record->exists);
+        pg_array_bytes(meta, packed.bytes, packed.length);
+        for (uint16_t f = 0; f < type->field_count; f++)
+            pg_array_value(&store->arrays[3 + f], record->values[f]);
+        count++;
+    }
+    buffer_free(&packed);
+    if (count > 0)
+        run(&statement, store->types[type_index].save);
+}
+
+static const char sql_link_remove[] =
+    "DELETE FROM selaras.link l USING pg_catalog.unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])"
+    " AS v (agency, block, key, record, since, until)"
+    " WHERE l.agency = v.agency::smallint AND l.block = v.block AND l.key = v.key AND l.since = v.since AND l.record = v.record";
+static const char sql_link_add[] =
+    "INSERT INTO selaras.link (agency, block, key, record, since, until)"
+    " SELECT v.agency::smallint, v.block, v.key, v.record, v.since, nullif(v.until, 0)"
+    " FROM pg_catalog.unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])"
+    " AS v (agency, block, key, record, since, until)"
+    " ON CONFLICT (agency, block, key, since) DO UPDATE SET record = excluded.record, until = excluded.until";
+
+static void write_links(struct store *store, const struct batch *batch, bool remove)
+{
+    struct statement statement = { .store = store };
+    struct pg_array *agency = array(&statement, PG_OID_INT4), *block = array(&statement, PG_OID_TEXT),
+                    *key = array(&statement, PG_OID_TEXT), *record = array(&statement, PG_OID_INT8),
+                    *since = array(&statement, PG_OID_INT8), *until = array(&statement, PG_OID_INT8);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < batch->writes.link_count; i++) {
+        const struct link_change *change = &batch->writes.links[i];
+
+        if ((change->write == LINK_REMOVE) != remove)
+            continue;
+        pg_array_int4(agency, change->link.agency);
+        add_text(block, change->link.block);
+        add_text(key, change->link.key);
+        pg_array_int8(record, (int64_t)change->link.record);
+        pg_array_int8(since, (int64_t)change->link.since);
+        pg_array_int8(until, (int64_t)change->link.until);
+        count++;
+    }
+    if (count > 0)
+        run(&statement, remove ? sql_link_remove : sql_link_add);
+}
+
+static const char sql_debts[] =
+    "INSERT INTO selaras.debt (agency, record, block, kind, position, entry, reason, opened_at)"
+    " SELECT v.agency::smallint, v.record, v.block, v.kind, v.position, v.entry, v.reason, pg_catalog.now()"
+    " FROM pg_catalog.unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[])"
+    " AS v (agency, record, block, kind, position, entry, reason)";
+
+static void write_debts(struct store *store, const struct batch *batch)
+{
+    struct statement statement = { .store = store };
+    struct pg_array *agency = array(&statement, PG_OID_INT4), *record = array(&statement, PG_OID_INT8),
+                    *block = array(&statement, PG_OID_TEXT), *kind = array(&statement, PG_OID_TEXT),
+                    *position = array(&statement, PG_OID_INT8), *entry = array(&statement, PG_OID_INT8),
+                    *reason = array(&statement, PG_OID_TEXT);
+
+    if (batch->writes.debt_count == 0)
+        return;
+    for (uint32_t i = 0; i < batch->writes.debt_count; i++) {
+        const struct debt *debt = &batch->writes.debts[i];
+
+        pg_array_int4(agency, debt->agency);
+        pg_array_int8(record, (int64_t)debt->record);
+        add_text(block, debt->block);
+        add_name(kind, debt->kind == DEBT_PARKED ? "parked" : "skipped");
+        pg_array_int8(position, (int64_t)debt->position);
+        pg_array_int8(entry, (int64_t)debt->entry);
+        add_text(reason, debt->reason);
+    }
+    run(&statement, sql_debts);
+}
+
+static const char sql_settled[] =
+    "UPDATE selaras.debt d SET settled = v.how, settled_at = pg_catalog.now()"
+    " FROM pg_catalog.unnest($1::int[], $2::bigint[], $3::text[], $4::text[]) AS v (agency, record, kind, how)"
+    " WHERE d.agency = v.agency::smallint AND d.record = v.record AND d.kind = v.kind AND d.settled IS NULL";
+
+static void write_settled(struct store *store, const struct batch *batch)
+{
+    struct statement statement = { .store = store };
+    struct pg_array *agency = array(&statement, PG_OID_INT4), *record = array(&statement, PG_OID_INT8),
+                    *kind = array(&statement, PG_OID_TEXT), *how = array(&statement, PG_OID_TEXT);
+
+    if (batch->writes.settled_count == 0)
+        return;
+    for (uint32_t i = 0; i < batch->writes.settled_count; i++) {
+        const struct settled_debt *settled = &batch->writes.settled[i];
+
+        pg_array_int4(agency, settled->agency);
+        pg_array_int8(record, (int64_t)settled->record);
+        add_name(kind, settled->kind == DEBT_PARKED ? "parked" : "skipped");
+        add_name(how, settled->how);
+    }
+    run(&statement, sql_settled);
+}
+
+static const char sql_agency_create[] = "INSERT INTO selaras.agency (id, name) VALUES ($1, $2)";
+static const char sql_agency[] =
+    "WITH written AS (UPDATE selaras.agency SET key = $6, mode = $7, state = $8, reason = $9, session = $10, incarnation = $11,"
+    " lsn = $12, load_number = $13, base = $14, load = $15, load_lsn = $16, since = $17, system = $18, timeline = $19,"
+    " fence_seq = $20, fence_token = $21, applied = $22, applied_at = CASE WHEN $22 > applied THEN pg_catalog.now() ELSE applied_at END,"
+    " changes = $23, fed = $24, software = $25, seen_at = pg_catalog.now()"
+    " WHERE id = $1 AND session = $2 AND incarnation = $3 AND lsn = $4 AND load_number = $5 RETURNING 1)"
+    " SELECT selaras.expect(pg_catalog.count(*), 'selaras.agency') FROM written";
+static const char sql_blocks[] = "UPDATE selaras.agency SET blocks = $2 WHERE id = $1";
+static const char sql_reset_links[] = "DELETE FROM selaras.link WHERE agency = $1";
+static const char sql_reset_debts[] =
+    "UPDATE selaras.debt SET settled = 'closed', settled_at = pg_catalog.now() WHERE agency = $1 AND settled IS NULL";
+
+static void number(struct pg_parameters *parameters, struct arena *arena, uint64_t value)
+{
+    pg_text(parameters, arena_printf(arena, "%lld", (long long)value));
+}
+
+static void write_agency(struct store *store, struct arena *arena, const struct agency_write *write)
+{
+    const struct agency_row *row = &write->row;
+    struct pg_parameters id = { 0 }, parameters = { 0 };
+
+    number(&id, arena, row->id);
+    if (write->create) {
+        struct pg_parameters create = { 0 };
+
+        number(&create, arena, row->id);
+        pg_text(&create, row->name);
+        pg_statement(store->writer, sql_agency_create, true, &create);
+    }
+    number(&parameters, arena, row->id);
+    number(&parameters, arena, write->old_session);
+    number(&parameters, arena, write->old_incarnation);
+    number(&parameters, arena, write->old_lsn);
+    number(&parameters, arena, write->old_load_number);
+    pg_bytes(&parameters, row->enrolled ? row->key : NULL, sizeof row->key);
+    pg_text(&parameters, agency_mode_name(row->mode));
+    pg_text(&parameters, agency_state_name(row->state));
+    pg_text(&parameters, row->state == STATE_QUARANTINED ? row->reason : NULL);
+    number(&parameters, arena, row->session);
+    number(&parameters, arena, row->incarnation);
+    number(&parameters, arena, row->lsn);
+    number(&parameters, arena, row->load_number);
+    number(&parameters, arena, row->base);
+    number(&parameters, arena, row->load);
+    number(&parameters, arena, row->load_lsn);
+    number(&parameters, arena, row->since);
+    pg_text(&parameters, row->system);
+    number(&parameters, arena, row->timeline);
+    number(&parameters, arena, row->fence.seq);
+    pg_bytes(&parameters, row->fence.seq ? row->fence.token : NULL, sizeof row->fence.token);
+    number(&parameters, arena, row->applied);
+    number(&parameters, arena, row->changes);
+    number(&parameters, arena, row->fed);
+    pg_text(&parameters, row->software);
+    pg_statement(store->writer, sql_agency, true, &parameters);
+    if (write->blocks) {
+        struct pg_parameters blocks = { 0 };
+
+        number(&blocks, arena, row->id);
+        pg_bytes(&blocks, row->blocks.bytes, row->blocks.length);
+        pg_statement(store->writer, sql_blocks, true, &blocks);
+    }
+    if (write->reset) {
+        pg_statement(store->writer, sql_reset_links, true, &id);
+        pg_statement(store->writer, sql_reset_debts, true, &id);
+    }
+}
+
+static const char sql_applied[] =
+    "INSERT INTO selaras.applied (agency, position, time)"
+    " SELECT v.agency::smallint, v.position, pg_catalog.now() FROM pg_catalog.unnest($1::int[], $2::bigint[]) AS v (agency, position)"
+    " ON CONFLICT DO NOTHING";
+
+static void write_applied(struct store *store, const struct batch *batch)
+{
+    struct statement statement = { .store = store };
+    struct pg_array *agency = array(&statement, PG_OID_INT4), *position = array(&statement, PG_OID_INT8);
+
+    if (batch->writes.applied_count == 0)
+        return;
+    for (uint32_t i = 0; i < batch->writes.applied_count; i++) {
+        pg_array_int4(agency, batch->writes.applied[i].agency);
+        pg_array_int8(position, (int64_t)batch->writes.applied[i].position);
+    }
+    run(&statement, sql_applied);
+}
+
+static const char sql_catalog[] = "INSERT INTO selaras.catalog (version, hash, text, position) VALUES ($1, $2, $3, $4)";
+static const char sql_state[] =
+    "WITH written AS (UPDATE selaras.state SET head = $2, head_time = 'epoch'::pg_catalog.timestamptz + $3::bigint * '1 microsecond'::pg_catalog.interval,"
+    " next_record = $4, catalog = $5 WHERE head = $1 RETURNING 1)"
+    " SELECT selaras.expect(pg_catalog.count(*), 'selaras.state') FROM written";
+
+static feed_position activated_at(const struct writes *writes)
+{
+    for (uint32_t i = 0; i < writes->entry_count; i++)
+        if (writes->entries[i].entry.kind == ENTRY_CATALOG)
+            return writes->entries[i].entry.position;
+    return 0;
+}
+
+static void write_state(struct store *store, const struct batch *batch)
+{
+    const struct writes *writes = &batch->writes;
+    struct pg_parameters parameters = { 0 };
+
+    if (writes->activated) {
+        struct pg_parameters catalog = { 0 };
+
+        number(&catalog, batch->arena, writes->activated->version);
+        pg_bytes(&catalog, writes->activated->hash, HASH_BYTES);
+        pg_text(&catalog, arena_copy(batch->arena, writes->activated_text.bytes, writes->activated_text.length));
+        number(&catalog, batch->arena, activated_at(writes));
+        pg_statement(store->writer, sql_catalog, true, &catalog);
+    }
+    number(&parameters, batch->arena, writes->old_head);
+    number(&parameters, batch->arena, writes->head);
+    number(&parameters, batch->arena, (uint64_t)writes->head_time_us);
+    number(&parameters, batch->arena, writes->next_record);
+    number(&parameters, batch->arena, writes->catalog_version);
+    pg_statement(store->writer, sql_state, true, &parameters);
+}
+
+void store_write_batch(struct store *store, const struct batch *batch)
+{
+    pg_statement(store->writer, "BEGIN", false, NULL);
+    make_partitions(store, batch);
+    write_entries(store, batch);
+    for (uint16_t i = 0; i < batch->catalog->type_count && batch->writes.record_count > 0; i++)
+        write_records(store, batch, i);
+    write_links(store, batch, true);
+    write_links(store, batch, false);
+    write_debts(store, batch);
+    write_settled(store, batch);
+    for (uint32_t i = 0; i < batch->writes.agency_count; i++)
+        write_agency(store, batch->arena, &batch->writes.agencies[i]);
+    write_applied(store, batch);
+    write_state(store, batch);
+    pg_statement(store->writer, "COMMIT", false, NULL);
+}

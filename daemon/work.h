@@ -1,0 +1,90 @@
+/* work.h: one batch while the core works on it. For the core's own files alone: gather.c says what it is about, decide.c and
+ * admit.c decide it, finish.c takes over what is committed. */
+#ifndef SELARAS_WORK_H
+#define SELARAS_WORK_H
+
+#include "daemon/links.h"
+#include "daemon/peer.h"
+
+/* What one peer has in the batch. */
+struct share {
+    struct peer *peer;
+    struct agency_row row; /* as it will be */
+    struct piece **pieces;
+    uint32_t piece_count;
+    bool hello, refused; /* a hello, and whether it is answered with an error */
+    const char *refusal;
+    char refusal_text[512];
+    bool fill;
+    bool write; /* the row has changed */
+    bool reset;
+    bool quarantined;
+};
+
+struct work {
+    struct batch *batch;
+    struct share *shares;
+    uint32_t share_count;
+    struct admin *admins;
+    struct links *links;
+    struct map *records;     /* number to canonical */
+    struct map *identifiers; /* (type and field, value) to canonical */
+    bool second;             /* keys without a link were looked up as identifiers too */
+    uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity;
+    struct buffer scratch;
+};
+
+
+struct text text_of(const char *string);
+/* Grows an array in the batch's arena so that one more fits. */
+void *room(struct work *work, void *array, uint32_t count, uint32_t *capacity, size_t size);
+/* Whether the broker has this piece already. */
+bool piece_is_duplicate(const struct agency_row *row, const struct piece *piece);
+const struct agency_block *block_named(const struct peer *peer, struct text name);
+struct share *share_of(struct work *work, const struct peer *peer);
+
+/* entries.c: the entries and records that the batch writes. */
+struct entry_row *entry_add(struct broker *broker, struct work *work, enum entry_kind kind, const struct peer *peer);
+/* Commits an administrative entry to what it says: a list of two texts. */
+void entry_say(struct broker *broker, struct work *work, struct entry_row *row, const char *first, const char *second);
+/* Commits it to these bytes, which live as long as the batch. */
+void entry_commit(struct broker *broker, struct entry_row *row, struct text body);
+/* The place in its source of change `number` of this piece. */
+void entry_source(struct entry_row *row, const struct share *share, const struct piece *piece, uint32_t number);
+struct text sending_pack(struct work *work, const struct sending *sending, const struct reason *reason);
+void record_write(struct work *work, struct canonical *record);
+/* The record, or its deletion, for one agency alone, as an entry of its own. */
+struct entry_row *send_item(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record);
+void pack_leaves(struct broker *broker, struct work *work);
+
+/* reach.c: how the item of an entry at `position` changes the links of whoever it goes to. */
+void link_item(struct work *work, const struct peer *peer, const struct canonical *record, enum operation operation,
+               bool identifier_changed, feed_position position);
+void link_readers(struct broker *broker, struct work *work, const struct peer *writer, const struct canonical *record,
+                  const struct outcome *outcome, feed_position position);
+
+/* reports.c: what became of items, and what is owed for it. */
+void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
+                   struct canonical *record);
+/* A new load: what was owed is of the past. */
+void debts_forget(struct peer *peer);
+/* Skips whose answer the agency has applied by now are settled. */
+void debts_answered(struct work *work, struct peer *peer, feed_position base);
+/* PROTOCOL 5.1: until it is settled, changes of that record count as made just before the item. */
+feed_position base_of_record(const struct peer *peer, uint64_t record, feed_position base);
+
+/* changes.c: the changes of a piece. */
+void index_record(struct work *work, struct canonical *record);
+struct canonical *record_numbered(const struct work *work, uint64_t number);
+void decide_change(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
+                   const struct change *change, uint32_t number);
+
+/* admit.c: who may take part: hellos, loads, quarantines, keys. */
+void decide_hello(struct broker *broker, struct work *work, struct share *share);
+void end_load(struct broker *broker, struct work *work, struct share *share, const struct piece *piece);
+void decide_fill(struct broker *broker, struct work *work, struct share *share);
+void quarantine(struct broker *broker, struct work *work, struct share *share, const char *reason);
+void open_ledger(struct broker *broker, struct work *work);
+void decide_admins(struct broker *broker, struct work *work);
+
+#endif

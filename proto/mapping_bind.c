@@ -1,0 +1,196 @@
+#include "proto/mapping.h"
+
+#include <regex.h>
+#include <string.h>
+
+/* What binding needs to know at every step. */
+struct binder {
+    struct arena *arena;
+    const struct catalog *catalog;
+    int agency;
+    struct error *err;
+};
+
+/* The names of the catalog's fields or types, ending in NULL, for a hint. */
+static const char *const *type_words(const struct binder *binder)
+{
+    const char **words = arena_array(binder->arena, binder->catalog->type_count + 1u, sizeof *words);
+
+    for (uint16_t i = 0; i < binder->catalog->type_count; i++)
+        words[i] = binder->catalog->types[i].name;
+    return words;
+}
+
+static const char *const *catalog_words(const struct binder *binder, const struct catalog_type *type)
+{
+    const char **words = arena_array(binder->arena, type->field_count + 1u, sizeof *words);
+
+    for (uint16_t i = 0; i < type->field_count; i++)
+        words[i] = type->fields[i].name;
+    return words;
+}
+
+static int field_error(const struct binder *binder, const struct mapping_block *block,
+                       const struct mapping_field *field)
+{
+    return error_wrap(binder->err, "mapping/%s/fields/%s", block->name, field->name);
+}
+
+/* Whether the whole value is what the pattern says; catalog_build has compiled it before. */
+static bool pattern_fits(const struct binder *binder, const char *pattern, struct value value)
+{
+    regex_t compiled;
+    bool fits;
+
+    if (regcomp(&compiled, arena_printf(binder->arena, "^(%s)$", pattern), REG_EXTENDED | REG_NOSUB) != 0)
+        return false;
+    fits = regexec(&compiled, arena_copy(binder->arena, value.bytes, value.length), 0, NULL, 0) == 0;
+    regfree(&compiled);
+    return fits;
+}
+
+/* Reads what a code stands for in the catalog's spelling, so that what is read by it compares equal. */
+static int code_bind(const struct binder *binder, const struct catalog_field *field, const struct mapping_code *line,
+                     struct mapping_code *ret)
+{
+    struct error why;
+    struct value value;
+
+    if (value_parse(binder->arena, field->type, field->scale, line->canonical, strlen(line->canonical), &value, &why) <
+        0)
+        return error_set(binder->err, ERR_STOP, "codes/%s: its value %s", line->local, why.text);
+    if (field->pattern && !pattern_fits(binder, field->pattern, value))
+        return error_set(binder->err, ERR_STOP, "codes/%s: its value is not what the catalog's pattern says: %s",
+                         line->local, field->pattern);
+    *ret = (struct mapping_code){ .local = line->local,
+                                  .canonical = arena_copy(binder->arena, value.bytes, value.length) };
+    return 0;
+}
+
+static int codes_bind(const struct binder *binder, const struct catalog_field *field, struct mapping_field *mapped)
+{
+    struct mapping_code *codes = arena_array(binder->arena, mapped->code_count, sizeof *codes);
+
+    for (uint16_t i = 0; i < mapped->code_count; i++)
+        if (code_bind(binder, field, &mapped->code_lines[i], &codes[i]) < 0)
+            return binder->err->code;
+    mapped->codes = codes;
+    return 0;
+}
+
+static int field_bind(const struct binder *binder, struct mapping_block *block, struct mapping_field *mapped)
+{
+    const struct catalog_type *type = block->type;
+    int field = catalog_field(type, mapped->name, strlen(mapped->name));
+
+    if (field < 0) {
+        word_error(binder->err, ERR_STOP, mapped->name, catalog_words(binder, type), "record type %s has no such field",
+                   type->name);
+        return field_error(binder, block, mapped);
+    }
+    mapped->field = field;
+    return codes_bind(binder, &type->fields[field], mapped) < 0 ? field_error(binder, block, mapped) : 0;
+}
+
+static const struct mapping_field *field_bound(const struct mapping_block *block, int field)
+{
+    for (uint16_t i = 0; i < block->field_count; i++)
+        if (block->fields[i].field == field)
+            return &block->fields[i];
+    return NULL;
+}
+
+/* A group is decided as one: who may write it must send all of it, or half an address would replace a whole one. */
+static int group_check(const struct binder *binder, const struct mapping_block *block, const struct catalog_unit *unit)
+{
+    const struct catalog_field *fields = block->type->fields;
+    const struct mapping_field *some = NULL;
+    const char *missing = NULL;
+
+    for (uint16_t i = 0; i < unit->field_count; i++) {
+        const struct mapping_field *mapped = field_bound(block, unit->fields[i]);
+
+        if (mapped)
+            some = mapped;
+        else
+            missing = fields[unit->fields[i]].name;
+    }
+    if (!some || !missing || !policy_writes(&unit->policy, (agency_index)binder->agency))
+        return 0;
+    error_set(binder->err, ERR_STOP,
+              "it belongs to group %s, which this agency may write and must then map whole: %s is not mapped",
+              unit->name, missing);
+    return field_error(binder, block, some);
+}
+
+static int keys_check(const struct binder *binder, const struct mapping_block *block)
+{
+    for (uint8_t i = 0; i < block->key_count; i++) {
+        const struct mapping_field *mapped = &block->fields[block->key[i]];
+
+        if (!block->type->fields[mapped->field].identifier)
+            return error_set(binder->err, ERR_STOP, "mapping/%s/key: %s is no identifier of record type %s",
+                             block->name, mapped->name, block->type->name);
+    }
+    return 0;
+}
+
+static int block_bind(const struct binder *binder, struct mapping_block *block)
+{
+    int type = catalog_type(binder->catalog, block->type_name, strlen(block->type_name));
+
+    if (type < 0)
+        return word_error(binder->err, ERR_STOP, block->type_name, type_words(binder),
+                          "mapping/%s/type: the catalog has no record type \"%s\"", block->name, block->type_name);
+    block->type = &binder->catalog->types[type];
+    for (uint16_t i = 0; i < block->field_count; i++)
+        if (field_bind(binder, block, &block->fields[i]) < 0)
+            return binder->err->code;
+    for (uint16_t i = 0; i < block->type->unit_count; i++)
+        if (block->type->units[i].group && group_check(binder, block, &block->type->units[i]) < 0)
+            return binder->err->code;
+    return keys_check(binder, block);
+}
+
+int mapping_bind(struct arena *arena, struct mapping *mapping, const struct catalog *catalog, const char *agency,
+                 struct error *err)
+{
+    struct binder binder = { .arena = arena, .catalog = catalog, .err = err };
+
+    binder.agency = catalog_agency(catalog, agency, strlen(agency));
+    if (binder.agency < 0)
+        return error_set(err, ERR_STOP,
+                         "catalog %u names no agency %s: add it to catalog/agencies and to what it may read and write",
+                         catalog->version, agency);
+    for (uint16_t i = 0; i < mapping->block_count; i++)
+        if (block_bind(&binder, &mapping->blocks[i]) < 0)
+            return err->code;
+    return 0;
+}
+
+static struct text text_of(const char *text)
+{
+    return (struct text){ .bytes = text, .length = (uint32_t)strlen(text) };
+}
+
+struct block *mapping_declare(struct arena *arena, const struct mapping *mapping)
+{
+    struct block *declared = arena_array(arena, mapping->block_count, sizeof *declared);
+
+    for (uint16_t b = 0; b < mapping->block_count; b++) {
+        const struct mapping_block *block = &mapping->blocks[b];
+
+        declared[b] = (struct block){ .name = text_of(block->name),
+                                      .type = text_of(block->type_name),
+                                      .key_field_count = block->key_count,
+                                      .insert = block->insert,
+                                      .delete = block->delete,
+                                      .field_count = block->field_count };
+        for (uint8_t i = 0; i < block->key_count; i++)
+            declared[b].key_fields[i] = text_of(block->fields[block->key[i]].name);
+        declared[b].fields = arena_array(arena, block->field_count, sizeof *declared[b].fields);
+        for (uint16_t i = 0; i < block->field_count; i++)
+            declared[b].fields[i] = text_of(block->fields[i].name);
+    }
+    return declared;
+}

@@ -1,0 +1,351 @@
+#include "proto/mapping.h"
+
+#include "proto/tree_fixture.h"
+
+/* cmocka.h needs these four before it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static const char catalog_lines[] = "catalog\n"
+                                    "    version = 7\n"
+                                    "    agencies = \"dinsos dinkes\"\n"
+                                    "record\n"
+                                    "    resident\n"
+                                    "        existence\n"
+                                    "            write = dinsos\n"
+                                    "        read\n"
+                                    "            dinsos = law\n"
+                                    "            dinkes = agreement\n"
+                                    "        groups\n"
+                                    "            residence\n"
+                                    "                write = dinsos\n"
+                                    "        fields\n"
+                                    "            nik\n"
+                                    "                type = text\n"
+                                    "                identifier = yes\n"
+                                    "                write = dinsos\n"
+                                    "            village\n"
+                                    "                type = text\n"
+                                    "                group = residence\n"
+                                    "            address\n"
+                                    "                type = text\n"
+                                    "                group = residence\n"
+                                    "            covered\n"
+                                    "                type = boolean\n"
+                                    "                write = dinkes\n"
+                                    "            payer\n"
+                                    "                type = text\n"
+                                    "                pattern = \"self|none\"\n"
+                                    "                write = dinkes\n"
+                                    "            premium\n"
+                                    "                type = decimal\n"
+                                    "                scale = 2\n"
+                                    "                write = dinkes\n";
+
+/* Each test builds from this, with one part replaced. */
+static const char lines[] = "peserta\n"
+                            "    type = resident\n"
+                            "    table = jkn.peserta_jkn\n"
+                            "    key = nik\n"
+                            "    insert = yes\n"
+                            "    delete = \"set status NON AKTIF\"\n"
+                            "    fields\n"
+                            "        nik\n"
+                            "            column = nik\n"
+                            "            trim = yes\n"
+                            "        village\n"
+                            "            columns = \"kd_kec kd_desa\"\n"
+                            "            join = \".\"\n"
+                            "        address\n"
+                            "            column = alamat\n"
+                            "        covered\n"
+                            "            column = status_aktif\n"
+                            "            codes\n"
+                            "                AKTIF = true\n"
+                            "                BARU = t\n"
+                            "                NONAKTIF = false\n"
+                            "        premium\n"
+                            "            column = iuran\n"
+                            "            codes\n"
+                            "                kelas3 = 42000\n";
+
+static int arena_setup(void **state)
+{
+    *state = arena_new();
+    return 0;
+}
+
+static int arena_teardown(void **state)
+{
+    struct arena *arena = *state;
+
+    arena_free(&arena);
+    return 0;
+}
+
+static const char *edited(struct arena *arena, const char *old, const char *new)
+{
+    const char *at = strstr(lines, old);
+
+    assert_non_null(at);
+    return arena_printf(arena, "%.*s%s%s", (int)(at - lines), lines, new, at + strlen(old));
+}
+
+static struct mapping built(struct arena *arena, const char *text)
+{
+    struct mapping mapping = { 0 };
+    struct error err;
+
+    if (mapping_build(arena, tree_fixture(arena, text), &mapping, &err) < 0)
+        fail_msg("%s", err.text);
+    return mapping;
+}
+
+static const struct catalog *catalog(struct arena *arena)
+{
+    const struct catalog *built_catalog = NULL;
+    struct error err;
+
+    if (catalog_build(arena, tree_fixture(arena, catalog_lines), catalog_lines, strlen(catalog_lines), &built_catalog,
+                      &err) < 0)
+        fail_msg("%s", err.text);
+    return built_catalog;
+}
+
+static struct text text_of(const char *text)
+{
+    return (struct text){ text, (uint32_t)strlen(text) };
+}
+
+static void a_block_is_what_its_lines_say(void **state)
+{
+    struct mapping mapping = built(*state, lines);
+    const struct mapping_block *block = &mapping.blocks[0];
+    const struct mapping_field *village = &block->fields[mapping_field_named(block, text_of("village"))];
+
+    assert_int_equal(mapping.block_count, 1);
+    assert_string_equal(block->name, "peserta");
+    assert_string_equal(block->type_name, "resident");
+    assert_null(block->type);
+    assert_string_equal(block->schema, "jkn");
+    assert_string_equal(block->table, "peserta_jkn");
+    assert_true(block->insert);
+    assert_int_equal(block->delete, DELETE_SET);
+    assert_string_equal(block->delete_column, "status");
+    assert_string_equal(block->delete_value, "NON AKTIF");
+    assert_int_equal(block->key_count, 1);
+    assert_string_equal(block->fields[block->key[0]].name, "nik");
+    assert_int_equal(block->column_count, 6);
+    assert_int_equal(village->column_count, 2);
+    assert_string_equal(village->join, ".");
+    assert_string_equal(block->columns[village->columns[0]], "kd_kec");
+    assert_string_equal(block->columns[village->columns[1]], "kd_desa");
+    assert_true(block->fields[0].trim);
+    assert_false(block->fields[1].trim);
+}
+
+static void what_is_not_said_is_the_careful_way(void **state)
+{
+    static const char small[] = "a\n"
+                                "    type = resident\n"
+                                "    table = warga\n"
+                                "    key = nik\n"
+                                "    fields\n"
+                                "        nik\n"
+                                "            column = nik\n";
+    struct mapping mapping = built(*state, small);
+
+    assert_string_equal(mapping.blocks[0].schema, "public");
+    assert_string_equal(mapping.blocks[0].table, "warga");
+    assert_false(mapping.blocks[0].insert);
+    assert_int_equal(mapping.blocks[0].delete, DELETE_IGNORE);
+}
+
+static void names_are_found_by_their_bytes(void **state)
+{
+    struct mapping mapping = built(*state, lines);
+
+    assert_int_equal(mapping_block_named(&mapping, text_of("peserta")), 0);
+    assert_int_equal(mapping_block_named(&mapping, text_of("peserta_jkn")), -1);
+    assert_int_equal(mapping_field_named(&mapping.blocks[0], (struct text){ "covered?", 7 }), 3);
+    assert_int_equal(mapping_field_named(&mapping.blocks[0], text_of("cover")), -1);
+}
+
+static void what_is_declared_is_what_is_mapped(void **state)
+{
+    struct mapping mapping = built(*state, lines);
+    struct block *declared = mapping_declare(*state, &mapping);
+
+    assert_int_equal(declared->name.length, strlen("peserta"));
+    assert_memory_equal(declared->type.bytes, "resident", 8);
+    assert_false(declared->generated);
+    assert_int_equal(declared->key_field_count, 1);
+    assert_memory_equal(declared->key_fields[0].bytes, "nik", 3);
+    assert_true(declared->insert);
+    assert_int_equal(declared->delete, DELETE_SET);
+    assert_int_equal(declared->field_count, 5);
+    assert_memory_equal(declared->fields[4].bytes, "premium", 7);
+}
+
+static void what_is_wrong_is_refused_with_its_path(void **state)
+{
+    static const struct {
+        const char *old, *new, *why;
+    } table[] = {
+        { "    insert = yes", "    inserts = yes", "peserta/inserts: is not known here; did you mean \"insert\"?" },
+        { "    insert = yes", "    insert = maybe", "peserta/insert: \"maybe\" is not known here; known: no, yes" },
+        { "    type = resident\n", "", "peserta: has no \"type\"" },
+        { "    table = jkn.peserta_jkn\n", "", "peserta: has no \"table\"" },
+        { "    key = nik\n", "", "peserta: has no \"key\": which fields find a row again?" },
+        { "jkn.peserta_jkn", "a.b.c", "peserta/table: must be a table or schema.table" },
+        { "jkn.peserta_jkn", ".b", "peserta/table: a name must have 1 to 63 bytes" },
+        { "jkn.peserta_jkn", "a234567890123456789012345678901234567890123456789012345678901234",
+          "peserta/table: a name must have 1 to 63 bytes" },
+        { "key = nik", "key = nikk", "peserta/key: there is no mapped field \"nikk\"; did you mean \"nik\"?" },
+        { "key = nik", "key = \"nik nik\"", "peserta/key: \"nik\" stands here twice" },
+        { "\"set status NON AKTIF\"", "rows", "peserta/delete: \"rows\" is not known here; did you mean \"row\"?" },
+        { "\"set status NON AKTIF\"", "\"set status\"", "peserta/delete: must say what to set: \"set COLUMN VALUE\"" },
+        { "\"set status NON AKTIF\"", "set", "peserta/delete: must say what to set: \"set COLUMN VALUE\"" },
+        { "        address\n", "        nik\n", "peserta/fields/nik: stands here twice" },
+        { "column = alamat", "column = kd_desa",
+          "peserta/fields/address/column: column \"kd_desa\" is mapped to another field already" },
+        { "kd_kec kd_desa", "kd_kec kd_kec", "peserta/fields/village/columns: \"kd_kec\" stands here twice" },
+        { "kd_kec kd_desa", "kd_kec",
+          "peserta/fields/village/columns: must name 2 to 16 columns; a single one is \"column\"" },
+        { "            join = \".\"\n", "",
+          "peserta/fields/village: has no \"join\": what stands between the parts, so that they can be told apart "
+          "again?" },
+        { "            column = alamat\n", "            column = alamat\n            join = \".\"\n",
+          "peserta/fields/address/join: is for a field of several \"columns\"" },
+        { "            column = alamat\n", "            trim = yes\n",
+          "peserta/fields/address: must have either \"column\" or \"columns\"" },
+        { "            column = alamat\n", "            column = alamat\n            colum = b\n",
+          "peserta/fields/address/colum: is not known here; did you mean \"column\"?" },
+        { "                BARU = t\n", "                AKTIF = t\n",
+          "peserta/fields/covered/codes/AKTIF: stands here twice" },
+        { "                BARU = t\n", "                BARU\n", "peserta/fields/covered/codes/BARU: has no value" },
+        { "                kelas3 = 42000\n", "",
+          "peserta/fields/premium/codes: must have 1 to 65535 lines \"local = canonical\"" },
+        { "peserta\n", "Peserta\n",
+          "Peserta: is no name: it must be at most 63 lower-case letters, digits and underscores, a letter first" },
+        { "peserta\n",
+          "lama\n    type = resident\n    table = jkn.peserta_jkn\n    key = nik\n    fields\n        nik\n"
+          "            column = nik\npeserta\n",
+          "peserta/table: jkn.peserta_jkn is mapped by block lama already; two blocks on one table are not supported "
+          "yet by this version" },
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct mapping mapping = { 0 };
+        struct error err = { 0 };
+        const char *text = edited(*state, table[i].old, table[i].new);
+
+        assert_int_equal(mapping_build(*state, tree_fixture(*state, text), &mapping, &err), ERR_REJECT);
+        assert_string_equal(err.text, table[i].why);
+        assert_null(mapping.blocks);
+    }
+}
+
+static void binding_ties_names_to_the_catalog(void **state)
+{
+    const struct catalog *known = catalog(*state);
+    struct mapping mapping = built(*state, lines);
+    struct mapping_block *block = &mapping.blocks[0];
+    struct error err;
+
+    assert_int_equal(mapping_bind(*state, &mapping, known, "dinsos", &err), 0);
+    assert_ptr_equal(block->type, &known->types[0]);
+    for (int i = 0; i < block->field_count; i++)
+        assert_string_equal(block->type->fields[block->fields[i].field].name, block->fields[i].name);
+}
+
+static void codes_take_the_catalogs_spelling(void **state)
+{
+    const struct catalog *known = catalog(*state);
+    struct mapping mapping = built(*state, lines);
+    struct mapping_block *block = &mapping.blocks[0];
+    struct arena *short_lived = arena_new();
+    struct error err;
+
+    /* Twice: a new catalog binds the same mapping again, when what the last binding made is gone. */
+    assert_int_equal(mapping_bind(short_lived, &mapping, known, "dinsos", &err), 0);
+    arena_free(&short_lived);
+    assert_int_equal(mapping_bind(*state, &mapping, known, "dinsos", &err), 0);
+    assert_string_equal(block->fields[3].codes[0].canonical, "true");
+    assert_string_equal(block->fields[3].codes[1].local, "BARU");
+    assert_string_equal(block->fields[3].codes[1].canonical, "true");
+    assert_string_equal(block->fields[4].codes[0].canonical, "42000.00");
+}
+
+static void what_the_catalog_does_not_have_stops(void **state)
+{
+    static const struct {
+        const char *old, *new, *why;
+    } table[] = {
+        { "type = resident", "type = residents",
+          "mapping/peserta/type: the catalog has no record type \"residents\"; did you mean \"resident\"?" },
+        { "        premium\n", "        premi\n",
+          "mapping/peserta/fields/premi: record type resident has no such field; did you mean \"premium\"?" },
+        { "        address\n            column = alamat\n", "",
+          "mapping/peserta/fields/village: it belongs to group residence, which this agency may write and must then "
+          "map whole: address is not mapped" },
+        { "key = nik", "key = \"nik premium\"",
+          "mapping/peserta/key: premium is no identifier of record type resident" },
+        { "AKTIF = true", "AKTIF = yes",
+          "mapping/peserta/fields/covered: codes/AKTIF: its value is neither true nor false" },
+        { "        premium\n            column = iuran\n            codes\n                kelas3 = 42000\n",
+          "        payer\n            column = p\n            codes\n                A = self\n                B = "
+          "selfish\n",
+          "mapping/peserta/fields/payer: codes/B: its value is not what the catalog's pattern says: self|none" },
+    };
+    const struct catalog *known = catalog(*state);
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct mapping mapping = built(*state, edited(*state, table[i].old, table[i].new));
+        struct error err = { 0 };
+
+        assert_int_equal(mapping_bind(*state, &mapping, known, "dinsos", &err), ERR_STOP);
+        assert_int_equal(err.code, ERR_STOP);
+        assert_string_equal(err.text, table[i].why);
+    }
+}
+
+static void who_only_reads_a_group_may_map_a_part_of_it(void **state)
+{
+    struct mapping mapping = built(*state, edited(*state, "        address\n            column = alamat\n", ""));
+    struct error err;
+
+    assert_int_equal(mapping_bind(*state, &mapping, catalog(*state), "dinkes", &err), 0);
+}
+
+static void an_agency_that_the_catalog_does_not_name_stops(void **state)
+{
+    struct mapping mapping = built(*state, lines);
+    struct error err;
+
+    assert_int_equal(mapping_bind(*state, &mapping, catalog(*state), "dp2kb", &err), ERR_STOP);
+    assert_string_equal(err.text, "catalog 7 names no agency dp2kb: add it to catalog/agencies and to what it may read "
+                                  "and write");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_block_is_what_its_lines_say),
+        cmocka_unit_test(what_is_not_said_is_the_careful_way),
+        cmocka_unit_test(names_are_found_by_their_bytes),
+        cmocka_unit_test(what_is_declared_is_what_is_mapped),
+        cmocka_unit_test(what_is_wrong_is_refused_with_its_path),
+        cmocka_unit_test(binding_ties_names_to_the_catalog),
+        cmocka_unit_test(codes_take_the_catalogs_spelling),
+        cmocka_unit_test(what_the_catalog_does_not_have_stops),
+        cmocka_unit_test(who_only_reads_a_group_may_map_a_part_of_it),
+        cmocka_unit_test(an_agency_that_the_catalog_does_not_name_stops),
+    };
+
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
+}

@@ -1,0 +1,262 @@
+#include "proto/mapping.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { KEY_SEPARATOR = 0x1f };
+
+static bool is_white(char letter)
+{
+    return letter == ' ' || (letter >= '\t' && letter <= '\r');
+}
+
+static struct value trimmed(struct value value)
+{
+    while (value.length > 0 && is_white(value.bytes[0])) {
+        value.bytes++;
+        value.length--;
+    }
+    while (value.length > 0 && is_white(value.bytes[value.length - 1]))
+        value.length--;
+    return value;
+}
+
+static bool value_is(struct value value, const char *text)
+{
+    return strlen(text) == value.length && memcmp(text, value.bytes, value.length) == 0;
+}
+
+static bool is_key(const struct mapping_block *block, const struct mapping_field *field)
+{
+    for (uint8_t i = 0; i < block->key_count; i++)
+        if (&block->fields[block->key[i]] == field)
+            return true;
+    return false;
+}
+
+/* One row on its way in one direction. */
+struct row {
+    struct arena *arena;
+    const struct mapping_block *block;
+    struct error *err;
+};
+
+/* "column iuran of public.peserta_jkn ...": never what stands in it. */
+static int column_error(const struct row *row, const struct mapping_field *field, unsigned part, const char *why)
+{
+    return error_set(row->err, ERR_REJECT, "column %s of %s.%s %s", row->block->columns[field->columns[part]],
+                     row->block->schema, row->block->table, why);
+}
+
+/* The field's parts with its join between them. A part that holds the join could not be found again. */
+static int parts_join(const struct row *row, const struct mapping_field *field, const struct value *columns,
+                      struct value *ret)
+{
+    size_t join_length = strlen(field->join), length = (field->column_count - 1) * join_length;
+    char *at;
+
+    for (unsigned part = 0; part < field->column_count; part++)
+        length += columns[field->columns[part]].length;
+    if (length > VALUE_LENGTH_MAX)
+        return column_error(row, field, 0, "and those joined to it are too long");
+    at = arena_alloc(row->arena, length + 1);
+    *ret = (struct value){ .bytes = at, .length = (uint32_t)length, .state = VALUE_SET };
+    for (unsigned part = 0; part < field->column_count; part++) {
+        struct value column = columns[field->columns[part]];
+
+        if (field->trim)
+            column = trimmed(column);
+        if (memmem(column.bytes, column.length, field->join, join_length))
+            return column_error(row, field, part, "holds what stands between its parts");
+        if (part > 0)
+            at = mempcpy(at, field->join, join_length);
+        at = mempcpy(at, column.bytes, column.length);
+    }
+    ret->length = (uint32_t)(at - ret->bytes);
+    return 0;
+}
+
+/* The state of a field follows from those of its columns. */
+static int state_read(const struct row *row, const struct mapping_field *field, const struct value *columns,
+                      enum value_state *ret)
+{
+    unsigned nulls = 0, a_null = 0;
+
+    for (unsigned part = 0; part < field->column_count; part++) {
+        enum value_state state = columns[field->columns[part]].state;
+
+        if (state == VALUE_ABSENT) {
+            *ret = VALUE_ABSENT;
+            return 0;
+        }
+        if (state == VALUE_NULL) {
+            nulls++;
+            a_null = part;
+        }
+    }
+    if (nulls > 0 && nulls < field->column_count)
+        return column_error(row, field, a_null, "is NULL, but others of its parts are not");
+    *ret = nulls > 0 ? VALUE_NULL : VALUE_SET;
+    return 0;
+}
+
+static int code_read(const struct row *row, const struct mapping_field *field, struct value local, struct value *ret)
+{
+    for (uint16_t i = 0; i < field->code_count; i++)
+        if (value_is(local, field->codes[i].local)) {
+            *ret = value_text(field->codes[i].canonical);
+            return 0;
+        }
+    return column_error(row, field, 0, "holds a code that the mapping does not list");
+}
+
+static int field_read(const struct row *row, const struct mapping_field *field, const struct value *columns,
+                      struct value *ret)
+{
+    const struct catalog_field *catalog_field = &row->block->type->fields[field->field];
+    struct value local = columns[field->columns[0]];
+    enum value_state state = VALUE_ABSENT;
+    struct error why;
+
+    if (state_read(row, field, columns, &state) < 0)
+        return row->err->code;
+    if (state != VALUE_SET) {
+        *ret = (struct value){ .state = state };
+        return 0;
+    }
+    if (field->column_count > 1 && parts_join(row, field, columns, &local) < 0)
+        return row->err->code;
+    if (field->trim)
+        local = trimmed(local);
+    if (field->code_count > 0)
+        return code_read(row, field, local, ret);
+    if (value_parse(row->arena, catalog_field->type, catalog_field->scale, local.bytes, local.length, ret, &why) < 0)
+        return column_error(row, field, 0, why.text);
+    return 0;
+}
+
+int row_read(struct arena *arena, const struct mapping_block *block, const struct value *columns, struct value *fields,
+             struct error *err)
+{
+    struct error later;
+    struct row row = { .arena = arena, .block = block, .err = err };
+    int bad = 0;
+
+    assert(block->type);
+    for (uint16_t i = 0; i < block->field_count; i++) {
+        const struct mapping_field *field = &block->fields[i];
+        struct value *value = &fields[i];
+        int code = field_read(&row, field, columns, value);
+
+        if (code == 0 && value->state == VALUE_SET && is_key(block, field) &&
+            memchr(value->bytes, KEY_SEPARATOR, value->length))
+            code = column_error(&row, field, 0, "holds the control character U+001F, which no key can");
+        if (code == 0)
+            continue;
+        *value = (struct value){ .state = VALUE_ABSENT };
+        bad++;
+        row.err = &later; /* the first one is told */
+    }
+    return bad;
+}
+
+/* How the agency's database spells it. */
+static int code_write(const struct row *row, const struct mapping_field *field, struct value value, struct value *ret)
+{
+    for (uint16_t i = 0; i < field->code_count; i++)
+        if (value_is(value, field->codes[i].canonical)) {
+            *ret = value_text(field->codes[i].local);
+            return 0;
+        }
+    return column_error(row, field, 0, "has no code in the mapping for this value");
+}
+
+/* Gives each column its part of `local`, which must have as many as there are columns. */
+static int parts_write(const struct row *row, const struct mapping_field *field, struct value local,
+                       struct value *columns)
+{
+    const char *at = local.bytes, *end = local.bytes + local.length;
+    size_t join_length = field->column_count > 1 ? strlen(field->join) : 0;
+
+    for (unsigned part = 0; part < field->column_count; part++) {
+        const char *join = join_length > 0 ? memmem(at, (size_t)(end - at), field->join, join_length) : NULL;
+        bool last = part + 1 == field->column_count;
+
+        if (last != !join)
+            return column_error(row, field, part,
+                                "cannot hold this value: it has another number of parts than columns");
+        columns[field->columns[part]] =
+            (struct value){ .bytes = at, .length = (uint32_t)((join ? join : end) - at), .state = VALUE_SET };
+        at = join ? join + join_length : end;
+    }
+    return 0;
+}
+
+static int field_write(const struct row *row, const struct mapping_field *field, struct value value,
+                       struct value *columns)
+{
+    if (value.state == VALUE_SET) {
+        if (field->code_count > 0 && code_write(row, field, value, &value) < 0)
+            return row->err->code;
+        return parts_write(row, field, value, columns);
+    }
+    for (unsigned part = 0; part < field->column_count; part++)
+        columns[field->columns[part]] = (struct value){ .state = value.state };
+    return 0;
+}
+
+int row_write(struct arena *arena, const struct mapping_block *block, const struct value *fields, struct value *columns,
+              struct error *err)
+{
+    struct row row = { .arena = arena, .block = block, .err = err };
+
+    for (uint16_t i = 0; i < block->field_count; i++)
+        if (field_write(&row, &block->fields[i], fields[i], columns) < 0)
+            return err->code;
+    return 0;
+}
+
+struct text row_key(struct arena *arena, const struct mapping_block *block, const struct value *fields)
+{
+    size_t length = block->key_count - 1u;
+    char *key, *at;
+
+    for (uint8_t i = 0; i < block->key_count; i++) {
+        struct value part = fields[block->key[i]];
+
+        /* A part that holds the separator comes from another agency; here no row can have it. */
+        if (part.state != VALUE_SET || memchr(part.bytes, KEY_SEPARATOR, part.length))
+            return (struct text){ 0 };
+        length += part.length;
+    }
+    key = at = arena_alloc(arena, length + 1);
+    for (uint8_t i = 0; i < block->key_count; i++) {
+        struct value part = fields[block->key[i]];
+
+        if (i > 0)
+            *at++ = KEY_SEPARATOR;
+        at = mempcpy(at, part.bytes, part.length);
+    }
+    return (struct text){ .bytes = key, .length = (uint32_t)length };
+}
+
+int row_unkey(struct arena *arena, const struct mapping_block *block, struct text key, struct value *fields,
+              struct error *err)
+{
+    const char *at = key.bytes, *end = key.bytes + key.length;
+
+    (void)arena;
+    if (key.length == 0)
+        return error_set(err, ERR_REJECT, "a key of block %s is empty", block->name);
+    for (uint8_t i = 0; i < block->key_count; i++) {
+        const char *separator = memchr(at, KEY_SEPARATOR, (size_t)(end - at));
+        bool last = i + 1 == block->key_count;
+
+        if (last != !separator)
+            return error_set(err, ERR_REJECT, "a key of block %s has not %u parts", block->name, block->key_count);
+        fields[block->key[i]] =
+            (struct value){ .bytes = at, .length = (uint32_t)((separator ? separator : end) - at), .state = VALUE_SET };
+        at = separator ? separator + 1 : end;
+    }
+    return 0;
+}

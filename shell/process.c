@@ -1,0 +1,24 @@
+#include "shell/process.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void process_clean_environment(void)
+{
+    char **at = environ;
+
+    while (*at) {
+        const char *end = strchr(*at, '=');
+        char name[128];
+        size_t length = end ? (size_t)(end - *at) : 0;
+
+        if ((strncmp(*at, "PG", 2) != 0 && strncmp(*at, "ZSYS_", 5) != 0) || length == 0 || length >= sizeof name) {
+            at++;
+            continue;
+        }
+        memcpy(name, *at, length);
+        name[length] = '\0';
+        unsetenv(name); /* closes the gap: the next one is here now */
+    }
+}
