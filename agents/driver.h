@@ -35,6 +35,8 @@ struct driver_sink {
     /* ERR_RETRY: the driver goes on by itself and calls opened() again; said so that it can be shown. ERR_STOP: history is
      * in doubt or a person is needed: the agent says why and stops. */
     void (*failed)(void *context, const struct error *err);
+    /* As failed() with ERR_STOP, because history is in doubt: the broker is told, so that it quarantines the agency. */
+    void (*doubted)(void *context, const struct error *err);
 };
 
 struct driver_options {
@@ -62,7 +64,8 @@ struct driver_ops {
     /* The broker has the whole load: remembers the incarnation, durably, so that a restart does not load again. */
     void (*load_done)(struct driver *driver, uint32_t incarnation, feed_position load);
     /* Compares `known`, what the broker has of this database, with the database (ERR_STOP on any doubt, by failed()), then
-     * streams from `lsn` on. `base` is the base committed with it. */
+     * streams from `lsn` on. `base` is the base committed with it. Pieces of an earlier stream or load are not given any more, and
+     * a batch that has not ended is forgotten: its feed comes again. load() does the same. */
     void (*capture)(struct driver *driver, const struct source *known, uint64_t lsn, feed_position base);
     void (*pause)(struct driver *driver, bool pause);
     /* The broker has committed everything up to here: the source may forget it. */

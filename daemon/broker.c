@@ -113,6 +113,14 @@ const struct agency_block *peer_block(const struct peer *peer, uint16_t type)
     return NULL;
 }
 
+const struct agency_block *peer_block_named(const struct peer *peer, struct text name)
+{
+    for (uint16_t i = 0; i < peer->block_count; i++)
+        if (peer->blocks[i].name.length == name.length && memcmp(peer->blocks[i].name.bytes, name.bytes, name.length) == 0)
+            return &peer->blocks[i];
+    return NULL;
+}
+
 bool peer_is_fed(const struct peer *peer)
 {
     return peer->up && peer->row.mode == MODE_FULL &&

@@ -63,7 +63,7 @@ void sent_prune(struct sent_list *list, agency_index agency, feed_position seen)
 }
 
 /* How the special writers are stored; agencies have numbers from 1 up to here. */
-enum { META_FORMAT = 1, ID_NOBODY = 0, ID_GONE = 65534, ID_ALL = 65535 };
+enum { META_FORMAT = 1, ID_NOBODY = 0, ID_GONE = 65535 };
 
 static uint16_t id_of(const struct agency_ids *ids, agency_index agency)
 {
@@ -72,8 +72,6 @@ static uint16_t id_of(const struct agency_ids *ids, agency_index agency)
         return ID_NOBODY;
     case AGENCY_GONE:
         return ID_GONE;
-    case AGENCY_ALL:
-        return ID_ALL;
     default:
         assert(agency < ids->count && ids->id[agency] != 0);
         return ids->id[agency];
@@ -84,8 +82,6 @@ static agency_index index_of(const struct agency_ids *ids, uint64_t id)
 {
     if (id == ID_NOBODY)
         return AGENCY_NOBODY;
-    if (id == ID_ALL)
-        return AGENCY_ALL;
     for (uint8_t i = 0; i < ids->count; i++)
         if (ids->id[i] == id)
             return i;
@@ -151,7 +147,7 @@ void canonical_meta_pack(const struct canonical *record, const struct agency_ids
 
 static void read_sent(struct cursor *cursor, struct arena *arena, const struct agency_ids *ids, struct sent_list *list)
 {
-    uint32_t count = cursor_list(cursor, "sent", 0, CATALOG_AGENCIES_MAX + 2, 3);
+    uint32_t count = cursor_list(cursor, "sent", 0, CATALOG_AGENCIES_MAX + 1, 3);
 
     list->sent = arena_array(arena, count, sizeof *list->sent);
     for (uint32_t i = 0; i < count; i++) {

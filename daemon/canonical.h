@@ -8,8 +8,6 @@
 #include "proto/catalog.h"
 #include "proto/entry.h"
 
-#define AGENCY_ALL ((agency_index)0xfd) /* a whole record that went to every reader */
-
 /* The last position at which something was sent to one agency. */
 struct sent {
     agency_index agency;

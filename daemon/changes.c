@@ -131,7 +131,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
                           const struct change *change, uint32_t number)
 {
     struct peer *peer = share->peer;
-    const struct agency_block *block = block_named(peer, change->block);
+    const struct agency_block *block = peer_block_named(peer, change->block);
     const struct catalog_type *type = &broker->catalog->types[block->type];
     struct arena *arena = work->batch->arena;
     struct value *fields = arena_array(arena, type->field_count, sizeof *fields);

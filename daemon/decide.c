@@ -72,7 +72,7 @@ static bool want_more(struct broker *broker, struct work *work)
             for (uint32_t c = 0; c < work->shares[s].pieces[p]->change_count; c++) {
                 const struct piece *piece = work->shares[s].pieces[p];
                 const struct change *change = &piece->changes[c];
-                const struct agency_block *block = block_named(work->shares[s].peer, change->block);
+                const struct agency_block *block = peer_block_named(work->shares[s].peer, change->block);
                 struct text key = change->old_key.length > 0 ? change->old_key : change->key;
 
                 if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD || block->generated ||

@@ -100,14 +100,6 @@ static void want_identifiers(struct work *work, uint16_t type, const struct cata
     }
 }
 
-const struct agency_block *block_named(const struct peer *peer, struct text name)
-{
-    for (uint16_t i = 0; i < peer->block_count; i++)
-        if (peer->blocks[i].name.length == name.length && memcmp(peer->blocks[i].name.bytes, name.bytes, name.length) == 0)
-            return &peer->blocks[i];
-    return NULL;
-}
-
 static void want_key(struct work *work, const struct peer *peer, const struct agency_block *block, struct text key,
                      uint32_t *capacity)
 {
@@ -136,7 +128,7 @@ static void want_pieces(struct broker *broker, struct work *work)
                 continue;
             for (uint32_t c = 0; c < piece->change_count; c++) {
                 const struct change *change = &piece->changes[c];
-                const struct agency_block *block = block_named(share->peer, change->block);
+                const struct agency_block *block = peer_block_named(share->peer, change->block);
 
                 want_key(work, share->peer, block, change->key, &keys);
                 want_key(work, share->peer, block, change->old_key, &keys);
@@ -144,7 +136,7 @@ static void want_pieces(struct broker *broker, struct work *work)
                 wanted->links = wanted->links || change->operation != OPERATION_UPDATE || change->old_key.length > 0;
             }
             for (uint32_t r = 0; r < piece->report_count; r++) {
-                const struct agency_block *block = block_named(share->peer, piece->reports[r].block);
+                const struct agency_block *block = peer_block_named(share->peer, piece->reports[r].block);
 
                 if (!block)
                     continue;

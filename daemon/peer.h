@@ -127,6 +127,8 @@ void peer_drop(struct broker *broker, struct peer *peer);
 struct peer *peer_by_id(struct broker *broker, uint16_t id);
 /* The block that maps this type, or NULL. */
 const struct agency_block *peer_block(const struct peer *peer, uint16_t type);
+/* The block of this name, or NULL. */
+const struct agency_block *peer_block_named(const struct peer *peer, struct text name);
 /* Whether it is sent anything at all now. */
 bool peer_is_fed(const struct peer *peer);
 void broker_salt(struct broker *broker, uint8_t ret[32]);

@@ -122,6 +122,18 @@ static feed_position later(feed_position left, feed_position right)
     return left > right ? left : right;
 }
 
+/* The last position at which the whole record, or its deletion, was sent to the writer: every canonical write of existence is. */
+static feed_position whole_sent_to_writer(const struct decision *decision)
+{
+    const struct unit_state *existence = &decision->record->units[UNIT_EXISTENCE];
+    agency_index agency = decision->writer->agency;
+    feed_position sent = sent_find(&decision->record->wholes, agency);
+
+    if (existence->writer != agency || existence->echoed)
+        sent = later(sent, existence->seq);
+    return sent;
+}
+
 /* sent(A): the last position at which an item on this unit was sent to the writer, 0 if none since it is fed it. */
 static feed_position sent_to_writer(const struct decision *decision, uint16_t index)
 {
@@ -134,17 +146,14 @@ static feed_position sent_to_writer(const struct decision *decision, uint16_t in
     if (unit->writer != agency || unit->echoed)
         sent = unit->seq;
     sent = later(sent, sent_find(&unit->corrections, agency));
-    sent = later(sent, sent_find(&decision->record->wholes, agency));
-    return later(sent, sent_find(&decision->record->wholes, AGENCY_ALL));
+    return later(sent, whole_sent_to_writer(decision));
 }
 
 /* Whether the last canonical write of this unit is one that the writer of this change did not know of. */
 static bool is_concurrent(const struct decision *decision, uint16_t index)
 {
     const struct unit_state *unit = &decision->record->units[index];
-    const struct sent_list *wholes = &decision->record->wholes;
-    feed_position since = later(decision->writer->since,
-                                later(sent_find(wholes, decision->writer->agency), sent_find(wholes, AGENCY_ALL)));
+    feed_position since = later(decision->writer->since, whole_sent_to_writer(decision));
 
     return unit->seq > 0 && unit->writer != decision->writer->agency &&
            (unit->seq > decision->base || decision->base < since);
@@ -443,7 +452,6 @@ static void send_to_all(struct decision *decision)
     send_whole(decision, &decision->outcome->effect);
     if (decision->writer->fed[UNIT_EXISTENCE])
         send_whole(decision, &decision->outcome->reply);
-    sent_set(decision->arena, &decision->record->wholes, AGENCY_ALL, decision->position);
 }
 
 /* Fields of the change, marked, become the items of effect and reply. */
@@ -682,7 +690,6 @@ static void decide_deletion(struct decision *decision)
     decision->outcome->effect.operation = OPERATION_DELETE;
     if (echo)
         decision->outcome->reply.operation = OPERATION_DELETE;
-    sent_set(decision->arena, &decision->record->wholes, AGENCY_ALL, decision->position);
 }
 
 /* What the writer has seen by now can decide nothing any more. */

@@ -3,7 +3,7 @@ CREATE SCHEMA selaras;
 
 -- One row: where the ledger stands. The connection that writes it holds the advisory lock of the one active broker.
 CREATE TABLE selaras.state (
-    only          boolean  PRIMARY KEY DEFAULT true CHECK (only),
+    one           boolean  PRIMARY KEY DEFAULT true CHECK (one),
     format        integer  NOT NULL,          -- of this schema
     head          bigint   NOT NULL,          -- feed position of the last entry
     head_time     timestamptz NOT NULL,       -- its time; none is ever earlier
@@ -14,9 +14,9 @@ CREATE TABLE selaras.state (
 INSERT INTO selaras.state (format, head, head_time, next_record, catalog) VALUES (1, 0, 'epoch', 1, 0);
 
 -- What a statement of the broker has not found as it was left belongs to another broker or hand: nothing of it is committed.
-CREATE FUNCTION selaras.expect(found bigint, what text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION selaras.expect(written bigint, what text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF found <> 1 THEN
+    IF written <> 1 THEN
         RAISE EXCEPTION '% is not as this broker left it: is another broker at work on this database?', what
             USING ERRCODE = 'serialization_failure';
     END IF;

@@ -50,16 +50,6 @@ static const char *piece_fault(const struct peer *peer, const struct piece *piec
     return piece->lsn > peer->queued_lsn && piece->first == 0 ? NULL : "malformed";
 }
 
-enum { INDEXED_BYTES_MAX = 1024 }; /* of a local key or identifier: they are indexed */
-
-static const struct agency_block *declared(const struct peer *peer, struct text name)
-{
-    for (uint16_t i = 0; i < peer->block_count; i++)
-        if (peer->blocks[i].name.length == name.length && memcmp(peer->blocks[i].name.bytes, name.bytes, name.length) == 0)
-            return &peer->blocks[i];
-    return NULL;
-}
-
 /* A value must be in the canonical spelling of its type, or equal values would not have equal bytes. */
 static int check_value(struct arena *arena, const struct catalog_field *field, struct value value, struct error *err)
 {
@@ -71,7 +61,7 @@ static int check_value(struct arena *arena, const struct catalog_field *field, s
         return error_wrap(err, "field %s", field->name);
     if (!value_equal(value, canonical))
         return error_set(err, ERR_REJECT, "field %s: not the canonical spelling of a %s", field->name, value_type_name(field->type));
-    if (field->identifier && value.length > INDEXED_BYTES_MAX)
+    if (field->identifier && value.length > KEY_BYTES_MAX)
         return error_set(err, ERR_REJECT, "field %s: an identifier of %u bytes is too long", field->name, value.length);
     return 0;
 }
@@ -87,11 +77,11 @@ static int check_change(const struct broker *broker, const struct peer *peer, st
         return err->code;
     if (!change_committed(change))
         return error_set(err, ERR_REJECT, "the commitment is not of its salt and content");
-    block = declared(peer, change->block);
+    block = peer_block_named(peer, change->block);
     if (!block)
         return error_set(err, ERR_REJECT, "its block was not declared by hello");
-    if (change->key.length == 0 || change->key.length > INDEXED_BYTES_MAX || change->old_key.length > INDEXED_BYTES_MAX)
-        return error_set(err, ERR_REJECT, "its local key is empty or longer than %d bytes", INDEXED_BYTES_MAX);
+    if (change->key.length == 0 || change->key.length > KEY_BYTES_MAX || change->old_key.length > KEY_BYTES_MAX)
+        return error_set(err, ERR_REJECT, "its local key is empty or longer than %d bytes", KEY_BYTES_MAX);
     type = &broker->catalog->types[block->type];
     for (uint16_t i = 0; i < change->field_count; i++) {
         int field = catalog_field(type, change->fields[i].name.bytes, change->fields[i].name.length);

@@ -184,7 +184,7 @@ static void expect(struct lookup *lookup, int what, uint16_t type)
 
 static const char sql_keys[] =
     "SELECT l.agency, l.block, l.key, l.record, l.since, coalesce(l.until, 0)"
-    " FROM pg_catalog.unnest($1::int[], $2::text[], $3::text[]) AS w (agency, block, key)"
+    " FROM unnest($1::int[], $2::text[], $3::text[]) AS w (agency, block, key)"
     " JOIN selaras.link l ON l.agency = w.agency::smallint AND l.block = w.block AND l.key = w.key";
 static const char sql_leaf[] =
     "SELECT pg_catalog.sha256('\\x00'::bytea || leaf) FROM selaras.entry WHERE position = $1";

@@ -55,9 +55,9 @@ static void add_wanted(struct sql *sql, const struct catalog_type *type)
     int parameter = 5;
 
     add(sql, "WITH wanted AS ("
-             "SELECT l.record AS number FROM pg_catalog.unnest($1::int[], $2::text[], $3::text[]) AS w (agency, block, key)"
+             "SELECT l.record AS number FROM unnest($1::int[], $2::text[], $3::text[]) AS w (agency, block, key)"
              " JOIN selaras.link l ON l.agency = w.agency::smallint AND l.block = w.block AND l.key = w.key"
-             " UNION SELECT pg_catalog.unnest($4::bigint[])");
+             " UNION SELECT unnest($4::bigint[])");
     for (uint16_t i = 0; i < type->field_count; i++)
         if (type->fields[i].identifier)
             add(sql, " UNION SELECT number FROM selaras.\"%s\" WHERE \"%s\" = ANY ($%d::text[]%s%s%s)", type->name, type->fields[i].name,
@@ -86,7 +86,7 @@ static const char *save_sql(struct arena *arena, const struct catalog_type *type
     add(&sql, ") SELECT v.number, v.exists, v.meta");
     for (uint16_t i = 0; i < type->field_count; i++)
         add(&sql, ", v.f%u::%s", i, field_column_type(arena, &type->fields[i]));
-    add(&sql, " FROM pg_catalog.unnest($1::bigint[], $2::boolean[], $3::bytea[]");
+    add(&sql, " FROM unnest($1::bigint[], $2::boolean[], $3::bytea[]");
     for (uint16_t i = 0; i < type->field_count; i++)
         add(&sql, ", $%u::text[]", i + 4u);
     add(&sql, ") AS v (number, exists, meta");

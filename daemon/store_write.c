@@ -95,7 +95,7 @@ static const char sql_entries[] =
     " SELECT v.position, v.time, v.kind, v.agency, v.incarnation, v.lsn, v.number, v.base, v.commit_time, v.type, v.record, v.other,"
     " v.refers, v.operation, v.fields::text[], v.verdicts::text[], v.rules::text[], v.catalog, v.boundary, v.leaf, v.salt, v.body,"
     " v.effect, v.reply"
-    " FROM pg_catalog.unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::int[],"
+    " FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::int[],"
     " $8::bigint[], $9::timestamptz[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],"
     " $16::text[], $17::text[], $18::int[], $19::boolean[], $20::bytea[], $21::bytea[], $22::bytea[], $23::bytea[], $24::bytea[])"
     " AS v (position, time, kind, agency, incarnation, lsn, number, base, commit_time, type, record, other, refers, operation,"
@@ -210,13 +210,13 @@ static void write_records(struct store *store, const struct batch *batch, uint16
 }
 
 static const char sql_link_remove[] =
-    "DELETE FROM selaras.link l USING pg_catalog.unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])"
+    "DELETE FROM selaras.link l USING unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])"
     " AS v (agency, block, key, record, since, until)"
     " WHERE l.agency = v.agency::smallint AND l.block = v.block AND l.key = v.key AND l.since = v.since AND l.record = v.record";
 static const char sql_link_add[] =
     "INSERT INTO selaras.link (agency, block, key, record, since, until)"
     " SELECT v.agency::smallint, v.block, v.key, v.record, v.since, nullif(v.until, 0)"
-    " FROM pg_catalog.unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])"
+    " FROM unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])"
     " AS v (agency, block, key, record, since, until)"
     " ON CONFLICT (agency, block, key, since) DO UPDATE SET record = excluded.record, until = excluded.until";
 
@@ -248,7 +248,7 @@ static void write_links(struct store *store, const struct batch *batch, bool rem
 static const char sql_debts[] =
     "INSERT INTO selaras.debt (agency, record, block, kind, position, entry, reason, opened_at)"
     " SELECT v.agency::smallint, v.record, v.block, v.kind, v.position, v.entry, v.reason, pg_catalog.now()"
-    " FROM pg_catalog.unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[])"
+    " FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[])"
     " AS v (agency, record, block, kind, position, entry, reason)";
 
 static void write_debts(struct store *store, const struct batch *batch)
@@ -277,7 +277,7 @@ static void write_debts(struct store *store, const struct batch *batch)
 
 static const char sql_settled[] =
     "UPDATE selaras.debt d SET settled = v.how, settled_at = pg_catalog.now()"
-    " FROM pg_catalog.unnest($1::int[], $2::bigint[], $3::text[], $4::text[]) AS v (agency, record, kind, how)"
+    " FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[]) AS v (agency, record, kind, how)"
     " WHERE d.agency = v.agency::smallint AND d.record = v.record AND d.kind = v.kind AND d.settled IS NULL";
 
 static void write_settled(struct store *store, const struct batch *batch)
@@ -371,7 +371,7 @@ static void write_agency(struct store *store, struct arena *arena, const struct 
 
 static const char sql_applied[] =
     "INSERT INTO selaras.applied (agency, position, time)"
-    " SELECT v.agency::smallint, v.position, pg_catalog.now() FROM pg_catalog.unnest($1::int[], $2::bigint[]) AS v (agency, position)"
+    " SELECT v.agency::smallint, v.position, pg_catalog.now() FROM unnest($1::int[], $2::bigint[]) AS v (agency, position)"
     " ON CONFLICT DO NOTHING";
 
 static void write_applied(struct store *store, const struct batch *batch)

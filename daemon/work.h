@@ -40,7 +40,6 @@ struct text text_of(const char *string);
 void *room(struct work *work, void *array, uint32_t count, uint32_t *capacity, size_t size);
 /* Whether the broker has this piece already. */
 bool piece_is_duplicate(const struct agency_row *row, const struct piece *piece);
-const struct agency_block *block_named(const struct peer *peer, struct text name);
 struct share *share_of(struct work *work, const struct peer *peer);
 
 /* entries.c: the entries and records that the batch writes. */

@@ -188,19 +188,19 @@ static void keys_and_fields_have_their_limits(void **state)
 
     assert_non_null(content);
     memset(content, 'k', 4096);
-    memcpy(content, "\x96\xa1k\xda\x04\x01", 6);
+    bytes_put(content, "\x96\xa1k\xda\x04\x01", 6);
     length = 6 + 1025;
-    memcpy(content + length, "\xc0\x90\xc0\xc0", 4);
+    bytes_put(content + length, "\xc0\x90\xc0\xc0", 4);
     change.content = (struct text){ content, length + 4 };
     assert_int_equal(change_decode(*state, &change, &err), ERR_REJECT);
     assert_string_equal(err.text, "content of a change: key, at byte 3: a local key has at most 1024 bytes");
 
     /* 129 fields */
-    memcpy(content, "\x96\xa1k\xa1k\xc0\xdc\x00\x81", 9);
+    bytes_put(content, "\x96\xa1k\xa1k\xc0\xdc\x00\x81", 9);
     length = 9;
     for (int i = 0; i < 129; i++)
         length += (uint32_t)sprintf(content + length, "\x92\xa4n%03d\xc0", i);
-    memcpy(content + length, "\xc0\xc0", 2);
+    bytes_put(content + length, "\xc0\xc0", 2);
     change.content = (struct text){ content, length + 2 };
     assert_int_equal(change_decode(*state, &change, &err), ERR_REJECT);
     assert_string_equal(err.text,

@@ -39,23 +39,45 @@ static const char *const shape_names[] = {
     [SHAPE_NONE] = "the end of the bytes",
 };
 
-/* First bytes 0xc0 to 0xdf. `width` bytes follow: a number, or the length of what comes behind them. */
+/* First bytes 0xc0 to 0xdf. `width` bytes follow: a number, or the length of what comes behind them; `sign` is the bit
+ * of the number that makes it negative. */
 static const struct {
     uint8_t shape;
     uint8_t width;
-    bool is_signed;
+    uint64_t sign;
 } heads[32] = {
-    { SHAPE_NIL, 0, false },       { SHAPE_UNUSED, 0, false },    { SHAPE_FALSE, 0, false },
-    { SHAPE_TRUE, 0, false },      { SHAPE_BIN, 1, false },       { SHAPE_BIN, 2, false },
-    { SHAPE_BIN, 4, false },       { SHAPE_EXTENSION, 0, false }, { SHAPE_EXTENSION, 0, false },
-    { SHAPE_EXTENSION, 0, false }, { SHAPE_FLOAT, 0, false },     { SHAPE_FLOAT, 0, false },
-    { SHAPE_UINT, 1, false },      { SHAPE_UINT, 2, false },      { SHAPE_UINT, 4, false },
-    { SHAPE_UINT, 8, false },      { SHAPE_UINT, 1, true },       { SHAPE_UINT, 2, true },
-    { SHAPE_UINT, 4, true },       { SHAPE_UINT, 8, true },       { SHAPE_EXTENSION, 0, false },
-    { SHAPE_EXTENSION, 0, false }, { SHAPE_EXTENSION, 0, false }, { SHAPE_EXTENSION, 0, false },
-    { SHAPE_EXTENSION, 0, false }, { SHAPE_TEXT, 1, false },      { SHAPE_TEXT, 2, false },
-    { SHAPE_TEXT, 4, false },      { SHAPE_ARRAY, 2, false },     { SHAPE_ARRAY, 4, false },
-    { SHAPE_MAP, 0, false },       { SHAPE_MAP, 0, false },
+    { SHAPE_NIL, 0, 0 },
+    { SHAPE_UNUSED, 0, 0 },
+    { SHAPE_FALSE, 0, 0 },
+    { SHAPE_TRUE, 0, 0 },
+    { SHAPE_BIN, 1, 0 },
+    { SHAPE_BIN, 2, 0 },
+    { SHAPE_BIN, 4, 0 },
+    { SHAPE_EXTENSION, 0, 0 },
+    { SHAPE_EXTENSION, 0, 0 },
+    { SHAPE_EXTENSION, 0, 0 },
+    { SHAPE_FLOAT, 0, 0 },
+    { SHAPE_FLOAT, 0, 0 },
+    { SHAPE_UINT, 1, 0 },
+    { SHAPE_UINT, 2, 0 },
+    { SHAPE_UINT, 4, 0 },
+    { SHAPE_UINT, 8, 0 },
+    { SHAPE_UINT, 1, UINT64_C(1) << 7 },
+    { SHAPE_UINT, 2, UINT64_C(1) << 15 },
+    { SHAPE_UINT, 4, UINT64_C(1) << 31 },
+    { SHAPE_UINT, 8, UINT64_C(1) << 63 },
+    { SHAPE_EXTENSION, 0, 0 },
+    { SHAPE_EXTENSION, 0, 0 },
+    { SHAPE_EXTENSION, 0, 0 },
+    { SHAPE_EXTENSION, 0, 0 },
+    { SHAPE_EXTENSION, 0, 0 },
+    { SHAPE_TEXT, 1, 0 },
+    { SHAPE_TEXT, 2, 0 },
+    { SHAPE_TEXT, 4, 0 },
+    { SHAPE_ARRAY, 2, 0 },
+    { SHAPE_ARRAY, 4, 0 },
+    { SHAPE_MAP, 0, 0 },
+    { SHAPE_MAP, 0, 0 },
 };
 
 struct head {
@@ -147,10 +169,9 @@ static struct head head_read(struct cursor *cursor)
         return (struct head){ SHAPE_NONE, 0 };
     head = (struct head){ heads[first - 0xc0].shape, big_endian(cursor->at, width) };
     cursor->at += width;
-    if (heads[first - 0xc0].is_signed && head.number >> (8 * width - 1)) {
+    if (head.number & heads[first - 0xc0].sign) {
         head.shape = SHAPE_NEGATIVE;
-        if (width < 8)
-            head.number |= ~UINT64_C(0) << (8 * width);
+        head.number |= ~(heads[first - 0xc0].sign - 1); /* as 64 bits */
     }
     return head;
 }
@@ -388,10 +409,11 @@ void cursor_bytes(struct cursor *cursor, const char *name, uint8_t *ret, size_t 
 {
     struct text bin = cursor_bin(cursor, name);
 
-    if (!cursor->failed && bin.length != length)
+    memset(ret, 0, length);
+    if (!bin.bytes) /* refused */
+        return;
+    if (bin.length != length)
         cursor_refuse(cursor, "expected bin of %zu bytes, found one of %" PRIu32, length, bin.length);
-    if (cursor->failed)
-        memset(ret, 0, length);
     else
         memcpy(ret, bin.bytes, length);
 }

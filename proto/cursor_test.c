@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -225,7 +226,7 @@ static void a_name_has_small_letters_digits_and_underscores(void **state)
         char bytes[80] = { (char)0xd9, (char)strlen(names[i].name) };
         struct cursor cursor;
 
-        strcpy(bytes + 2, names[i].name);
+        snprintf(bytes + 2, sizeof bytes - 2, "%s", names[i].name);
         cursor = cursor_of((struct text){ bytes, (uint32_t)strlen(names[i].name) + 2 });
         cursor_name(&cursor, "word");
         assert_int_equal(cursor_ok(&cursor), names[i].good);

@@ -196,7 +196,7 @@ static void a_second_spelling_of_an_entry_is_refused(void **state)
     entries_fixture(entries);
     entry_pack(&entries[1], &leaf);
     memcpy(longer, leaf.bytes, 23);
-    memcpy(longer + 23, "\xd9\x00", 2); /* agency */
+    bytes_put(longer + 23, "\xd9\x00", 2); /* agency */
     memcpy(longer + 25, leaf.bytes + 24, leaf.length - 24);
     assert_int_equal((uint8_t)leaf.bytes[23], 0xa0);
     assert_int_equal(entry_read(*state, longer, leaf.length + 1, &back, &err), ERR_REJECT);

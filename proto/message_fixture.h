@@ -23,6 +23,13 @@ static inline void bytes_count_up(uint8_t *bytes, size_t length, uint8_t first)
         bytes[i] = (uint8_t)(first + i);
 }
 
+/* Bytes that are no string: returns how many. */
+static inline size_t bytes_put(char *at, const char *bytes, size_t length)
+{
+    memcpy(at, bytes, length);
+    return length;
+}
+
 static inline struct change change_fixture(struct arena *arena, struct change change, uint8_t salt)
 {
     bytes_count_up(change.salt, sizeof change.salt, salt);

@@ -11,7 +11,7 @@ CREATE TABLE penerima_bantuan (
     kd_desa     char(4),
     alamat      text,
     telepon     varchar(20),
-    berhak      char(1) NOT NULL DEFAULT 'T' CHECK (berhak IN ('Y', 'T')),
+    berhak      char(1) CHECK (berhak IN ('Y', 'T')),
     jml_anggota smallint,
     desil       smallint CHECK (desil BETWEEN 1 AND 10),
     petugas     varchar(40),                        -- not mapped

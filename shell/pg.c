@@ -324,6 +324,7 @@ static void progress(void *context)
     tell_lost(pg);
     if (!pg->closed && pg->phase == PHASE_UP) {
         readable = PQconsumeInput(pg->conn);
+        PQisBusy(pg->conn); /* also takes what came unasked: why the server ends the connection */
         take_answers(pg);
         if (!pg->closed && pg->phase == PHASE_UP) {
             if (readable && !pg->broken)

@@ -334,10 +334,11 @@ static void insert(struct arena *arena, int64_t id, const char *nik)
 
 static void a_statement_is_prepared_once(void **unused)
 {
-    scoped(arena_free) struct arena *arena = arena_new();
+    scoped(arena_free) struct arena *arena = NULL;
 
     (void)unused;
     needs_server();
+    arena = arena_new();
     insert(arena, 1, "a");
     insert(arena, 2, "b");
     pg_sync(scene.pg, done, &numbers[0]);
@@ -355,10 +356,11 @@ static void a_statement_is_prepared_once(void **unused)
 /* The Parse in the first unit is never run; the second, on its way already, must not depend on it. */
 static void a_statement_is_prepared_again_when_its_unit_failed_before(void **unused)
 {
-    scoped(arena_free) struct arena *arena = arena_new();
+    scoped(arena_free) struct arena *arena = NULL;
 
     (void)unused;
     needs_server();
+    arena = arena_new();
     pg_statement(scene.pg, "SELECT 1/0", false, NULL);
     insert(arena, 1, "a");
     pg_sync(scene.pg, done, &numbers[0]);

@@ -3,7 +3,7 @@ CREATE SCHEMA selaras;
 
 -- One row: which history this database is part of, and the last feed batch applied, written in the batch's transaction.
 CREATE TABLE selaras.agent (
-    only          boolean  PRIMARY KEY DEFAULT true CHECK (only),
+    one           boolean  PRIMARY KEY DEFAULT true CHECK (one), -- there is no second row
     incarnation   integer  NOT NULL DEFAULT 0,   -- 0: not loaded
     applied       bigint   NOT NULL DEFAULT 0,
     leaf          bytea    CHECK (octet_length(leaf) = 32)

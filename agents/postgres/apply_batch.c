@@ -1,0 +1,608 @@
+/* One batch as one transaction.
+ *
+ * First all of it a set at a time. When the database refuses something of it, the transaction is rolled back and done
+ * again row by row under savepoints: what is refused is parked in it, the rest takes effect. What only meets a locked row is
+ * rolled back and tried again later: the agency's own work goes first. */
+#include "agents/postgres/apply_work.h"
+#include "agents/postgres/notice.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WAVE_ROWS = 256 }; /* statements on their way in row mode */
+
+/* An item that is not applied but parked, or joins what is. */
+struct park {
+    struct net *net;
+    const char *reason;
+};
+
+struct apply_batch {
+    struct apply_work *work;
+    const struct item *const *items;
+    uint32_t count;
+    feed_position position;
+    const uint8_t *leaf;
+    apply_batch_done *done;
+    void *context;
+    struct arena *arena; /* of the present pass */
+
+    const struct item **normal, **joining; /* items by whether their record is parked already */
+    uint32_t normal_count, joining_count;
+
+    struct apply_row **rows; /* by number */
+    uint32_t row_count;
+    int *updates; /* results, within the unit, that name the rows which updates met */
+    uint32_t update_count;
+    int statements; /* queued in the present unit */
+
+    bool by_row;
+    uint32_t next;    /* of `normal`, in row mode */
+    uint32_t waiting; /* rows of the present wave without result */
+    struct error trouble;
+
+    struct park *parks;
+    uint32_t park_count, new_park_count; /* the new ones come first */
+    struct report *reports;
+    uint32_t report_count;
+};
+
+static void finish(struct apply_batch *batch, const struct error *err)
+{
+    batch->done(batch->context, err);
+}
+
+/* pg.c has rolled back. */
+static void give_up(struct apply_batch *batch, const struct error *err)
+{
+    work_reset(batch->work);
+    finish(batch, err);
+}
+
+static struct text text_of(const char *text)
+{
+    return (struct text){ text, (uint32_t)strlen(text) };
+}
+
+/* ---- what becomes of items ---- */
+
+static void report_add(struct apply_batch *batch, enum report_kind kind, const struct net *net, const char *text)
+{
+    for (uint32_t i = 0; i < batch->report_count; i++)
+        if (batch->reports[i].kind == kind && batch->reports[i].record == net->record)
+            return; /* the first position says it all */
+    batch->reports[batch->report_count++] = (struct report){
+        .kind = kind,
+        .record = net->record,
+        .position = net->position,
+        .block = text_of(batch->work->mapping->blocks[net->block].name),
+        .text = text_of(text),
+    };
+}
+
+static struct park *park_find(struct apply_batch *batch, uint16_t block, uint64_t record)
+{
+    for (uint32_t i = 0; i < batch->park_count; i++)
+        if (batch->parks[i].net->block == block && batch->parks[i].net->record == record)
+            return &batch->parks[i];
+    return NULL;
+}
+
+static void park_new(struct apply_batch *batch, struct net *net, const char *reason)
+{
+    assert(batch->park_count == batch->new_park_count);
+    batch->parks[batch->park_count++] = (struct park){ net, reason };
+    batch->new_park_count++;
+    report_add(batch, REPORT_PARKED, net, reason);
+}
+
+/* An update that met no row is never silent. An insertion where rows may not be inserted has nothing to meet. */
+static void skipped_add(struct apply_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->row_count; i++) {
+        const struct apply_row *row = batch->rows[i];
+
+        if (row->kind == APPLY_UPDATE && row->net->operation == OPERATION_UPDATE && !row->met)
+            report_add(batch, REPORT_SKIPPED, row->net, "");
+    }
+}
+
+static void note_met(struct apply_batch *batch, const PGresult *result)
+{
+    for (int i = 0; i < PQntuples(result); i++) {
+        int64_t number = pg_result_int8(result, i, 0);
+
+        assert(number >= 0 && number < batch->row_count);
+        batch->rows[number]->met = true;
+    }
+}
+
+/* ---- the end of the transaction ---- */
+
+static void on_commit(void *context, const struct pg_outcome *outcome);
+
+static const char sql_park[] =
+    "INSERT INTO selaras.parked (block, record, position, key, effect, reason)"
+    " SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], $4::text[], $5::bytea[], $6::text[])"
+    " ON CONFLICT (block, record) DO UPDATE SET effect = EXCLUDED.effect";
+
+static void queue_parks(struct apply_batch *batch)
+{
+    struct pg_array columns[6] = { 0 };
+    struct pg_parameters parameters = { 0 };
+    static const Oid types[6] = { PG_OID_TEXT, PG_OID_INT8, PG_OID_INT8, PG_OID_TEXT, PG_OID_BYTEA, PG_OID_TEXT };
+
+    for (int i = 0; i < 6; i++)
+        pg_array_start(&columns[i], types[i]);
+    for (uint32_t i = 0; i < batch->park_count; i++) {
+        const struct park *park = &batch->parks[i];
+        const char *block = batch->work->mapping->blocks[park->net->block].name;
+        struct buffer effect = { 0 };
+
+        net_pack(batch->work->mapping, park->net, &effect);
+        pg_array_bytes(&columns[0], block, strlen(block));
+        pg_array_int8(&columns[1], (int64_t)park->net->record);
+        pg_array_int8(&columns[2], (int64_t)park->net->position);
+        pg_array_bytes(&columns[3], park->net->key.length ? park->net->key.bytes : "", park->net->key.length);
+        pg_array_bytes(&columns[4], effect.bytes, effect.length);
+        pg_array_bytes(&columns[5], park->reason, strlen(park->reason));
+        buffer_free(&effect);
+    }
+    for (int i = 0; i < 6; i++)
+        pg_array_parameter(&parameters, &columns[i]);
+    pg_statement(batch->work->pg, sql_park, true, &parameters);
+    for (int i = 0; i < 6; i++)
+        pg_array_free(&columns[i]);
+}
+
+static void commit(struct apply_batch *batch)
+{
+    static const char sql_progress[] = "UPDATE selaras.agent SET applied = $1::int8, leaf = $2::bytea";
+    struct pg_parameters parameters = { 0 };
+
+    if (batch->park_count > 0)
+        queue_parks(batch);
+    pg_int8(&parameters, batch->arena, (int64_t)batch->position);
+    pg_bytes(&parameters, batch->leaf, HASH_BYTES);
+    pg_statement(batch->work->pg, sql_progress, true, &parameters);
+    work_commit(batch->work, batch->position, batch->reports, batch->report_count, on_commit, batch);
+}
+
+static const char sql_parked[] =
+    "SELECT p.block, p.record, p.position, p.key, p.effect FROM selaras.parked p"
+    " JOIN unnest($1::text[], $2::int8[]) AS k(block, record) USING (block, record)";
+
+static int join_item(struct apply_batch *batch, const struct item *item, struct error *err)
+{
+    int block = mapping_block_named(batch->work->mapping, item->block);
+    struct park *park = park_find(batch, (uint16_t)block, item->record);
+    struct net *net;
+
+    if (park)
+        return net_add(batch->arena, batch->work->mapping, park->net, item, err);
+    if (net_new(batch->arena, batch->work->mapping, item, &net, err) < 0)
+        return err->code;
+    batch->parks[batch->park_count++] = (struct park){ net, "queued behind a parked item that is no longer there" };
+    return 0;
+}
+
+static int join(struct apply_batch *batch, const PGresult *result, struct error *err)
+{
+    for (int row = 0; row < PQntuples(result); row++) {
+        struct net *net;
+
+        if (work_parked_read(batch->arena, batch->work, result, row, &net, err) < 0)
+            return err->code;
+        batch->parks[batch->park_count++] = (struct park){ net, "" };
+    }
+    for (uint32_t i = 0; i < batch->joining_count; i++)
+        if (join_item(batch, batch->joining[i], err) < 0)
+            return err->code;
+    return 0;
+}
+
+static void on_parked(void *context, const struct pg_outcome *outcome)
+{
+    struct apply_batch *batch = context;
+    struct error err = { 0 };
+
+    if (!outcome->ok) {
+        give_up(batch, &outcome->err);
+        return;
+    }
+    if (join(batch, outcome->results[0], &err) < 0) {
+        pg_statement(batch->work->pg, "ROLLBACK", false, NULL);
+        pg_sync(batch->work->pg, NULL, NULL);
+        give_up(batch, &err);
+        return;
+    }
+    commit(batch);
+}
+
+static bool same_block(const struct item *left, const struct item *right)
+{
+    return left->block.length == right->block.length && memcmp(left->block.bytes, right->block.bytes, left->block.length) == 0;
+}
+
+/* Items of parked records join what is parked; then the transaction ends. */
+static void conclude(struct apply_batch *batch)
+{
+    struct pg_array blocks = { 0 }, records = { 0 };
+    struct pg_parameters parameters = { 0 };
+
+    skipped_add(batch);
+    if (batch->joining_count == 0) {
+        commit(batch);
+        return;
+    }
+    pg_array_start(&blocks, PG_OID_TEXT);
+    pg_array_start(&records, PG_OID_INT8);
+    for (uint32_t i = 0; i < batch->joining_count; i++) {
+        const struct item *item = batch->joining[i];
+        bool again = false;
+
+        for (uint32_t j = 0; j < i && !again; j++)
+            again = batch->joining[j]->record == item->record && same_block(batch->joining[j], item);
+        if (again)
+            continue;
+        pg_array_bytes(&blocks, item->block.bytes, item->block.length);
+        pg_array_int8(&records, (int64_t)item->record);
+    }
+    pg_array_parameter(&parameters, &blocks);
+    pg_array_parameter(&parameters, &records);
+    pg_statement(batch->work->pg, sql_parked, true, &parameters);
+    pg_sync(batch->work->pg, on_parked, batch);
+    pg_array_free(&blocks);
+    pg_array_free(&records);
+}
+
+/* ---- both passes ---- */
+
+static void pass_start(struct apply_batch *batch, bool by_row)
+{
+    arena_reset(batch->arena);
+    batch->by_row = by_row;
+    batch->normal = arena_array(batch->arena, batch->count + 1u, sizeof *batch->normal);
+    batch->joining = arena_array(batch->arena, batch->count + 1u, sizeof *batch->joining);
+    batch->normal_count = batch->joining_count = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct item *item = batch->items[i];
+        int block = mapping_block_named(batch->work->mapping, item->block);
+
+        if (block >= 0 && parked_find(&batch->work->parked, (uint16_t)block, item->record))
+            batch->joining[batch->joining_count++] = item;
+        else
+            batch->normal[batch->normal_count++] = item;
+    }
+    batch->rows = arena_array(batch->arena, batch->count + 1u, sizeof *batch->rows);
+    batch->updates = arena_array(batch->arena, batch->count + 1u, sizeof *batch->updates);
+    batch->parks = arena_array(batch->arena, batch->count + 1u, sizeof *batch->parks);
+    batch->reports = arena_array(batch->arena, 2u * batch->count + 1u, sizeof *batch->reports);
+    batch->row_count = batch->update_count = batch->park_count = batch->new_park_count = batch->report_count = 0;
+    batch->next = batch->waiting = 0;
+    batch->trouble = (struct error){ 0 };
+    batch->statements = 0;
+}
+
+/* Takes the locks of all rows before the first is written, block by block in key order, and waits for none. */
+static void queue_locks(struct apply_batch *batch, struct apply_row **rows, uint32_t count)
+{
+    struct apply_row **list = arena_array(batch->arena, count + 1u, sizeof *list);
+
+    for (uint16_t block = 0; block < batch->work->mapping->block_count; block++) {
+        uint32_t of_block = 0;
+        bool hard = false;
+
+        for (uint32_t i = 0; i < count; i++) {
+            if (rows[i]->net->block != block || rows[i]->kind == APPLY_NOTHING)
+                continue;
+            list[of_block++] = rows[i];
+            hard = hard || rows[i]->kind == APPLY_DELETE || rows[i]->net->moves;
+        }
+        if (of_block == 0)
+            continue;
+        apply_queue_lock(batch->work->sql, batch->work->pg, list, of_block, hard);
+        batch->statements++;
+    }
+}
+
+/* ---- a set at a time ---- */
+
+static void rows_start(struct apply_batch *batch);
+
+static void on_set(void *context, const struct pg_outcome *outcome)
+{
+    struct apply_batch *batch = context;
+
+    if (outcome->ok) {
+        for (uint32_t i = 0; i < batch->update_count; i++)
+            note_met(batch, outcome->results[batch->updates[i]]);
+        conclude(batch);
+    } else if (work_refused(outcome)) {
+        work_reset(batch->work);
+        rows_start(batch);
+    } else {
+        give_up(batch, &outcome->err);
+    }
+}
+
+/* Queues the run's statements: rows that can share one are taken together, the first one's place decides the order. */
+static void queue_run(struct apply_batch *batch, struct apply_row **rows, uint32_t count)
+{
+    struct apply_row **list = arena_array(batch->arena, count + 1u, sizeof *list);
+
+    for (uint32_t i = 0; i < count; i++)
+        batch->statements += (int)notice_queue(batch->work->pg, batch->work->mapping, batch->work->inspection, rows[i]);
+    for (uint32_t first = 0; first < count; first++) {
+        uint32_t together = 0;
+
+        if (!rows[first] || rows[first]->kind == APPLY_NOTHING)
+            continue;
+        list[together++] = rows[first];
+        for (uint32_t i = first + 1; i < count; i++) {
+            if (!rows[i] || !apply_together(list[0], rows[i]))
+                continue;
+            list[together++] = rows[i];
+            rows[i] = NULL;
+        }
+        if (list[0]->kind == APPLY_UPDATE)
+            batch->updates[batch->update_count++] = batch->statements;
+        apply_queue(batch->work->sql, batch->work->pg, list, together);
+        batch->statements++;
+    }
+}
+
+/* Makes the rows of all runs. ERR_REJECT when one has no local spelling. */
+static int make_rows(struct apply_batch *batch, const struct net_run *runs, uint32_t run_count, struct error *err)
+{
+    for (uint32_t r = 0; r < run_count; r++)
+        for (uint32_t i = 0; i < runs[r].count; i++) {
+            if (apply_row_make(batch->arena, batch->work->sql, runs[r].list[i], batch->row_count,
+                               &batch->rows[batch->row_count], err) < 0)
+                return err->code;
+            batch->row_count++;
+        }
+    return 0;
+}
+
+static void on_nothing(void *context, const struct pg_outcome *outcome)
+{
+    struct apply_batch *batch = context;
+
+    finish(batch, outcome->ok ? &batch->trouble : &outcome->err);
+}
+
+/* Tells of an error from the loop, never inside the call that started the batch. */
+static void finish_later(struct apply_batch *batch, const struct error *err)
+{
+    batch->trouble = *err;
+    pg_statement(batch->work->pg, "SELECT", false, NULL);
+    pg_sync(batch->work->pg, on_nothing, batch);
+}
+
+static void set_start(struct apply_batch *batch)
+{
+    struct net_run *runs;
+    uint32_t run_count, first = 0;
+    struct apply_row **rows;
+    struct error err = { 0 };
+
+    pass_start(batch, false);
+    if (net_fold(batch->arena, batch->work->mapping, batch->normal, batch->normal_count, &runs, &run_count, &err) < 0) {
+        finish_later(batch, &err);
+        return;
+    }
+    if (make_rows(batch, runs, run_count, &err) < 0) {
+        rows_start(batch);
+        return;
+    }
+    work_begin(batch->work, batch->position);
+    batch->statements = WORK_BEGIN_STATEMENTS;
+    queue_locks(batch, batch->rows, batch->row_count);
+    rows = arena_array(batch->arena, batch->row_count + 1u, sizeof *rows);
+    memcpy(rows, batch->rows, batch->row_count * sizeof *rows);
+    for (uint32_t r = 0; r < run_count; r++) {
+        queue_run(batch, rows + first, runs[r].count);
+        first += runs[r].count;
+    }
+    pg_sync(batch->work->pg, on_set, batch);
+}
+
+/* ---- row by row ---- */
+
+/* One row of the present wave. */
+struct row_try {
+    struct apply_batch *batch;
+    struct apply_row *row;
+    int result; /* index of its statement's */
+};
+
+static void wave(struct apply_batch *batch);
+
+static void rows_failed(struct apply_batch *batch, const struct error *err)
+{
+    pg_hold(batch->work->pg, false);
+    pg_statement(batch->work->pg, "ROLLBACK", false, NULL);
+    pg_sync(batch->work->pg, NULL, NULL);
+    give_up(batch, err);
+}
+
+static void on_row(void *context, const struct pg_outcome *outcome)
+{
+    struct row_try *try = context;
+    struct apply_batch *batch = try->batch;
+
+    batch->waiting--;
+    if (outcome->ok) {
+        if (try->row->kind == APPLY_UPDATE)
+            note_met(batch, outcome->results[try->result]);
+    } else if (work_refused(outcome)) {
+        park_new(batch, try->row->net, work_reason(batch->arena, outcome));
+        try->row->met = true; /* it is parked, not skipped */
+    } else if (batch->trouble.code == 0) {
+        batch->trouble = outcome->err;
+    }
+    if (batch->waiting > 0)
+        return;
+    if (batch->trouble.code != 0)
+        rows_failed(batch, &batch->trouble);
+    else
+        wave(batch);
+}
+
+/* What the unit before it left, if it failed, is undone first; what it did, if it did not, is behind the savepoint. */
+static void queue_row(struct apply_batch *batch, struct apply_row *row)
+{
+    struct row_try *try = arena_alloc(batch->arena, sizeof *try);
+    struct pg *pg = batch->work->pg;
+
+    *try = (struct row_try){ .batch = batch, .row = row };
+    pg_statement(pg, "ROLLBACK TO SAVEPOINT item", false, NULL);
+    try->result = 1 + (int)notice_queue(pg, batch->work->mapping, batch->work->inspection, row);
+    apply_queue(batch->work->sql, pg, &row, 1);
+    pg_statement(pg, "RELEASE SAVEPOINT item", false, NULL);
+    pg_statement(pg, "SAVEPOINT item", false, NULL);
+    pg_sync(pg, on_row, try);
+    batch->waiting++;
+}
+
+static bool in_wave(const struct apply_batch *batch, uint32_t first_row, uint64_t record)
+{
+    for (uint32_t i = first_row; i < batch->row_count; i++)
+        if (batch->rows[i]->net->record == record)
+            return true;
+    return false;
+}
+
+/* Makes the next item's row and queues it, or parks it. ERR_STOP when the broker fed what is not in the mapping. */
+static int row_next(struct apply_batch *batch, struct error *err)
+{
+    const struct item *item = batch->normal[batch->next];
+    struct apply_row **row = &batch->rows[batch->row_count];
+    struct net *net;
+    struct park *park;
+
+    if (net_new(batch->arena, batch->work->mapping, item, &net, err) < 0)
+        return err->code;
+    batch->next++;
+    park = park_find(batch, net->block, net->record);
+    if (park)
+        return net_add(batch->arena, batch->work->mapping, park->net, item, err);
+    if (apply_row_make(batch->arena, batch->work->sql, net, batch->row_count, row, err) < 0) {
+        park_new(batch, net, arena_copy(batch->arena, err->text, strlen(err->text)));
+        return 0;
+    }
+    if ((*row)->kind == APPLY_NOTHING)
+        return 0;
+    batch->row_count++;
+    queue_row(batch, *row);
+    return 0;
+}
+
+/* Sends rows without waiting for each, but never a second item of a record before it is known what became of the first. */
+static void wave(struct apply_batch *batch)
+{
+    uint32_t first_row = batch->row_count;
+    struct error err = { 0 };
+
+    while (batch->next < batch->normal_count && batch->waiting < WAVE_ROWS &&
+           !in_wave(batch, first_row, batch->normal[batch->next]->record)) {
+        if (row_next(batch, &err) == 0)
+            continue;
+        batch->trouble = err;
+        if (batch->waiting == 0)
+            rows_failed(batch, &err);
+        return;
+    }
+    if (batch->waiting > 0)
+        return;
+    pg_statement(batch->work->pg, "ROLLBACK TO SAVEPOINT item", false, NULL);
+    pg_sync(batch->work->pg, NULL, NULL);
+    pg_hold(batch->work->pg, false);
+    conclude(batch);
+}
+
+static void on_rows_locked(void *context, const struct pg_outcome *outcome)
+{
+    struct apply_batch *batch = context;
+
+    if (!outcome->ok) {
+        give_up(batch, &outcome->err);
+        return;
+    }
+    pg_hold(batch->work->pg, true);
+    wave(batch);
+}
+
+/* A deferred constraint is checked at its row, so that it is that row which is parked. */
+static void rows_start(struct apply_batch *batch)
+{
+    struct apply_row **rows;
+    uint32_t count = 0;
+    struct error ignored;
+
+    pass_start(batch, true);
+    rows = arena_array(batch->arena, batch->count + 1u, sizeof *rows);
+    for (uint32_t i = 0; i < batch->normal_count; i++) {
+        struct net *net;
+
+        if (net_new(batch->arena, batch->work->mapping, batch->normal[i], &net, &ignored) == 0 &&
+            apply_row_make(batch->arena, batch->work->sql, net, 0, &rows[count], &ignored) == 0)
+            count++;
+    }
+    work_begin(batch->work, batch->position);
+    pg_statement(batch->work->pg, "SET CONSTRAINTS ALL IMMEDIATE", false, NULL);
+    queue_locks(batch, rows, count);
+    pg_statement(batch->work->pg, "SAVEPOINT item", false, NULL);
+    pg_sync(batch->work->pg, on_rows_locked, batch);
+}
+
+/* ---- beginning and end ---- */
+
+static void on_commit(void *context, const struct pg_outcome *outcome)
+{
+    struct apply_batch *batch = context;
+    struct error err = { 0 };
+
+    if (outcome->ok) {
+        for (uint32_t i = 0; i < batch->park_count; i++) {
+            const struct net *net = batch->parks[i].net;
+
+            parked_put(&batch->work->parked, net->block, net->record, net->position);
+        }
+        batch->work->applied = batch->position;
+        finish(batch, &err);
+    } else if (work_refused(outcome) && !batch->by_row) {
+        work_reset(batch->work);
+        rows_start(batch);
+    } else {
+        err = outcome->err;
+        if (err.code == ERR_REJECT)
+            err.code = ERR_STOP; /* no row is to blame */
+        give_up(batch, &err);
+    }
+}
+
+struct apply_batch *apply_batch_start(struct apply_work *work, const struct item *const *items, uint32_t count,
+                                      feed_position position, const uint8_t leaf[HASH_BYTES], apply_batch_done *done,
+                                      void *context)
+{
+    struct apply_batch *batch = calloc(1, sizeof *batch);
+
+    if (!batch)
+        abort();
+    *batch = (struct apply_batch){ .work = work, .items = items, .count = count, .position = position, .leaf = leaf,
+                                   .done = done, .context = context, .arena = arena_new() };
+    set_start(batch);
+    return batch;
+}
+
+void apply_batch_free(struct apply_batch **batch)
+{
+    if (!*batch)
+        return;
+    arena_free(&(*batch)->arena);
+    free(*batch);
+    *batch = NULL;
+}

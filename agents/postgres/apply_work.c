@@ -1,0 +1,87 @@
+#include "agents/postgres/apply_work.h"
+
+#include "agents/postgres/applied.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void work_begin(struct apply_work *work, feed_position position)
+{
+    static const char sql_setup[] = "SELECT pg_replication_origin_xact_setup($1::pg_lsn, now())";
+    struct pg_parameters parameters = { 0 };
+    char lsn[24];
+
+    snprintf(lsn, sizeof lsn, "%" PRIX64 "/%" PRIX64, position >> 32, position & UINT32_MAX);
+    pg_text(&parameters, lsn);
+    pg_statement(work->pg, "BEGIN", false, NULL);
+    pg_statement(work->pg, sql_setup, true, &parameters);
+}
+
+void work_commit(struct apply_work *work, feed_position position, const struct report *reports, uint32_t report_count,
+                 pg_done *done, void *context)
+{
+    static const char sql_emit[] = "SELECT pg_logical_emit_message(true, '" APPLIED_PREFIX "', $1::bytea)";
+    struct pg_parameters parameters = { 0 };
+    struct buffer content = { 0 };
+
+    applied_pack(position, reports, report_count, &content);
+    pg_bytes(&parameters, content.bytes, content.length);
+    pg_statement(work->pg, sql_emit, true, &parameters);
+    pg_statement(work->pg, "COMMIT", false, NULL);
+    pg_sync(work->pg, done, context);
+    buffer_free(&content);
+}
+
+void work_reset(struct apply_work *work)
+{
+    pg_statement(work->pg, "SELECT pg_replication_origin_xact_reset()", false, NULL);
+    pg_sync(work->pg, NULL, NULL);
+}
+
+/* 21000: two records of one batch claim one row; seen row by row, the second is the one to refuse. */
+bool work_refused(const struct pg_outcome *outcome)
+{
+    return outcome->err.code == ERR_REJECT || strcmp(outcome->sqlstate, "21000") == 0;
+}
+
+const char *work_reason(struct arena *arena, const struct pg_outcome *outcome)
+{
+    static const struct {
+        int field;
+        const char *name;
+    } names[] = {
+        { PG_DIAG_CONSTRAINT_NAME, "constraint" },
+        { PG_DIAG_TABLE_NAME, "table" },
+        { PG_DIAG_COLUMN_NAME, "column" },
+        { PG_DIAG_DATATYPE_NAME, "type" },
+    };
+    const char *text = outcome->err.text;
+
+    for (size_t i = 0; outcome->failure && i < sizeof names / sizeof names[0]; i++) {
+        const char *name = PQresultErrorField(outcome->failure, names[i].field);
+
+        if (name && name[0])
+            text = arena_printf(arena, "%s, %s %s", text, names[i].name, name);
+    }
+    return arena_copy(arena, text, strlen(text));
+}
+
+int work_parked_read(struct arena *arena, const struct apply_work *work, const PGresult *result, int row, struct net **ret,
+                     struct error *err)
+{
+    struct text effect = pg_result_bytes(arena, result, row, 4);
+    struct item item;
+
+    if (effect_read(arena, effect.bytes, effect.length, &item, err) < 0) {
+        err->code = ERR_STOP;
+        return error_wrap(err, "selaras.parked");
+    }
+    item.block.bytes = arena_copy(arena, PQgetvalue(result, row, 0), (size_t)PQgetlength(result, row, 0));
+    item.block.length = (uint32_t)PQgetlength(result, row, 0);
+    item.record = (uint64_t)pg_result_int8(result, row, 1);
+    item.position = (feed_position)pg_result_int8(result, row, 2);
+    item.key.bytes = arena_copy(arena, PQgetvalue(result, row, 3), (size_t)PQgetlength(result, row, 3));
+    item.key.length = (uint32_t)PQgetlength(result, row, 3);
+    return net_new(arena, work->mapping, &item, ret, err);
+}

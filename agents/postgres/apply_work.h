@@ -1,0 +1,65 @@
+/* apply_work.h: what the pieces of apply share: the session, and how each of its transactions begins and ends.
+ *
+ * Every transaction carries the agency's replication origin with the feed position as its LSN, set anew each time: what an
+ * aborted one had set would otherwise stick to the next. Every transaction says in the stream what it applied. */
+#ifndef SELARAS_APPLY_WORK_H
+#define SELARAS_APPLY_WORK_H
+
+#include "agents/postgres/apply_sql.h"
+#include "agents/postgres/parked.h"
+
+struct apply_work {
+    struct loop *loop;
+    struct pg *pg;
+    const struct driver_options *options;
+    const struct mapping *mapping;
+    const struct inspection *inspection;
+    struct apply_sql *sql;
+    struct parked_set parked;
+    feed_position applied; /* committed here */
+};
+
+/* Queues BEGIN and the origin's position. Statements queued by it: WORK_BEGIN_STATEMENTS. */
+enum { WORK_BEGIN_STATEMENTS = 2 };
+void work_begin(struct apply_work *work, feed_position position);
+/* Queues the logical message and COMMIT, and ends the unit. */
+void work_commit(struct apply_work *work, feed_position position, const struct report *reports, uint32_t report_count,
+                 pg_done *done, void *context);
+/* Queues, as a unit of its own, what clears the origin's position after a transaction that failed. */
+void work_reset(struct apply_work *work);
+
+/* Whether the rows themselves are to blame, not the moment and not the schema. */
+bool work_refused(const struct pg_outcome *outcome);
+/* Why an item was refused, without any value: in `arena`. */
+const char *work_reason(struct arena *arena, const struct pg_outcome *outcome);
+
+/* Reads one row of selaras.parked (block, record, position, key, effect) as a net effect. */
+must_check int work_parked_read(struct arena *arena, const struct apply_work *work, const PGresult *result, int row,
+                                struct net **ret, struct error *err);
+
+/* ---- one batch (apply_batch.c) ---- */
+
+struct apply_batch;
+/* Applies `count` items in one transaction that also remembers position and leaf. Borrows all of it until `done`, which
+ * gets code 0 when committed; ERR_RETRY when rolled back and worth another try; ERR_STOP. Not called when the connection is
+ * closed meanwhile. */
+typedef void apply_batch_done(void *context, const struct error *err);
+struct apply_batch *apply_batch_start(struct apply_work *work, const struct item *const *items, uint32_t count,
+                                      feed_position position, const uint8_t leaf[HASH_BYTES], apply_batch_done *done,
+                                      void *context);
+/* Allowed inside `done`, and once the connection is closed. */
+void apply_batch_free(struct apply_batch **batch);
+
+/* ---- parked records (settle.c) ---- */
+
+struct settle;
+struct settle_result {
+    uint32_t released, closed, refused, busy;
+};
+typedef void settle_done(void *context, const struct settle_result *result, const struct error *err);
+/* Retries or closes, one transaction each, all parked records with this number (0: all). `user` and `why` are for closing. */
+struct settle *settle_start(struct apply_work *work, uint64_t record, bool close, const char *user, const char *why,
+                            settle_done *done, void *context);
+void settle_free(struct settle **settle);
+
+#endif

@@ -1,0 +1,417 @@
+/* The PostgreSQL driver: what is captured, loaded, applied and checked, behind one table.
+ *
+ * Three connections: control (questions, fence), apply, and the replication stream or a load. When one of them is lost all
+ * are made anew and the database is asked again what is true: there is one way to start. */
+#include "agents/driver.h"
+
+#include "agents/postgres/apply.h"
+#include "agents/postgres/capture.h"
+#include "agents/postgres/fence.h"
+#include "agents/postgres/load.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REOPEN_MIN_MS = 500, REOPEN_MAX_MS = 10000 };
+
+/* A question of the operator about parked records. */
+struct question {
+    struct postgres *postgres;
+    struct question *next;
+    void (*done)(void *context, const char *json, const struct error *err);
+    void *context;
+};
+
+struct postgres {
+    struct driver driver;
+    struct loop *loop;
+    const struct driver_options *options;
+    struct mapping *mapping;
+    struct driver_sink sink;
+
+    struct pg *control;
+    struct inspect *inspect;
+    struct inspection *found;
+    struct fences *fences;
+    struct apply *apply;
+    struct capture *capture;
+    struct load *load;
+
+    struct question *questions; /* not answered yet */
+
+    bool open, paused;
+    uint64_t from; /* where capture starts once the database has proven itself */
+    feed_position base;
+    unsigned failures;
+    struct loop_source *reopen_timer;
+};
+
+static struct postgres *postgres_of(struct driver *driver)
+{
+    return (struct postgres *)(void *)driver;
+}
+
+/* ---- opening, and closing what is open ---- */
+
+static void stop_reading(struct postgres *postgres)
+{
+    capture_close(&postgres->capture);
+    load_close(&postgres->load);
+    if (postgres->fences)
+        fences_rest(postgres->fences);
+}
+
+static void question_answer(struct question *question, const char *json, const struct error *err)
+{
+    struct question **place = &question->postgres->questions;
+
+    while (*place != question)
+        place = &(*place)->next;
+    *place = question->next;
+    question->done(question->context, json, json ? NULL : err);
+    free(question);
+}
+
+static void shut(struct postgres *postgres)
+{
+    struct error err;
+
+    postgres->open = false;
+    stop_reading(postgres);
+    apply_close(&postgres->apply);
+    pg_close(&postgres->control);
+    error_set(&err, ERR_RETRY, "the connection to the agency's database was lost: try again");
+    while (postgres->questions)
+        question_answer(postgres->questions, NULL, &err);
+    fences_free(&postgres->fences);
+    inspect_free(&postgres->inspect);
+    inspection_free(&postgres->found);
+}
+
+static void start(struct postgres *postgres);
+
+static void on_reopen(void *context)
+{
+    struct postgres *postgres = context;
+
+    loop_remove(&postgres->reopen_timer);
+    start(postgres);
+}
+
+static void reopen_later(struct postgres *postgres)
+{
+    uint32_t most = REOPEN_MIN_MS;
+
+    for (unsigned i = 0; i < postgres->failures && most < REOPEN_MAX_MS; i++)
+        most *= 2;
+    if (most > REOPEN_MAX_MS)
+        most = REOPEN_MAX_MS;
+    postgres->failures++;
+    postgres->reopen_timer = loop_timer(postgres->loop, most / 2 + randombytes_uniform(most / 2 + 1), true, on_reopen, postgres);
+}
+
+/* Whatever failed: everything is closed, and made anew unless a person is needed. */
+static void on_failed(void *context, const struct error *err)
+{
+    struct postgres *postgres = context;
+    struct error why = *err; /* it may live in what is closed now */
+
+    shut(postgres);
+    if (why.code == ERR_RETRY)
+        reopen_later(postgres);
+    else
+        why.code = ERR_STOP;
+    postgres->sink.failed(postgres->sink.context, &why);
+}
+
+/* The database has not gone on from where the broker knows it. */
+static void on_doubt(void *context, const struct error *err)
+{
+    struct postgres *postgres = context;
+    struct error why = *err;
+
+    if (why.code == ERR_RETRY) {
+        on_failed(postgres, &why);
+        return;
+    }
+    shut(postgres);
+    postgres->sink.doubted(postgres->sink.context, &why);
+}
+
+static void on_ready(void *context)
+{
+    struct postgres *postgres = context;
+    const struct inspection *found = postgres->found;
+    struct driver_progress progress = {
+        .source = { .system = { found->system, (uint32_t)strlen(found->system) },
+                    .timeline = found->timeline,
+                    .fence = found->fence },
+        .incarnation = found->incarnation,
+        .applied = found->applied,
+    };
+
+    memcpy(progress.applied_leaf, found->applied_leaf, HASH_BYTES);
+    postgres->open = true;
+    postgres->sink.opened(postgres->sink.context, &progress);
+}
+
+static void on_applied(void *context, feed_position position)
+{
+    struct postgres *postgres = context;
+
+    postgres->failures = 0;
+    postgres->sink.applied(postgres->sink.context, position);
+}
+
+static void on_proven(void *context);
+
+static void on_inspected(void *context, struct inspection *found, const struct error *err)
+{
+    struct postgres *postgres = context;
+    const struct apply_sink apply_sink = { postgres, on_ready, on_applied, on_failed };
+    const struct fence_sink fence_sink = { postgres, on_proven, on_doubt };
+
+    inspect_free(&postgres->inspect);
+    if (err->code != 0) {
+        on_failed(postgres, err);
+        return;
+    }
+    postgres->found = found;
+    postgres->fences = fences_new(postgres->loop, postgres->control, postgres->options, found,
+                                  postgres->mapping->block_count, &fence_sink);
+    postgres->apply = apply_open(postgres->loop, postgres->options, postgres->mapping, found, &apply_sink);
+}
+
+static void on_control(void *context, bool up, const struct error *err)
+{
+    struct postgres *postgres = context;
+
+    if (up)
+        postgres->inspect =
+            inspect_start(postgres->control, postgres->options, postgres->mapping, on_inspected, postgres);
+    else
+        on_failed(postgres, err);
+}
+
+static void start(struct postgres *postgres)
+{
+    assert(!postgres->control);
+    postgres->control = pg_open(postgres->loop, postgres->options->database, "selaras-agent", on_control, postgres);
+}
+
+static struct driver *open_driver(struct loop *loop, const struct driver_options *options, struct mapping *mapping,
+                                  const struct driver_sink *sink)
+{
+    struct postgres *postgres = calloc(1, sizeof *postgres);
+
+    if (!postgres)
+        abort();
+    *postgres = (struct postgres){
+        .driver = { &postgres_driver },
+        .loop = loop,
+        .options = options,
+        .mapping = mapping,
+        .sink = *sink,
+    };
+    start(postgres);
+    return &postgres->driver;
+}
+
+static void close_driver(struct driver **driver)
+{
+    struct postgres *postgres;
+
+    if (!*driver)
+        return;
+    postgres = postgres_of(*driver);
+    *driver = NULL;
+    shut(postgres);
+    loop_remove(&postgres->reopen_timer);
+    free(postgres);
+}
+
+static int check(struct driver *driver, struct error *err)
+{
+    struct postgres *postgres = postgres_of(driver);
+
+    if (!postgres->open)
+        return error_set(err, ERR_RETRY, "%s: the database is not open", postgres->options->agency);
+    return inspect_types(postgres->found, postgres->mapping, err);
+}
+
+/* ---- capture and load ---- */
+
+static void on_captured(void *context, const struct piece *piece)
+{
+    struct postgres *postgres = context;
+
+    postgres->failures = 0;
+    if (piece->fence.seq > 0)
+        fences_seen(postgres->fences, &piece->fence, piece->lsn);
+    postgres->sink.captured(postgres->sink.context, piece);
+}
+
+static void on_idle(void *context, uint64_t lsn)
+{
+    struct postgres *postgres = context;
+
+    postgres->sink.idle(postgres->sink.context, lsn);
+}
+
+static void on_proven(void *context)
+{
+    struct postgres *postgres = context;
+    const struct capture_options options = {
+        .dsn = postgres->options->database,
+        .agency = postgres->options->agency,
+        .mapping = postgres->mapping,
+    };
+    const struct capture_sink sink = { .context = postgres, .captured = on_captured, .idle = on_idle, .failed = on_failed };
+
+    postgres->capture = capture_start(postgres->loop, &options, &sink, postgres->from, postgres->base);
+    capture_pause(postgres->capture, postgres->paused);
+}
+
+static void capture(struct driver *driver, const struct source *known, uint64_t lsn, feed_position base)
+{
+    struct postgres *postgres = postgres_of(driver);
+
+    assert(postgres->open);
+    stop_reading(postgres);
+    apply_forget(postgres->apply);
+    postgres->paused = false;
+    postgres->from = lsn;
+    postgres->base = base;
+    fences_prove(postgres->fences, known, lsn);
+}
+
+static void on_loaded(void *context, uint64_t lsn)
+{
+    struct postgres *postgres = context;
+
+    postgres->sink.loaded(postgres->sink.context, lsn);
+}
+
+static void load(struct driver *driver, uint32_t incarnation, feed_position position)
+{
+    struct postgres *postgres = postgres_of(driver);
+    const struct load_options options = {
+        .dsn = postgres->options->database,
+        .agency = postgres->options->agency,
+        .mapping = postgres->mapping,
+    };
+    const struct load_sink sink = { postgres, on_captured, on_loaded, on_failed };
+
+    (void)incarnation; /* both are remembered once the broker has all of it */
+    (void)position;
+    assert(postgres->open);
+    stop_reading(postgres);
+    apply_forget(postgres->apply);
+    postgres->paused = false;
+    postgres->load = load_start(postgres->loop, &options, &sink);
+}
+
+static void load_done(struct driver *driver, uint32_t incarnation, feed_position position)
+{
+    struct postgres *postgres = postgres_of(driver);
+
+    assert(postgres->open);
+    load_close(&postgres->load);
+    apply_load_done(postgres->apply, incarnation, position);
+}
+
+static void pause(struct driver *driver, bool yes)
+{
+    struct postgres *postgres = postgres_of(driver);
+
+    postgres->paused = yes;
+    if (postgres->capture)
+        capture_pause(postgres->capture, yes);
+    if (postgres->load)
+        load_pause(postgres->load, yes);
+}
+
+static void advance(struct driver *driver, uint64_t lsn)
+{
+    struct postgres *postgres = postgres_of(driver);
+
+    if (!postgres->capture)
+        return;
+    fences_acknowledged(postgres->fences, lsn);
+    capture_advance(postgres->capture, lsn);
+}
+
+/* ---- apply ---- */
+
+static bool apply(struct driver *driver, const struct feed *feed)
+{
+    struct postgres *postgres = postgres_of(driver);
+
+    return postgres->open && apply_take(postgres->apply, feed);
+}
+
+static void on_parked(void *context, const struct pg_outcome *outcome)
+{
+    struct question *question = context;
+
+    question_answer(question, outcome->ok ? PQgetvalue(outcome->results[0], 0, 0) : NULL, &outcome->err);
+}
+
+static const char sql_parked[] =
+    "SELECT coalesce(json_agg(json_build_object('block', block, 'record', record, 'position', position, 'since', since,"
+    " 'tries', tries, 'reason', reason)), '[]')"
+    " FROM (SELECT * FROM selaras.parked ORDER BY since, record LIMIT 1000) p";
+
+static bool not_open(struct postgres *postgres, void (*done)(void *context, const char *json, const struct error *err),
+                     void *context)
+{
+    struct error err;
+
+    if (postgres->open)
+        return false;
+    error_set(&err, ERR_RETRY, "%s: the database cannot be reached now: try again", postgres->options->agency);
+    done(context, NULL, &err);
+    return true;
+}
+
+static void parked(struct driver *driver, void (*done)(void *context, const char *json, const struct error *err), void *context)
+{
+    struct postgres *postgres = postgres_of(driver);
+    struct question *question;
+
+    if (not_open(postgres, done, context))
+        return;
+    question = malloc(sizeof *question);
+    if (!question)
+        abort();
+    *question = (struct question){ postgres, postgres->questions, done, context };
+    postgres->questions = question;
+    pg_statement(postgres->control, sql_parked, true, NULL);
+    pg_sync(postgres->control, on_parked, question);
+}
+
+static void settle(struct driver *driver, uint64_t record, bool close, const char *user, const char *why,
+                   void (*done)(void *context, const char *json, const struct error *err), void *context)
+{
+    struct postgres *postgres = postgres_of(driver);
+
+    if (!not_open(postgres, done, context))
+        apply_settle(postgres->apply, record, close, user, why, done, context);
+}
+
+const struct driver_ops postgres_driver = {
+    .name = "postgres",
+    .open = open_driver,
+    .close = close_driver,
+    .check = check,
+    .load = load,
+    .load_done = load_done,
+    .capture = capture,
+    .pause = pause,
+    .advance = advance,
+    .apply = apply,
+    .parked = parked,
+    .settle = settle,
+};

@@ -1,0 +1,46 @@
+/* fold.h: what one source transaction did to each record, net.
+ *
+ * Rows come in one by one and leave as changes, each record at most once: by block of the mapping and local key, from
+ * what was before the transaction to what is after it. A key that changes is followed. Only translated values of mapped
+ * columns are ever kept. Pure. */
+#ifndef SELARAS_FOLD_H
+#define SELARAS_FOLD_H
+
+#include "agents/postgres/pgoutput.h"
+#include "proto/mapping.h"
+
+struct fold;
+
+/* `mapping` is bound and outlives the fold. `bytes_max` bounds what one transaction may keep here. */
+struct fold *fold_new(const struct mapping *mapping, size_t bytes_max);
+void fold_free(struct fold **fold);
+
+/* Remembers how a table looks from here on; it is copied. ERR_STOP when a mapped column is not there. */
+must_check int fold_relation(struct fold *fold, const struct pgoutput_relation *relation, struct error *err);
+
+/* Takes one insert, update, delete or truncate. Tables that are not mapped are ignored. ERR_STOP: a mapped table was
+ * truncated, a row does not fit its table, a deletion or key change came without the old key, or the transaction is
+ * larger than bytes_max. */
+must_check int fold_add(struct fold *fold, const struct pgoutput_message *message, struct error *err);
+
+/* Ends the transaction: fold_next() gives its changes from now on. `seed` is 32 random bytes, used once: the salts are
+ * made from it. Returns how many values could not be translated and rows had no key; `ret_first` then says where the
+ * first was (never the value). */
+uint32_t fold_end(struct fold *fold, const uint8_t seed[32], struct error *ret_first);
+/* Whether fold_next has something left to give. */
+bool fold_left(const struct fold *fold);
+/* The next changes, in `arena`, at least one and about `bytes` of them; returns how many. A record that leaves a key
+ * comes before one that takes it, except where keys were exchanged in a circle. */
+uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct change **ret);
+/* Forgets the transaction; relations stay. */
+void fold_reset(struct fold *fold);
+
+/* Fills content, salt (HMAC-SHA256 of seed and counter, so that no salt comes twice) and commitment. */
+void change_seal(struct arena *arena, struct change *change, const uint8_t seed[32], uint64_t counter);
+
+/* Translates one row read by SELECT (columns in the block's order) to a change of operation load; false when it has no
+ * key. `ret_problems` counts what could not be translated. */
+bool change_load(struct arena *arena, const struct mapping_block *block, const struct value *columns,
+                 struct change *ret, uint32_t *ret_problems, struct error *ret_first);
+
+#endif

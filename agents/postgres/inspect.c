@@ -1,0 +1,495 @@
+#include "agents/postgres/inspect.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREPARE "run: selaras-agent --prepare FILE (shows the SQL) or selaras-agent --prepare --apply FILE"
+
+struct inspect {
+    struct pg *pg;
+    const struct driver_options *options;
+    const struct mapping *mapping;
+    inspect_done *done;
+    void *context;
+    struct inspection *found;
+    struct pg_array schemas, tables;
+};
+
+const char *quoted(struct arena *arena, const char *name)
+{
+    char *text = arena_alloc(arena, 2 * strlen(name) + 3), *end = text;
+
+    *end++ = '"';
+    for (; *name; name++) {
+        if (*name == '"')
+            *end++ = '"';
+        *end++ = *name;
+    }
+    *end++ = '"';
+    return text;
+}
+
+const char *quoted_table(struct arena *arena, const struct mapping_block *block)
+{
+    return arena_printf(arena, "%s.%s", quoted(arena, block->schema), quoted(arena, block->table));
+}
+
+void inspection_free(struct inspection **inspection)
+{
+    struct arena *arena;
+
+    if (!*inspection)
+        return;
+    arena = (*inspection)->arena; /* it holds the inspection too */
+    arena_free(&arena);
+    *inspection = NULL;
+}
+
+/* ---- the server ---- */
+
+static const char sql_server[] =
+    "SELECT current_setting('server_version_num')::int, current_setting('wal_level'),"
+    " current_setting('max_slot_wal_keep_size'), (SELECT system_identifier FROM pg_control_system()),"
+    " (SELECT timeline_id FROM pg_control_checkpoint()), pg_is_in_recovery(), current_user,"
+    " (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user),"
+    " has_function_privilege('pg_replication_origin_session_setup(text)', 'EXECUTE')"
+    " AND has_function_privilege('pg_replication_origin_xact_setup(pg_lsn, timestamptz)', 'EXECUTE')"
+    " AND has_function_privilege('pg_replication_origin_xact_reset()', 'EXECUTE'),"
+    " to_regclass('selaras.agent') IS NOT NULL AND to_regclass('selaras.fence') IS NOT NULL"
+    " AND to_regclass('selaras.parked') IS NOT NULL AND to_regclass('selaras.notice') IS NOT NULL,"
+    " (SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = 'selaras'),"
+    " EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid"
+    " WHERE p.pubname = 'selaras' AND r.prrelid = to_regclass('selaras.fence'))";
+
+static bool yes(const PGresult *result, int row, int column)
+{
+    return !PQgetisnull(result, row, column) && PQgetvalue(result, row, column)[0] == 't';
+}
+
+static int check_server(const struct inspect *inspect, const PGresult *r, struct error *err)
+{
+    const char *agency = inspect->options->agency;
+
+    snprintf(inspect->found->system, sizeof inspect->found->system, "%s", PQgetvalue(r, 0, 3));
+    inspect->found->timeline = (uint32_t)strtoul(PQgetvalue(r, 0, 4), NULL, 10);
+    if (pg_result_int8(r, 0, 0) < 150000)
+        return error_set(err, ERR_STOP, "%s: PostgreSQL %s is too old: 15 or later is needed", agency,
+                         PQgetvalue(r, 0, 0));
+    if (yes(r, 0, 5))
+        return error_set(err, ERR_STOP, "%s: the database is a standby: give the primary's address in agent/database",
+                         agency);
+    if (strcmp(PQgetvalue(r, 0, 1), "logical") != 0)
+        return error_set(err, ERR_STOP,
+                         "%s: wal_level is %s, so changes cannot be decoded. Ask the DBA to run: ALTER SYSTEM SET "
+                         "wal_level = logical;  and to restart PostgreSQL",
+                         agency, PQgetvalue(r, 0, 1));
+    if (strcmp(PQgetvalue(r, 0, 2), "-1") == 0 && !inspect->options->allow_unlimited_wal)
+        return error_set(err, ERR_STOP,
+                         "%s: max_slot_wal_keep_size is unlimited, so an agent that is away for long would fill the disk. Ask "
+                         "the DBA to run: ALTER SYSTEM SET max_slot_wal_keep_size = '4GB'; SELECT pg_reload_conf();  (or set "
+                         "agent/unlimited-wal = yes)",
+                         agency);
+    if (!yes(r, 0, 7))
+        return error_set(err, ERR_STOP, "%s: role %s may not replicate; %s", agency, PQgetvalue(r, 0, 6), PREPARE);
+    if (!yes(r, 0, 8))
+        return error_set(err, ERR_STOP, "%s: role %s may not use replication origins; %s", agency, PQgetvalue(r, 0, 6),
+                         PREPARE);
+    if (!yes(r, 0, 9))
+        return error_set(err, ERR_STOP, "%s: the schema selaras is not there; %s", agency, PREPARE);
+    if (PQgetisnull(r, 0, 10))
+        return error_set(err, ERR_STOP, "%s: the publication selaras is not there; %s", agency, PREPARE);
+    if (!yes(r, 0, 10))
+        return error_set(err, ERR_STOP,
+                         "%s: the publication selaras leaves out some kinds of change. Ask its owner to run: ALTER "
+                         "PUBLICATION selaras SET (publish = 'insert, update, delete, truncate');",
+                         agency);
+    if (!yes(r, 0, 11))
+        return error_set(err, ERR_STOP, "%s: table selaras.fence is not published; %s", agency, PREPARE);
+    return 0;
+}
+
+/* ---- the mapped tables ---- */
+
+static const char sql_tables[] =
+    "SELECT c.oid, c.relkind, c.relpersistence,"
+    " NOT EXISTS (SELECT FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid"
+    "  WHERE t.isleaf AND l.relreplident <> 'f') AND (c.relkind = 'p' OR c.relreplident = 'f'),"
+    " r.oid IS NOT NULL, r.prqual IS NULL AND r.prattrs IS NULL, c.relkind <> 'p' OR p.pubviaroot,"
+    " has_table_privilege(c.oid, 'DELETE'), has_schema_privilege(n.oid, 'USAGE')"
+    " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS b(schema, name, number)"
+    " LEFT JOIN pg_namespace n ON n.nspname = b.schema"
+    " LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = b.name"
+    " LEFT JOIN pg_publication p ON p.pubname = 'selaras'"
+    " LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid"
+    " ORDER BY b.number";
+
+/* A domain is cast to what it is made of: the assignment then checks the domain, and its length, without cutting. */
+static const char sql_columns[] =
+    "SELECT b.number - 1, a.attname, format_type(t.oid, -1), t.typcategory,"
+    " CASE WHEN t.oid = 'numeric'::regtype AND m.typmod >= 4 THEN (((m.typmod - 4) & 2047) # 1024) - 1024 ELSE -1 END,"
+    " a.attnotnull OR d.typnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a',"
+    " has_column_privilege(c.oid, a.attnum, 'SELECT'), has_column_privilege(c.oid, a.attnum, 'INSERT'),"
+    " has_column_privilege(c.oid, a.attnum, 'UPDATE')"
+    " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS b(schema, name, number)"
+    " JOIN pg_namespace n ON n.nspname = b.schema"
+    " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = b.name"
+    " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " JOIN pg_type d ON d.oid = a.atttypid"
+    " JOIN pg_type t ON t.oid = CASE WHEN d.typtype = 'd' THEN d.typbasetype ELSE d.oid END"
+    " CROSS JOIN LATERAL (SELECT CASE WHEN d.typtype = 'd' THEN d.typtypmod ELSE a.atttypmod END AS typmod) m"
+    " ORDER BY b.number, a.attnum";
+
+/* Indexes that can find a row by its local key: immediate, whole and of plain columns. */
+static const char sql_indexes[] =
+    "SELECT b.number - 1, i.indnkeyatts, array_to_string(ARRAY(SELECT a.attname FROM"
+    "  unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)"
+    "  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE k.place <= i.indnkeyatts"
+    "  ORDER BY a.attname COLLATE \"C\"), E'\\x1f')"
+    " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS b(schema, name, number)"
+    " JOIN pg_namespace n ON n.nspname = b.schema"
+    " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = b.name"
+    " JOIN pg_index i ON i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indisready"
+    "  AND i.indpred IS NULL AND i.indexprs IS NULL";
+
+/* "dinkes: table public.peserta_jkn has ...". */
+static int table_error(const struct inspect *inspect, const struct mapping_block *block, struct error *err,
+                       const char *fmt, ...) __attribute__((format(printf, 4, 5), cold));
+static int table_error(const struct inspect *inspect, const struct mapping_block *block, struct error *err,
+                       const char *fmt, ...)
+{
+    char text[sizeof err->text];
+    va_list arguments;
+
+    va_start(arguments, fmt);
+    vsnprintf(text, sizeof text, fmt, arguments);
+    va_end(arguments);
+    return error_set(err, ERR_STOP, "%s: table %s.%s %s", inspect->options->agency, block->schema, block->table, text);
+}
+
+static int check_table(const struct inspect *inspect, uint16_t index, const PGresult *r, struct error *err)
+{
+    const struct mapping_block *block = &inspect->mapping->blocks[index];
+    const char *name = quoted_table(inspect->found->arena, block);
+    const char kind = PQgetvalue(r, index, 1)[0];
+
+    if (PQgetisnull(r, index, 0))
+        return table_error(inspect, block, err, "does not exist: correct mapping/%s/table", block->name);
+    inspect->found->tables[index].oid = (uint32_t)pg_result_int8(r, index, 0);
+    inspect->found->tables[index].name = name;
+    if (kind != 'r' && kind != 'p')
+        return table_error(inspect, block, err, "is no ordinary table, so its changes are not in the log: map the table behind it");
+    if (PQgetvalue(r, index, 2)[0] != 'p')
+        return table_error(inspect, block, err,
+                           "is not logged, so its changes cannot be seen. Ask its owner to run: ALTER TABLE %s SET LOGGED;",
+                           name);
+    if (!yes(r, index, 8))
+        return table_error(inspect, block, err, "is in a schema that the agent may not use; %s", PREPARE);
+    if (!yes(r, index, 4))
+        return table_error(inspect, block, err, "is not published; %s", PREPARE);
+    if (!yes(r, index, 5))
+        return table_error(inspect, block, err,
+                           "is published with a column list or row filter, which would break its own updates or hide changes. "
+                           "Ask its owner to run: ALTER PUBLICATION selaras DROP TABLE %s; ALTER PUBLICATION selaras ADD TABLE %s;",
+                           name, name);
+    if (!yes(r, index, 6))
+        return table_error(inspect, block, err,
+                           "is partitioned. Ask the owner of the publication to run: ALTER PUBLICATION selaras SET "
+                           "(publish_via_partition_root = true);");
+    if (!yes(r, index, 3))
+        return table_error(inspect, block, err,
+                           "or a partition of it has not REPLICA IDENTITY FULL, so old values cannot be seen. Ask its owner to "
+                           "run: ALTER TABLE %s REPLICA IDENTITY FULL;  (or: selaras-agent --prepare --apply FILE)",
+                           name);
+    if (block->delete == DELETE_ROW && !yes(r, index, 7))
+        return table_error(inspect, block, err, "may not be deleted from by the agent's role, but mapping/%s says delete = row; %s",
+                           block->name, PREPARE);
+    return 0;
+}
+
+/* The row of `result` (ordered by table) that describes this column, or -1. */
+static int column_row(const PGresult *result, uint16_t table, const char *name)
+{
+    for (int row = 0; row < PQntuples(result); row++)
+        if (pg_result_int8(result, row, 0) == table && strcmp(PQgetvalue(result, row, 1), name) == 0)
+            return row;
+    return -1;
+}
+
+static int check_column(const struct inspect *inspect, uint16_t index, const PGresult *r, const char *name,
+                        struct inspect_column *ret, struct error *err)
+{
+    const struct mapping_block *block = &inspect->mapping->blocks[index];
+    struct arena *arena = inspect->found->arena;
+    int row = column_row(r, index, name);
+
+    if (row < 0)
+        return table_error(inspect, block, err, "has no column %s: correct mapping/%s", name, block->name);
+    *ret = (struct inspect_column){
+        .name = quoted(arena, name),
+        .type = arena_copy(arena, PQgetvalue(r, row, 2), strlen(PQgetvalue(r, row, 2))),
+        .category = PQgetvalue(r, row, 3)[0],
+        .scale = (int)pg_result_int8(r, row, 4),
+        .not_null = yes(r, row, 5),
+        .has_default = yes(r, row, 6),
+    };
+    if (yes(r, row, 7))
+        return table_error(inspect, block, err, "makes the values of column %s itself: it cannot be mapped", name);
+    if (!yes(r, row, 8) || !yes(r, row, 10) || (block->insert && !yes(r, row, 9)))
+        return table_error(inspect, block, err, "does not let the agent's role read or write column %s; %s", name, PREPARE);
+    return 0;
+}
+
+static int check_columns(const struct inspect *inspect, uint16_t index, const PGresult *r, struct error *err)
+{
+    const struct mapping_block *block = &inspect->mapping->blocks[index];
+    struct inspect_table *table = &inspect->found->tables[index];
+
+    if (block->column_count + KEY_FIELDS_MAX >= PG_PARAMETERS_MAX)
+        return table_error(inspect, block, err, "has %d mapped columns, which is more than %d: use several blocks",
+                           block->column_count, PG_PARAMETERS_MAX - KEY_FIELDS_MAX - 1);
+    table->columns = arena_array(inspect->found->arena, block->column_count, sizeof *table->columns);
+    for (uint16_t i = 0; i < block->column_count; i++)
+        if (check_column(inspect, index, r, block->columns[i], &table->columns[i], err) < 0)
+            return err->code;
+    if (block->delete != DELETE_SET)
+        return 0;
+    table->delete_column = arena_alloc(inspect->found->arena, sizeof *table->delete_column);
+    return check_column(inspect, index, r, block->delete_column, table->delete_column, err);
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+/* The key's columns, sorted by bytes and joined as the query joins an index's. */
+static const char *key_columns(struct arena *arena, const struct mapping_block *block, const char *between, int *ret_count)
+{
+    const char **names = arena_array(arena, block->column_count, sizeof *names);
+    const char *text = "";
+    int count = 0;
+
+    for (uint8_t i = 0; i < block->key_count; i++) {
+        const struct mapping_field *field = &block->fields[block->key[i]];
+
+        for (uint8_t j = 0; j < field->column_count; j++)
+            names[count++] = block->columns[field->columns[j]];
+    }
+    qsort(names, (size_t)count, sizeof *names, compare_names);
+    for (int i = 0; i < count; i++)
+        text = arena_printf(arena, "%s%s%s", text, i ? between : "", names[i]);
+    *ret_count = count;
+    return text;
+}
+
+static int check_key(const struct inspect *inspect, uint16_t index, const PGresult *r, struct error *err)
+{
+    const struct mapping_block *block = &inspect->mapping->blocks[index];
+    struct arena *arena = inspect->found->arena;
+    int count;
+    const char *wanted = key_columns(arena, block, "\x1f", &count);
+
+    for (int row = 0; row < PQntuples(r); row++)
+        if (pg_result_int8(r, row, 0) == index && pg_result_int8(r, row, 1) == count &&
+            strcmp(PQgetvalue(r, row, 2), wanted) == 0)
+            return 0;
+    return table_error(inspect, block, err,
+                       "has no unique index on exactly its key (%s) that is whole and not deferrable, so a row cannot be found "
+                       "for certain. Ask its owner to run: CREATE UNIQUE INDEX ON %s (%s);",
+                       key_columns(arena, block, ", ", &count), quoted_table(arena, block),
+                       key_columns(arena, block, ", ", &count));
+}
+
+/* ---- our own state ---- */
+
+static const char sql_state[] =
+    "SELECT a.incarnation, a.applied, a.leaf, f.seq, f.token,"
+    " EXISTS (SELECT FROM pg_replication_origin WHERE roname = $1)"
+    " FROM selaras.agent a LEFT JOIN (SELECT seq, token FROM selaras.fence ORDER BY seq DESC LIMIT 1) f ON true";
+
+static void copy_bytes(struct arena *arena, const PGresult *result, int column, void *ret, size_t size)
+{
+    struct text bytes;
+
+    if (PQgetisnull(result, 0, column))
+        return;
+    bytes = pg_result_bytes(arena, result, 0, column);
+    if (bytes.length == size)
+        memcpy(ret, bytes.bytes, size);
+}
+
+static int check_state(const struct inspect *inspect, const PGresult *r, struct error *err)
+{
+    struct inspection *found = inspect->found;
+    const char *agency = inspect->options->agency;
+
+    if (PQntuples(r) != 1)
+        return error_set(err, ERR_STOP, "%s: selaras.agent is empty: drop schema selaras, then %s", agency, PREPARE);
+    found->incarnation = (uint32_t)pg_result_int8(r, 0, 0);
+    found->applied = (feed_position)pg_result_int8(r, 0, 1);
+    copy_bytes(found->arena, r, 2, found->applied_leaf, HASH_BYTES);
+    if (!PQgetisnull(r, 0, 3))
+        found->fence.seq = (uint64_t)pg_result_int8(r, 0, 3);
+    copy_bytes(found->arena, r, 4, found->fence.token, sizeof found->fence.token);
+    if (!yes(r, 0, 5))
+        return error_set(err, ERR_STOP, "%s: the replication origin selaras_%s is not there; %s", agency, agency, PREPARE);
+    return 0;
+}
+
+/* ---- asking ---- */
+
+static void finish(struct inspect *inspect, const struct error *err)
+{
+    struct inspection *found = inspect->found;
+
+    inspect->found = NULL;
+    if (err->code != 0)
+        inspection_free(&found);
+    inspect->done(inspect->context, found, err);
+}
+
+static void on_state(void *context, const struct pg_outcome *outcome)
+{
+    struct inspect *inspect = context;
+    struct error err = outcome->err;
+
+    if (outcome->ok) {
+        err = (struct error){ 0 };
+        check_state(inspect, outcome->results[0], &err);
+    } else {
+        error_wrap(&err, "%s: reading schema selaras", inspect->options->agency);
+    }
+    finish(inspect, &err);
+}
+
+static int check_mapped(const struct inspect *inspect, PGresult *const *results, struct error *err)
+{
+    if (check_server(inspect, results[0], err) < 0)
+        return err->code;
+    for (uint16_t i = 0; i < inspect->mapping->block_count; i++)
+        if (check_table(inspect, i, results[1], err) < 0 || check_columns(inspect, i, results[2], err) < 0 ||
+            check_key(inspect, i, results[3], err) < 0)
+            return err->code;
+    return 0;
+}
+
+static void on_catalogs(void *context, const struct pg_outcome *outcome)
+{
+    struct inspect *inspect = context;
+    struct error err = outcome->err;
+    struct pg_parameters parameters = { 0 };
+    char slot[64];
+
+    if (!outcome->ok) {
+        error_wrap(&err, "%s: looking at the database", inspect->options->agency);
+        finish(inspect, &err);
+        return;
+    }
+    err = (struct error){ 0 };
+    if (check_mapped(inspect, outcome->results, &err) < 0) {
+        finish(inspect, &err);
+        return;
+    }
+    snprintf(slot, sizeof slot, "selaras_%s", inspect->options->agency);
+    pg_text(&parameters, slot);
+    pg_statement(inspect->pg, sql_state, false, &parameters);
+    pg_sync(inspect->pg, on_state, inspect);
+}
+
+struct inspect *inspect_start(struct pg *pg, const struct driver_options *options, const struct mapping *mapping,
+                              inspect_done *done, void *context)
+{
+    struct inspect *inspect = calloc(1, sizeof *inspect);
+    struct pg_parameters none = { 0 }, names = { 0 };
+    struct arena *arena = arena_new();
+
+    if (!inspect)
+        abort();
+    *inspect = (struct inspect){ .pg = pg, .options = options, .mapping = mapping, .done = done, .context = context };
+    inspect->found = arena_alloc(arena, sizeof *inspect->found);
+    inspect->found->arena = arena;
+    inspect->found->tables = arena_array(arena, mapping->block_count, sizeof *inspect->found->tables);
+    pg_array_start(&inspect->schemas, PG_OID_TEXT);
+    pg_array_start(&inspect->tables, PG_OID_TEXT);
+    for (uint16_t i = 0; i < mapping->block_count; i++) {
+        pg_array_bytes(&inspect->schemas, mapping->blocks[i].schema, strlen(mapping->blocks[i].schema));
+        pg_array_bytes(&inspect->tables, mapping->blocks[i].table, strlen(mapping->blocks[i].table));
+    }
+    pg_array_parameter(&names, &inspect->schemas);
+    pg_array_parameter(&names, &inspect->tables);
+    pg_statement(pg, sql_server, false, &none);
+    pg_statement(pg, sql_tables, false, &names);
+    pg_statement(pg, sql_columns, false, &names);
+    pg_statement(pg, sql_indexes, false, &names);
+    pg_sync(pg, on_catalogs, inspect);
+    return inspect;
+}
+
+void inspect_free(struct inspect **inspect)
+{
+    if (!*inspect)
+        return;
+    inspection_free(&(*inspect)->found);
+    pg_array_free(&(*inspect)->schemas);
+    pg_array_free(&(*inspect)->tables);
+    free(*inspect);
+    *inspect = NULL;
+}
+
+/* ---- types ---- */
+
+/* What PostgreSQL calls its categories: B boolean, D date and time, N number, S text, E enum, U other. Text holds anything that
+ * has a spelling; a mapped code may turn anything into anything. */
+static bool holds(char category, enum value_type type)
+{
+    switch (type) {
+    case VALUE_TEXT:
+        return true;
+    case VALUE_INTEGER:
+    case VALUE_DECIMAL:
+        return category == 'N' || category == 'S';
+    case VALUE_BOOLEAN:
+        return category == 'B' || category == 'S';
+    case VALUE_DATE:
+    case VALUE_TIMESTAMP:
+        return category == 'D' || category == 'S';
+    case VALUE_TYPE_COUNT:
+        break;
+    }
+    return false;
+}
+
+int inspect_types(const struct inspection *inspection, const struct mapping *mapping, struct error *err)
+{
+    for (uint16_t b = 0; b < mapping->block_count; b++) {
+        const struct mapping_block *block = &mapping->blocks[b];
+
+        for (uint16_t f = 0; f < block->field_count; f++) {
+            const struct mapping_field *field = &block->fields[f];
+            const struct catalog_field *wanted = &block->type->fields[field->field];
+            const struct inspect_column *column = &inspection->tables[b].columns[field->columns[0]];
+
+            if (field->code_count > 0 || field->column_count > 1)
+                continue;
+            if (!holds(column->category, wanted->type))
+                return error_set(err, ERR_STOP, "mapping/%s/fields/%s: column %s is %s, which cannot hold a %s", block->name,
+                                 field->name, column->name, column->type, value_type_name(wanted->type));
+            if (wanted->type == VALUE_DECIMAL && column->scale >= 0 && column->scale < (int)wanted->scale)
+                return error_set(err, ERR_STOP,
+                                 "mapping/%s/fields/%s: column %s keeps %d digits behind the point, the catalog has %u: the rest "
+                                 "would be rounded away. Widen the column or ask for another scale in the catalog",
+                                 block->name, field->name, column->name, column->scale, wanted->scale);
+            if (wanted->type == VALUE_DECIMAL && wanted->scale > 0 && column->category == 'N' &&
+                (strncmp(column->type, "float", 5) == 0 || strcmp(column->type, "real") == 0 ||
+                 strcmp(column->type, "double precision") == 0 || strstr(column->type, "int")))
+                return error_set(err, ERR_STOP, "mapping/%s/fields/%s: column %s is %s, which cannot hold %u digits behind the point "
+                                 "exactly",
+                                 block->name, field->name, column->name, column->type, wanted->scale);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,56 @@
+/* inspect.h: is the agency's database as it must be, and is it still the one that the broker knows?
+ *
+ * Every doubt is a clear error with its remedy, before anything is captured or written: a table that cannot be followed
+ * exactly is never followed. Column types are remembered here for the casts of apply. */
+#ifndef SELARAS_INSPECT_H
+#define SELARAS_INSPECT_H
+
+#include "agents/driver.h"
+#include "shell/pg.h"
+
+struct inspect_column {
+    const char *name;
+    const char *type; /* its base type, schema-qualified where needed and without length: a cast to it never cuts */
+    char category;    /* pg_type.typcategory */
+    int scale;        /* digits behind the point of a numeric with a declared scale, else -1 */
+    bool not_null;
+    bool has_default; /* or is generated as identity */
+};
+
+struct inspect_table {
+    uint32_t oid;
+    const char *name;                     /* quoted and qualified */
+    struct inspect_column *columns;       /* in the order of the block's columns */
+    struct inspect_column *delete_column; /* of DELETE_SET, else NULL */
+};
+
+/* What was found. Lives in its own arena. */
+struct inspection {
+    struct arena *arena;
+    struct inspect_table *tables; /* by block */
+    char system[32];
+    uint32_t timeline;
+    uint32_t incarnation;
+    feed_position applied;
+    uint8_t applied_leaf[HASH_BYTES];
+    struct fence fence; /* the newest row */
+};
+void inspection_free(struct inspection **inspection);
+
+/* Queues the questions on `pg`; `done` gets what was found (it is the caller's) or why not: ERR_STOP with the remedy. Nothing is
+ * written. `options` and `mapping` must outlive it; the mapping need not be bound. */
+typedef void inspect_done(void *context, struct inspection *found, const struct error *err);
+struct inspect;
+struct inspect *inspect_start(struct pg *pg, const struct driver_options *options, const struct mapping *mapping,
+                              inspect_done *done, void *context);
+/* Forgets the question: `done` is not called any more. Only once `pg` is closed. */
+void inspect_free(struct inspect **inspect);
+
+/* Whether the columns can hold the catalog's fields; the mapping is bound. Pure. */
+must_check int inspect_types(const struct inspection *inspection, const struct mapping *mapping, struct error *err);
+
+/* An identifier in double quotes, in `arena`; and a qualified one. */
+const char *quoted(struct arena *arena, const char *name);
+const char *quoted_table(struct arena *arena, const struct mapping_block *block);
+
+#endif

@@ -1,0 +1,267 @@
+/* Parked records: tried again, or given up by an operator, one transaction each. */
+#include "agents/postgres/apply_work.h"
+#include "agents/postgres/notice.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct settle {
+    struct apply_work *work;
+    bool close;
+    char *note; /* "user: why", of a closing */
+    settle_done *done;
+    void *context;
+
+    struct parked_record *targets;
+    uint32_t count, next;
+    struct settle_result result;
+
+    struct arena *arena; /* of the present target */
+    struct apply_row *row;
+    int results; /* index of the row's result */
+};
+
+static void next(struct settle *settle);
+
+static void finish(struct settle *settle, const struct error *err)
+{
+    settle->done(settle->context, &settle->result, err);
+}
+
+static const struct parked_record *target(const struct settle *settle)
+{
+    return &settle->targets[settle->next];
+}
+
+static const char *block_name(const struct settle *settle)
+{
+    return settle->work->mapping->blocks[target(settle)->block].name;
+}
+
+static struct text text_of(const char *text)
+{
+    return (struct text){ text, (uint32_t)strlen(text) };
+}
+
+static void key_parameters(struct settle *settle, struct pg_parameters *parameters)
+{
+    pg_text(parameters, block_name(settle));
+    pg_int8(parameters, settle->arena, (int64_t)target(settle)->record);
+}
+
+static void report_of(const struct settle *settle, enum report_kind kind, const char *text, struct report *ret)
+{
+    *ret = (struct report){
+        .kind = kind,
+        .record = target(settle)->record,
+        .position = target(settle)->position,
+        .block = text_of(block_name(settle)),
+        .text = text_of(text),
+    };
+}
+
+static void queue_delete(struct settle *settle)
+{
+    static const char sql_unpark[] = "DELETE FROM selaras.parked WHERE block = $1::text AND record = $2::int8";
+    struct pg_parameters parameters = { 0 };
+
+    key_parameters(settle, &parameters);
+    pg_statement(settle->work->pg, sql_unpark, true, &parameters);
+}
+
+static void on_settled(void *context, const struct pg_outcome *outcome)
+{
+    struct settle *settle = context;
+
+    if (!outcome->ok) {
+        work_reset(settle->work);
+        finish(settle, &outcome->err);
+        return;
+    }
+    if (settle->close)
+        settle->result.closed++;
+    else
+        settle->result.released++;
+    parked_remove(&settle->work->parked, target(settle)->block, target(settle)->record);
+    settle->next++;
+    next(settle);
+}
+
+static void close_target(struct settle *settle)
+{
+    struct report report;
+
+    report_of(settle, REPORT_CLOSED, settle->note, &report);
+    work_begin(settle->work, settle->work->applied);
+    queue_delete(settle);
+    work_commit(settle->work, settle->work->applied, &report, 1, on_settled, settle);
+}
+
+/* ---- trying again ---- */
+
+static void on_noted(void *context, const struct pg_outcome *outcome)
+{
+    struct settle *settle = context;
+
+    if (!outcome->ok) {
+        work_reset(settle->work);
+        finish(settle, &outcome->err);
+        return;
+    }
+    settle->result.refused++;
+    settle->next++;
+    next(settle);
+}
+
+/* Refused again: remembered in a transaction of its own. */
+static void note_refusal(struct settle *settle, const char *reason)
+{
+    static const char sql_again[] =
+        "UPDATE selaras.parked SET tries = tries + 1, reason = $3::text WHERE block = $1::text AND record = $2::int8";
+    struct pg_parameters parameters = { 0 };
+
+    key_parameters(settle, &parameters);
+    pg_text(&parameters, reason);
+    work_begin(settle->work, settle->work->applied);
+    pg_statement(settle->work->pg, sql_again, true, &parameters);
+    work_commit(settle->work, settle->work->applied, NULL, 0, on_noted, settle);
+}
+
+static void on_tried(void *context, const struct pg_outcome *outcome)
+{
+    struct settle *settle = context;
+    struct report reports[2];
+    uint32_t count = 1;
+
+    if (!outcome->ok) {
+        work_reset(settle->work);
+        if (work_refused(outcome)) {
+            note_refusal(settle, work_reason(settle->arena, outcome));
+        } else if (outcome->err.code == ERR_RETRY && outcome->sqlstate[0]) {
+            settle->result.busy++; /* somebody works on the row: next time */
+            settle->next++;
+            next(settle);
+        } else {
+            finish(settle, &outcome->err);
+        }
+        return;
+    }
+    report_of(settle, REPORT_RELEASED, "", &reports[0]);
+    if (settle->row->kind == APPLY_UPDATE && settle->row->net->operation == OPERATION_UPDATE &&
+        PQntuples(outcome->results[settle->results]) == 0)
+        report_of(settle, REPORT_SKIPPED, "", &reports[count++]);
+    queue_delete(settle);
+    work_commit(settle->work, settle->work->applied, reports, count, on_settled, settle);
+}
+
+static void abandon(struct settle *settle)
+{
+    pg_statement(settle->work->pg, "ROLLBACK", false, NULL);
+    pg_sync(settle->work->pg, NULL, NULL);
+    work_reset(settle->work);
+}
+
+static void on_effect(void *context, const struct pg_outcome *outcome)
+{
+    struct settle *settle = context;
+    struct apply_work *work = settle->work;
+    struct error err;
+    struct net *net;
+
+    if (!outcome->ok) {
+        work_reset(work);
+        finish(settle, &outcome->err);
+        return;
+    }
+    if (PQntuples(outcome->results[WORK_BEGIN_STATEMENTS]) == 0) { /* somebody took it away by hand */
+        abandon(settle);
+        parked_remove(&work->parked, target(settle)->block, target(settle)->record);
+        settle->next++;
+        next(settle);
+        return;
+    }
+    if (work_parked_read(settle->arena, work, outcome->results[WORK_BEGIN_STATEMENTS], 0, &net, &err) < 0) {
+        abandon(settle);
+        finish(settle, &err);
+        return;
+    }
+    if (apply_row_make(settle->arena, work->sql, net, 0, &settle->row, &err) < 0) {
+        abandon(settle);
+        note_refusal(settle, err.text);
+        return;
+    }
+    pg_statement(work->pg, "SET CONSTRAINTS ALL IMMEDIATE", false, NULL);
+    settle->results = 1;
+    if (settle->row->kind != APPLY_NOTHING) {
+        apply_queue_lock(work->sql, work->pg, &settle->row, 1, true);
+        settle->results += 1 + (int)notice_queue(work->pg, work->mapping, work->inspection, settle->row);
+        apply_queue(work->sql, work->pg, &settle->row, 1);
+    }
+    pg_sync(work->pg, on_tried, settle);
+}
+
+static void try_target(struct settle *settle)
+{
+    static const char sql_effect[] = "SELECT block, record, position, key, effect FROM selaras.parked"
+                                     " WHERE block = $1::text AND record = $2::int8";
+    struct pg_parameters parameters = { 0 };
+
+    key_parameters(settle, &parameters);
+    work_begin(settle->work, settle->work->applied);
+    pg_statement(settle->work->pg, sql_effect, true, &parameters);
+    pg_sync(settle->work->pg, on_effect, settle);
+}
+
+static void next(struct settle *settle)
+{
+    struct error none = { 0 };
+
+    arena_reset(settle->arena);
+    if (settle->next == settle->count)
+        finish(settle, &none);
+    else if (settle->close)
+        close_target(settle);
+    else
+        try_target(settle);
+}
+
+static void on_begun(void *context, const struct pg_outcome *outcome)
+{
+    struct settle *settle = context;
+
+    if (outcome->ok)
+        next(settle);
+    else
+        finish(settle, &outcome->err);
+}
+
+struct settle *settle_start(struct apply_work *work, uint64_t record, bool close, const char *user, const char *why,
+                            settle_done *done, void *context)
+{
+    struct settle *settle = calloc(1, sizeof *settle);
+
+    if (!settle)
+        abort();
+    *settle = (struct settle){ .work = work, .close = close, .done = done, .context = context, .arena = arena_new() };
+    settle->targets = calloc(work->parked.count + 1u, sizeof *settle->targets);
+    if (!settle->targets || (close && asprintf(&settle->note, "%s: %s", user, why) < 0))
+        abort();
+    for (uint32_t i = 0; i < work->parked.count; i++)
+        if (record == 0 || work->parked.list[i].record == record)
+            settle->targets[settle->count++] = work->parked.list[i];
+    pg_statement(work->pg, "SELECT", false, NULL); /* `done` is never called inside this call */
+    pg_sync(work->pg, on_begun, settle);
+    return settle;
+}
+
+void settle_free(struct settle **settle)
+{
+    if (!*settle)
+        return;
+    arena_free(&(*settle)->arena);
+    free((*settle)->targets);
+    free((*settle)->note);
+    free(*settle);
+    *settle = NULL;
+}

@@ -1,0 +1,343 @@
+#include "agents/postgres/touched.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PACKED_ABSENT, PACKED_NULL, PACKED_SET }; /* PACKED_SET + n: n bytes follow */
+
+static void *allocate(struct touched_set *set, size_t size)
+{
+    void *memory = calloc(1, size);
+
+    if (!memory)
+        abort();
+    set->bytes += size;
+    return memory;
+}
+
+static struct local_key *key_new(struct touched_set *set, uint16_t block, struct text key)
+{
+    struct local_key *copy = allocate(set, sizeof *copy + key.length);
+
+    copy->block = block;
+    copy->length = key.length;
+    memcpy(copy->bytes, key.bytes, key.length);
+    return copy;
+}
+
+static void key_free(struct touched_set *set, struct local_key *key)
+{
+    if (key)
+        set->bytes -= sizeof *key + key->length;
+    free(key);
+}
+
+static struct packed_row *row_pack(struct touched_set *set, const struct value *fields, uint16_t count)
+{
+    size_t size = 0;
+    struct packed_row *row;
+    char *at;
+
+    for (uint16_t i = 0; i < count; i++)
+        size += sizeof(uint32_t) + (fields[i].state == VALUE_SET ? fields[i].length : 0);
+    row = allocate(set, sizeof *row + size);
+    row->size = (uint32_t)size;
+    at = row->bytes;
+    for (uint16_t i = 0; i < count; i++) {
+        uint32_t tag = fields[i].state == VALUE_SET    ? PACKED_SET + fields[i].length
+                       : fields[i].state == VALUE_NULL ? PACKED_NULL
+                                                       : PACKED_ABSENT;
+
+        memcpy(at, &tag, sizeof tag);
+        at += sizeof tag;
+        if (tag > PACKED_SET)
+            memcpy(at, fields[i].bytes, fields[i].length);
+        at += tag > PACKED_SET ? fields[i].length : 0;
+    }
+    return row;
+}
+
+void row_unpack(const struct packed_row *row, struct value *fields, uint16_t count)
+{
+    const char *at = row->bytes;
+
+    for (uint16_t i = 0; i < count; i++) {
+        uint32_t tag;
+
+        memcpy(&tag, at, sizeof tag);
+        at += sizeof tag;
+        fields[i] = (struct value){ 0 };
+        fields[i].state = tag == PACKED_ABSENT ? VALUE_ABSENT : tag == PACKED_NULL ? VALUE_NULL : VALUE_SET;
+        if (tag < PACKED_SET)
+            continue;
+        fields[i].bytes = at;
+        fields[i].length = tag - PACKED_SET;
+        at += fields[i].length;
+    }
+    assert(at == row->bytes + row->size);
+}
+
+static void row_free(struct touched_set *set, struct packed_row *row)
+{
+    if (row)
+        set->bytes -= sizeof *row + row->size;
+    free(row);
+}
+
+static bool row_equal(const struct packed_row *left, const struct packed_row *right)
+{
+    return left == right || (left->size == right->size && memcmp(left->bytes, right->bytes, left->size) == 0);
+}
+
+static bool key_is(const struct local_key *key, struct text text)
+{
+    return key->length == text.length && memcmp(key->bytes, text.bytes, text.length) == 0;
+}
+
+static struct text key_text(const struct local_key *key)
+{
+    return (struct text){ key->bytes, key->length };
+}
+
+static struct touched *touched_new(struct touched_set *set, uint16_t block)
+{
+    struct touched *touched = allocate(set, sizeof *touched);
+
+    touched->block = block;
+    touched->previous = set->newest;
+    if (set->newest)
+        set->newest->next = touched;
+    else
+        set->oldest = touched;
+    set->newest = touched;
+    return touched;
+}
+
+static void touched_set_now(struct touched_set *set, struct touched *touched, struct packed_row *now)
+{
+    if (touched->now != touched->before)
+        row_free(set, touched->now);
+    if (now && touched->before && now != touched->before && row_equal(now, touched->before)) {
+        row_free(set, now);
+        now = touched->before;
+    }
+    touched->now = now;
+}
+
+/* `key` NULL: the record no longer exists. */
+static void touched_set_key(struct touched_set *set, struct touched *touched, struct local_key *key)
+{
+    if (touched->now_key)
+        key_index_remove(&set->now, touched->now_key);
+    if (touched->now_key != touched->before_key)
+        key_free(set, touched->now_key);
+    if (key && touched->before_key && key != touched->before_key && key_is(touched->before_key, key_text(key))) {
+        key_free(set, key);
+        key = touched->before_key;
+    }
+    touched->now_key = key;
+    if (key)
+        key_index_put(&set->now, key, touched);
+}
+
+static void touched_free(struct touched_set *set, struct touched *touched)
+{
+    touched_set_key(set, touched, NULL);
+    touched_set_now(set, touched, NULL);
+    if (touched->before_key)
+        key_index_remove(&set->before, touched->before_key);
+    key_free(set, touched->before_key);
+    row_free(set, touched->before);
+    *(touched->previous ? &touched->previous->next : &set->oldest) = touched->next;
+    *(touched->next ? &touched->next->previous : &set->newest) = touched->previous;
+    set->bytes -= sizeof *touched;
+    free(touched);
+}
+
+bool field_changed(struct value before, struct value now)
+{
+    return now.state != VALUE_ABSENT && !value_equal(before, now);
+}
+
+/* Whether nothing came of it in the end. */
+static bool touched_nothing(struct touched_set *set, const struct touched *touched)
+{
+    uint16_t count = set->mapping->blocks[touched->block].field_count;
+    struct value *before, *now;
+    bool nothing = true;
+
+    if (!touched->before_key || !touched->now_key)
+        return !touched->before_key && !touched->now_key;
+    if (touched->before_key != touched->now_key)
+        return false;
+    if (touched->before == touched->now)
+        return true;
+    before = arena_array(set->scratch, count, sizeof *before);
+    now = arena_array(set->scratch, count, sizeof *now);
+    row_unpack(touched->before, before, count);
+    row_unpack(touched->now, now, count);
+    for (uint16_t i = 0; i < count && nothing; i++)
+        nothing = !field_changed(before[i], now[i]);
+    return nothing;
+}
+
+/* A deletion and a new row with the key that the deleted one had before are one record. Either may come first: the
+ * record may have moved to another key before it was deleted. */
+static void settle_key(struct touched_set *set, uint16_t block, struct text key)
+{
+    struct touched *gone = key_index_find(&set->before, block, key);
+    struct touched *come = key_index_find(&set->now, block, key);
+
+    if (gone && !gone->now_key && come && !come->before_key) {
+        struct packed_row *now = come->now;
+
+        come->now = NULL; /* moves to the record that it belongs to */
+        touched_free(set, come);
+        touched_set_key(set, gone, gone->before_key);
+        touched_set_now(set, gone, now);
+    }
+    if (gone && touched_nothing(set, gone))
+        touched_free(set, gone);
+}
+
+/* The row is there now, and was not before as far as the transaction's own changes tell. */
+bool touched_insert(struct touched_set *set, const struct seen *row)
+{
+    struct touched *touched;
+
+    if (key_index_find(&set->now, row->block, row->key))
+        return false;
+    touched = touched_new(set, row->block);
+    touched->now = row_pack(set, row->fields, set->mapping->blocks[row->block].field_count);
+    touched_set_key(set, touched, key_new(set, row->block, row->key));
+    settle_key(set, row->block, row->key);
+    return true;
+}
+
+/* The record that this old row belongs to: known already, or known from here on. NULL when another one had its key. */
+static struct touched *touched_find(struct touched_set *set, const struct seen *old)
+{
+    struct touched *touched = key_index_find(&set->now, old->block, old->key);
+
+    if (touched || key_index_find(&set->before, old->block, old->key))
+        return touched;
+    touched = touched_new(set, old->block);
+    touched->before = row_pack(set, old->fields, set->mapping->blocks[old->block].field_count);
+    touched->now = touched->before;
+    touched->before_key = key_new(set, old->block, old->key);
+    key_index_put(&set->before, touched->before_key, touched);
+    touched_set_key(set, touched, touched->before_key);
+    return touched;
+}
+
+bool touched_delete(struct touched_set *set, const struct seen *old)
+{
+    struct touched *touched = touched_find(set, old);
+
+    if (!touched)
+        return false;
+    touched_set_key(set, touched, NULL);
+    touched_set_now(set, touched, NULL);
+    if (touched->before_key)
+        settle_key(set, touched->block, key_text(touched->before_key));
+    else
+        touched_free(set, touched);
+    return true;
+}
+
+/* Packs the row as it is now; values that were not sent stay what they were. */
+static struct packed_row *row_after(struct touched_set *set, const struct touched *touched, const struct seen *row)
+{
+    uint16_t count = set->mapping->blocks[touched->block].field_count;
+    struct value *fields = arena_array(set->scratch, count, sizeof *fields);
+
+    row_unpack(touched->now, fields, count);
+    for (uint16_t i = 0; i < count; i++) {
+        if (!row->unsent || !row->unsent[i])
+            fields[i] = row->fields[i];
+    }
+    return row_pack(set, fields, count);
+}
+
+/* Whether an update left everything that is mapped as it was. */
+static bool seen_equal(const struct touched_set *set, const struct seen *old, const struct seen *row)
+{
+    bool equal = old->key.length == row->key.length && memcmp(old->key.bytes, row->key.bytes, old->key.length) == 0;
+
+    for (uint16_t i = 0; i < set->mapping->blocks[row->block].field_count && equal; i++)
+        equal = !field_changed(old->fields[i], row->fields[i]);
+    return equal;
+}
+
+bool touched_update(struct touched_set *set, const struct seen *old, const struct seen *row)
+{
+    struct touched *touched = key_index_find(&set->now, old->block, old->key);
+    struct touched *there = key_index_find(&set->now, row->block, row->key);
+
+    if (!touched && seen_equal(set, old, row))
+        return true; /* a table whose other columns change all day must cost nothing */
+    if (there && there != touched)
+        return false;
+    touched = touched_find(set, old);
+    if (!touched)
+        return false;
+    touched_set_now(set, touched, row_after(set, touched, row));
+    if (!key_is(touched->now_key, row->key))
+        touched_set_key(set, touched, key_new(set, row->block, row->key));
+    if (touched->before_key)
+        settle_key(set, touched->block, key_text(touched->before_key));
+    settle_key(set, row->block, row->key);
+    return true;
+}
+
+/* The record that had the key which this one has now, if it is another. */
+static struct touched *key_giver(const struct touched_set *set, const struct touched *touched)
+{
+    if (!touched->now_key || touched->now_key == touched->before_key)
+        return NULL;
+    return key_index_find(&set->before, touched->block, key_text(touched->now_key));
+}
+
+void touched_order(struct touched_set *set)
+{
+    struct touched *newest = NULL, *following;
+
+    for (struct touched *touched = set->oldest; touched; touched = following) {
+        following = touched->next;
+        arena_reset(set->scratch);
+        if (touched_nothing(set, touched))
+            touched_free(set, touched);
+    }
+    for (struct touched *touched = set->oldest; touched; touched = following) {
+        struct touched *last = NULL;
+
+        following = touched->next;
+        for (struct touched *at = touched; at && !at->ordered; at = key_giver(set, at)) {
+            at->ordered = true;
+            at->chain = last;
+            last = at;
+        }
+        for (; last; last = last->chain) {
+            last->previous = newest; /* `next` still holds the old order and is set below */
+            newest = last;
+        }
+    }
+    set->newest = newest;
+    following = NULL;
+    for (struct touched *touched = newest; touched; touched = touched->previous) {
+        touched->next = following;
+        following = touched;
+    }
+    set->oldest = following;
+}
+
+void touched_clear(struct touched_set *set)
+{
+    while (set->oldest)
+        touched_free(set, set->oldest);
+    assert(set->bytes == 0);
+    key_index_free(&set->before);
+    key_index_free(&set->now);
+    arena_reset(set->scratch);
+}

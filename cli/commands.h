@@ -1,0 +1,27 @@
+/* commands.h: the subcommands of `selaras`, each in the file of its subject. */
+#ifndef SELARAS_COMMANDS_H
+#define SELARAS_COMMANDS_H
+
+#include "cli/call.h"
+
+int status_run(struct call *call); /* status.c */
+
+int log_run(struct call *call); /* log.c */
+
+int record_run(struct call *call); /* record.c */
+
+int key_new_run(struct call *call); /* key.c */
+int key_show_run(struct call *call);
+int key_enrol_run(struct call *call);
+int key_revoke_run(struct call *call);
+int key_list_run(struct call *call);
+
+int parked_list_run(struct call *call); /* parked.c */
+int parked_retry_run(struct call *call);
+int parked_close_run(struct call *call);
+
+int check_run(struct call *call); /* check.c */
+int check_catalog_run(struct call *call);
+int check_mapping_run(struct call *call);
+
+#endif

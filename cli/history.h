@@ -1,0 +1,28 @@
+/* history.h: ledger entries as people read them: who changed what, when, why, and what became of it.
+ *
+ * Personal values are masked unless they are to be revealed; a field that the catalog in force does not know counts as
+ * personal. */
+#ifndef SELARAS_HISTORY_H
+#define SELARAS_HISTORY_H
+
+#include "cli/output.h"
+#include "cli/query.h"
+
+/* What the body of an entry of kind change says beside its columns; `operation` is the column of this name. */
+enum told { TOLD, TOLD_NOTHING, TOLD_REDACTED, TOLD_UNREADABLE };
+enum told change_told(struct arena *arena, const char *operation, bool has_body, struct text body, struct change *ret);
+
+/* Whether a field's values must be masked. `type` may be NULL: unknown. */
+bool field_masked(const struct catalog_type *type, const char *field, bool reveal);
+
+struct history_options {
+    const struct catalog *catalog;
+    bool reveal;
+    const char *verdict; /* NULL: all; otherwise only fields with this verdict */
+    bool one_record;     /* all is about one record: type and number need not be shown */
+};
+/* Adds table `key`: a row for each field of each entry, one for an entry without fields. */
+void history_print(struct output *output, struct arena *arena, const char *key, const struct ledger *ledger,
+                   const struct history_options *options);
+
+#endif

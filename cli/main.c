@@ -1,0 +1,55 @@
+/* selaras: the command of the sysadmin and the auditor. */
+#include "cli/commands.h"
+#include "cli/text.h"
+
+#include <locale.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FILTERS (OPTION(AGENCY) | OPTION(SINCE) | OPTION(UNTIL) | OPTION(VERDICT) | OPTION(KIND) | OPTION(LIMIT))
+
+static const struct command commands[] = {
+    { "status", "", 0, 0, status_run, N_("who is in step, who is not, and what to do"), NEEDS_DAEMON, 0 },
+    { "log", "[KEY]", 0, 1, log_run, N_("every change and every decision, as the audit log has them"), NEEDS_DATABASE,
+      FILTERS | OPTION(RECORD) | OPTION(RECORD_NUMBER) | OPTION(REVEAL) },
+    { "record", "TYPE KEY", 2, 2, record_run, N_("one record: its values, its history, and where each has arrived"),
+      NEEDS_DATABASE, OPTION(REVEAL) | OPTION(LIMIT) },
+    { "key new", "FILE", 1, 1, key_new_run, N_("make a key pair and print its public key"), NEEDS_NOTHING, 0 },
+    { "key show", "FILE", 1, 1, key_show_run, N_("print the public key of a key file"), NEEDS_NOTHING, 0 },
+    { "key enrol", "AGENCY HEX", 2, 2, key_enrol_run, N_("let an agency in by its public key"), NEEDS_BROKER, 0 },
+    { "key revoke", "AGENCY", 1, 1, key_revoke_run, N_("shut an agency out"), NEEDS_BROKER, 0 },
+    { "key list", "", 0, 0, key_list_run, N_("the agencies and their public keys"), NEEDS_BROKER, 0 },
+    { "parked list", "", 0, 0, parked_list_run, N_("records that an agency's database refused"),
+      NEEDS_DAEMON | NEEDS_DATABASE, OPTION(AGENCY) | OPTION(LIMIT) },
+    { "parked retry", "RECORD|all", 1, 1, parked_retry_run, N_("try a parked record again, at its agency"),
+      NEEDS_DAEMON, 0 },
+    { "parked close", "RECORD WHY", 2, 2, parked_close_run, N_("give a parked record up, at its agency"), NEEDS_DAEMON,
+      0 },
+    { "check", "", 0, 0, check_run, N_("check a configuration and all it names before a service starts"), NEEDS_NOTHING,
+      OPTION(BROKER_FILE) | OPTION(AGENT_FILE) },
+    { "check catalog", "FILE", 1, 1, check_catalog_run, N_("check a catalog alone"), NEEDS_NOTHING, 0 },
+    { "check mapping", "AGENTFILE", 1, 1, check_mapping_run, N_("check an agency's mapping against a catalog"),
+      NEEDS_NOTHING, OPTION(CATALOG_FILE) },
+    { 0 },
+};
+
+int main(int argc, char **argv)
+{
+    struct arena *arena = arena_new();
+    struct call call;
+    int status;
+
+    setlocale(LC_ALL, "");
+    bindtextdomain(TEXT_DOMAIN, SELARAS_LOCALEDIR);
+    textdomain(TEXT_DOMAIN);
+    status = call_parse(commands, argc, argv, arena, &call);
+    if (status < 0)
+        status = call.command->run(&call);
+    arena_free(&arena);
+    if (fflush(stdout) == EOF || ferror(stdout)) {
+        perror("selaras");
+        return STATUS_WRONG;
+    }
+    return status;
+}

@@ -1,0 +1,116 @@
+/* query.h: what the command reads of the broker's PostgreSQL, with the caller's own role, read-only.
+ *
+ * Each statement stands beside the one function that runs it. Results are in the caller's arena; every query has a
+ * limit. */
+#ifndef SELARAS_QUERY_H
+#define SELARAS_QUERY_H
+
+#include "proto/catalog.h"
+#include "proto/entry.h"
+
+struct db;
+
+/* Connects. ERR_STOP with the remedy when it cannot, or when the database holds no ledger of ours. */
+must_check int db_open(const char *dsn, struct db **ret, struct error *err);
+void db_close(struct db **db);
+
+/* The catalog in force. */
+must_check int db_catalog(struct db *db, struct arena *arena, const struct catalog **ret, struct error *err);
+
+/* One ledger entry as auditors see it. */
+struct ledger_field {
+    const char *name, *verdict, *rule;
+};
+struct ledger_entry {
+    feed_position position;
+    int64_t time_us;
+    const char *kind, *agency, *type, *operation;
+    uint64_t record, other;
+    struct ledger_field *fields;
+    int field_count;
+    bool has_body; /* false when redacted, or when it never had one */
+    struct text body;
+    bool has_reply;
+    struct text reply;
+};
+struct ledger {
+    struct ledger_entry *entries;
+    int count;
+    bool more; /* older ones match too */
+};
+
+struct ledger_filter {
+    uint64_t record;     /* 0: any */
+    const char *agency;  /* NULL: any; likewise below */
+    const char *verdict; /* entries in which some field has it */
+    const char *kind;
+    bool since, until; /* whether these are set: from since_us on, before until_us */
+    int64_t since_us, until_us;
+    int limit; /* the newest so many */
+};
+/* In the order of the ledger. */
+must_check int db_entries(struct db *db, struct arena *arena, const struct ledger_filter *filter, struct ledger *ret,
+                          struct error *err);
+
+/* The record with this identifier: its number, or 0. */
+must_check int db_record_find(struct db *db, struct arena *arena, const struct catalog_type *type,
+                              const struct catalog_field *field, struct value value, uint64_t *ret, struct error *err);
+/* Its values, by field of the type, canonical. *ret_found is false when there is no such record. */
+must_check int db_record(struct db *db, struct arena *arena, const struct catalog_type *type, uint64_t number,
+                         struct value *values, bool *ret_found, bool *ret_exists, struct error *err);
+
+/* The last entry that gave each field of a record the value it has. */
+struct last_write {
+    const char *field; /* "existence" for the record itself */
+    feed_position position;
+    int64_t time_us;
+    const char *agency, *operation, *verdict, *rule;
+    bool has_body;
+    struct text body;
+};
+must_check int db_last_writes(struct db *db, struct arena *arena, uint64_t record, struct last_write **ret,
+                              int *ret_count, struct error *err);
+
+struct agency_row {
+    const char *name, *mode, *state, *reason;
+    feed_position applied, load, since;
+    struct text blocks; /* length 0: it has not said hello */
+    int64_t seen_us;    /* 0: never */
+};
+must_check int db_agencies(struct db *db, struct arena *arena, struct agency_row **ret, int *ret_count,
+                           struct error *err);
+
+/* What a record's entries hold for one agency alone (echo, correction, whole record), as effect_read() takes it; the
+ * newest first. */
+struct reply_row {
+    const char *agency;
+    feed_position position;
+    struct text reply;
+};
+must_check int db_replies(struct db *db, struct arena *arena, uint64_t record, struct reply_row **ret, int *ret_count,
+                          struct error *err);
+/* When the agency said that it had applied `position`; 0 when that is not known. */
+must_check int db_applied_at(struct db *db, const char *agency, feed_position position, int64_t *ret_us,
+                             struct error *err);
+
+struct debt_row {
+    uint64_t number, record;
+    const char *agency, *block, *kind, *reason;
+    feed_position position;
+    int64_t since_us;
+};
+/* Open ones, of one record (0: all) and one agency (NULL: all), the oldest first. */
+must_check int db_debts(struct db *db, struct arena *arena, uint64_t record, const char *agency, int limit,
+                        struct debt_row **ret, int *ret_count, struct error *err);
+
+/* What `selaras check` asks of a database that need not have our schema yet. */
+struct db_rights {
+    int version; /* 150020 */
+    const char *role, *encoding;
+    bool schema;    /* selaras.entry is there */
+    bool may_write; /* ... and the role may add to it */
+    bool may_create;
+};
+must_check int db_rights(const char *dsn, struct arena *arena, struct db_rights *ret, struct error *err);
+
+#endif

@@ -1,0 +1,206 @@
+#include "cli/answer.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/show.h"
+#include "cli/text.h"
+#include "shell/loop.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { AT_AGENCY, AT_MODE, AT_STATE, AT_LINK, AT_LAG, AT_SENT, AT_FED, AT_PARKED, AT_SKIPPED };
+static const struct column columns[] = {
+    [AT_AGENCY] = { "name", N_("AGENCY"), 0 },
+    [AT_MODE] = { "mode", N_("MODE"), 0 },
+    [AT_STATE] = { "state", N_("STATE"), 0 },
+    [AT_LINK] = { "link", N_("LINK"), 0 },
+    [AT_LAG] = { "lag", N_("BEHIND"), LOOK_RIGHT },
+    [AT_SENT] = { "sent", N_("SENT"), LOOK_RIGHT },
+    [AT_FED] = { "fed", N_("FED"), LOOK_RIGHT },
+    [AT_PARKED] = { "parked", N_("PARKED"), LOOK_RIGHT },
+    [AT_SKIPPED] = { "skipped", N_("SKIPPED"), LOOK_RIGHT | LOOK_OPTIONAL },
+    { 0 },
+};
+
+static bool is(const struct json_object *object, const char *name, const char *value)
+{
+    return !strcmp(answer_text(object, name), value);
+}
+
+/* "up", "away 2 h", or "never seen". */
+static const char *link_shown(struct arena *arena, const struct json_object *agency, int64_t now_us)
+{
+    int64_t seen_us = answer_time(agency, "seen");
+
+    if (is(agency, "link", "up"))
+        return _("up");
+    if (!seen_us)
+        return _("never seen");
+    return arena_printf(arena, _("away %s"), show_span(arena, now_us - seen_us));
+}
+
+/* A number, or nothing for 0: what is not there need not be read. */
+static void number_unless_zero(struct output *output, int column, uint64_t number)
+{
+    if (number)
+        output_number(output, column, number);
+}
+
+static void agency_row(struct output *output, struct arena *arena, const struct json_object *agency, int64_t now_us)
+{
+    output_row(output, false);
+    output_text(output, AT_AGENCY, answer_text(agency, "name"));
+    output_text(output, AT_MODE, answer_text(agency, "mode"));
+    output_text(output, AT_STATE, answer_text(agency, "state"));
+    output_text(output, AT_LINK, link_shown(arena, agency, now_us));
+    number_unless_zero(output, AT_LAG, answer_number(agency, "lag"));
+    number_unless_zero(output, AT_SENT, answer_number(agency, "sent"));
+    number_unless_zero(output, AT_FED, answer_number(agency, "fed"));
+    number_unless_zero(output, AT_PARKED, answer_number(agency, "parked"));
+    number_unless_zero(output, AT_SKIPPED, answer_number(agency, "skipped"));
+}
+
+/* Says what a person should do about this agency. Returns whether something is wrong that will not mend by itself. */
+static bool advise(struct output *output, const struct json_object *agency)
+{
+    const char *name = answer_text(agency, "name");
+    uint64_t parked = answer_number(agency, "parked");
+    bool quarantined = is(agency, "state", "quarantined");
+
+    if (quarantined)
+        output_say(output,
+                   _("%s is quarantined: %s. Nothing is taken from it or sent to it until its history is certain "
+                     "again: selaras "
+                     "log --agency %s --kind quarantine says since when; on its host journalctl -u selaras-agent@%s "
+                     "says what its "
+                     "agent saw."),
+                   name, answer_text(agency, "reason"), name, name);
+    if (parked)
+        output_say(output,
+                   ngettext("%" PRIu64 " record is parked at %s: selaras parked list --agency %s",
+                            "%" PRIu64 " records are parked at %s: selaras parked list --agency %s", parked),
+                   parked, name, name);
+    if (is(agency, "state", "loading") || is(agency, "state", "filling"))
+        output_say(output, _("%s is being loaded for the first time; nothing is sent to it until that is done."), name);
+    if (is(agency, "state", "revoked") || quarantined || is(agency, "link", "up"))
+        return quarantined || parked;
+    if (answer_time(agency, "seen"))
+        output_say(output, _("%s is away. On its host: systemctl status selaras-agent@%s"), name, name);
+    else
+        output_say(output, _("%s is enrolled but has never said hello. On its host: systemctl start selaras-agent@%s"),
+                   name, name);
+    return quarantined || parked;
+}
+
+static void broker_line(struct output *output, struct arena *arena, const struct json_object *status)
+{
+    if (*answer_text(status, "waiting")) {
+        output_line(output, _("broker   waiting, started %s: %s"), show_time(arena, answer_time(status, "since")),
+                    answer_text(status, "waiting"));
+        return;
+    }
+    output_line(output, _("broker   active since %s, ledger %s entries, catalog %" PRIu64 ", at %s"),
+                show_time(arena, answer_time(status, "since")), show_count(arena, answer_number(status, "entries")),
+                answer_number(status, "catalog"), answer_text(status, "endpoint"));
+}
+
+static void agencies_print(struct output *output, struct arena *arena, const struct json_object *agencies)
+{
+    const struct json_object *agency;
+    int64_t now_us = loop_time_us();
+
+    output_table(output, "agencies", columns);
+    for (size_t i = 0; (agency = answer_element(agencies, i)); i++)
+        agency_row(output, arena, agency, now_us);
+    output_table_end(output);
+}
+
+/* Shows the broker and its agencies. Returns the exit status. */
+static int broker_print(struct output *output, struct arena *arena, const struct json_object *status)
+{
+    const struct json_object *agencies = json_object_object_get(status, "agencies");
+    const struct json_object *agency;
+    bool waiting =
+        *answer_text(status, "waiting"); /* for its database, or for another broker to go: it serves nobody */
+    bool wrong = waiting;
+
+    if (!output_is_json(output)) {
+        broker_line(output, arena, status);
+        agencies_print(output, arena, agencies);
+    }
+    for (size_t i = 0; (agency = answer_element(agencies, i)); i++)
+        wrong = advise(output, agency) || wrong;
+    if (!answer_element(agencies, 0) && !waiting)
+        output_say(output, _("No agency is enrolled yet: selaras key enrol AGENCY HEX"));
+    return wrong ? STATUS_WRONG : STATUS_OK;
+}
+
+enum { FACT_NAME, FACT_VALUE };
+static const struct column fact_columns[] = {
+    [FACT_NAME] = { "name", N_("AGENT"), 0 },
+    [FACT_VALUE] = { "value", "", 0 },
+    { 0 },
+};
+
+static void facts_print(struct output *output, const struct json_object *status)
+{
+    /* Positions are for programs as they stand there. */
+    static const char position[] = "applied";
+
+    output_table(output, "facts", fact_columns);
+    json_object_object_foreach(status, name, value)
+    {
+        if (json_object_is_type(value, json_type_array) || json_object_is_type(value, json_type_object))
+            continue;
+        output_row(output, false);
+        output_text(output, FACT_NAME, name);
+        if (!strcmp(name, position))
+            output_position(output, FACT_VALUE, answer_number(status, position));
+        else if (value)
+            output_text(output, FACT_VALUE, json_object_get_string(value));
+    }
+    output_table_end(output);
+}
+
+/* Shows what an agent says of itself, whatever that is: its facts are for the people of its host. */
+static int agent_print(struct output *output, const struct json_object *status)
+{
+    uint64_t parked = answer_number(status, "parked");
+
+    if (!output_is_json(output))
+        facts_print(output, status);
+    if (parked)
+        output_say(output,
+                   ngettext("%" PRIu64 " record is parked here: selaras parked list --agent %s",
+                            "%" PRIu64 " records are parked here: selaras parked list --agent %s", parked),
+                   parked, answer_text(status, "agency"));
+    return parked ? STATUS_WRONG : STATUS_OK;
+}
+
+/* In JSON the daemon's own words, and what we would advise beside them. */
+static int status_print(const struct call *call, struct json_object *status)
+{
+    scoped(output_free) struct output *output = output_new(call->arena, call_has(call, OPTION_JSON));
+    int code = is(status, "program", "agent") ? agent_print(output, status) : broker_print(output, call->arena, status);
+
+    output_merge(output, status);
+    output_end(output);
+    return code;
+}
+
+int status_run(struct call *call)
+{
+    static const char *const arguments[] = { "status" };
+    scoped(answer_free) struct json_object *status = NULL;
+    struct error err;
+
+    if (answer_ask(call, arguments, 1, &status, &err) < 0)
+        return call_fail(call, &err);
+    if (!json_object_is_type(status, json_type_object)) {
+        error_set(&err, ERR_STOP, _("%s answered with something else than its status: is it another version's?"),
+                  call_socket(call));
+        return call_fail(call, &err);
+    }
+    return status_print(call, status);
+}

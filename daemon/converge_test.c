@@ -1,0 +1,372 @@
+/* Random histories of one record at three agencies: when traffic stops, every reader holds the canonical value. And the controls:
+ * without echoes, corrections or whole records this very test must see them diverge.
+ *
+ * usage: converge_test [SEED]: one seed alone is told step by step. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "daemon/reconcile_fixture.h"
+
+enum { STEPS = 60, SEEDS = 20000, QUEUE = 200, ENTRIES = 400 };
+
+/* What is switched off to see that it is needed. */
+enum without { NOTHING, ECHOES, CORRECTIONS, WHOLES };
+
+/* A change, or the report of a skipped item, on its way to the broker. */
+struct up {
+    enum operation operation; /* none: a skip */
+    struct value fields[FIELDS];
+    feed_position base, skipped;
+};
+
+struct debt_fixture {
+    feed_position position, entry;
+};
+
+struct agency {
+    bool exists;
+    struct value values[FIELDS];
+    feed_position applied;
+    struct up queue[QUEUE];
+    int first, last;
+    struct debt_fixture debts[QUEUE];
+    int debt_count;
+};
+
+struct line {
+    agency_index writer;
+    struct sending effect, reply;
+};
+
+struct world {
+    struct arena *arena;
+    const struct reconciler *reconciler;
+    struct canonical *record;
+    struct agency agencies[AGENCIES];
+    struct line feed[ENTRIES];
+    feed_position head;
+    uint64_t random;
+    enum without without;
+    bool tell;
+};
+
+/* What happens, when one seed is told. */
+static void tell(const struct world *world, int index, const char *did, const char *what, const struct value *fields)
+{
+    if (!world->tell)
+        return;
+    printf("%c %s %s", 'a' + index, did, what);
+    for (int i = 0; fields && i < FIELDS; i++)
+        if (fields[i].state != VALUE_ABSENT)
+            printf(" %s=%s", world->record->type->fields[i].name, fields[i].state == VALUE_NULL ? "null" : fields[i].bytes);
+    printf("  [applied %llu, head %llu, exists %d, agreed %d]\n", (unsigned long long)world->agencies[index].applied,
+           (unsigned long long)world->head, world->agencies[index].exists, world->record->exists);
+}
+
+/* xorshift64*: the same history for the same seed everywhere. */
+static unsigned roll(struct world *world, unsigned sides)
+{
+    world->random ^= world->random >> 12;
+    world->random ^= world->random << 25;
+    world->random ^= world->random >> 27;
+    return (unsigned)((world->random * UINT64_C(2685821657736338717)) >> 33) % sides;
+}
+
+static bool taken(void *context, const struct canonical *record, uint16_t field, struct value value)
+{
+    (void)context;
+    (void)record;
+    (void)field;
+    (void)value;
+    return false;
+}
+
+static struct value some_value(struct world *world, int field)
+{
+    static const char *const words[FIELDS][3] = {
+        [NIK] = { "1", "1", "1" },    [NAME] = { "x", "y", "z" },      [ELIGIBLE] = { "true", "false", "true" },
+        [SIZE] = { "1", "2", "3" },   [DECILE] = { "1", "2", "3" },    [VILLAGE] = { "v", "w", "u" },
+        [STREET] = { "s", "t", "r" },
+    };
+
+    return roll(world, 6) == 0 && field != NIK ? value_null() : value_text(words[field][roll(world, 3)]);
+}
+
+static struct up *enqueue(struct agency *agency, enum operation operation)
+{
+    struct up *up = &agency->queue[agency->last++];
+
+    assert_true(agency->last < QUEUE);
+    *up = (struct up){ .operation = operation, .base = agency->applied };
+    return up;
+}
+
+/* A clerk does something. */
+static void work_locally(struct world *world, int index)
+{
+    struct agency *agency = &world->agencies[index];
+    struct up *up;
+    bool any = false;
+
+    if (!agency->exists) {
+        up = enqueue(agency, OPERATION_INSERT);
+        for (int i = 0; i < FIELDS; i++)
+            up->fields[i] = agency->values[i] = some_value(world, i);
+        agency->exists = true;
+    } else if (roll(world, 16) == 0) {
+        enqueue(agency, OPERATION_DELETE);
+        agency->exists = false;
+    } else {
+        up = enqueue(agency, OPERATION_UPDATE);
+        for (int i = NAME; i < FIELDS; i++) {
+            struct value value;
+
+            if (roll(world, 3) != 0)
+                continue;
+            value = some_value(world, i);
+            if (value_equal(value, agency->values[i]))
+                continue;
+            agency->values[i] = value;
+            any = true;
+            up->fields[i] = value;
+        }
+        /* A member of a group sends the whole group. */
+        if (up->fields[VILLAGE].state != VALUE_ABSENT || up->fields[STREET].state != VALUE_ABSENT)
+            for (int i = VILLAGE; i <= STREET; i++)
+                up->fields[i] = agency->values[i];
+        agency->last -= !any;
+        if (!any)
+            return;
+    }
+    tell(world, index, "does", operation_name(agency->queue[agency->last - 1].operation), agency->queue[agency->last - 1].fields);
+}
+
+static struct line *append(struct world *world, int writer)
+{
+    struct line *line = &world->feed[++world->head];
+
+    assert_true(world->head < ENTRIES - 1);
+    *line = (struct line){ .writer = (agency_index)writer };
+    return line;
+}
+
+static void answer_skip(struct world *world, int index, feed_position skipped)
+{
+    struct agency *agency = &world->agencies[index];
+    struct line *line = append(world, index);
+
+    if (world->record->exists)
+        sending_whole(world->arena, world->record, &line->reply);
+    else
+        line->reply.operation = OPERATION_DELETE;
+    sent_set(world->arena, &world->record->wholes, (agency_index)index, world->head);
+    agency->debts[agency->debt_count++] = (struct debt_fixture){ skipped, world->head };
+}
+
+/* The broker takes the next thing of an agency. */
+static void receive(struct world *world, int index)
+{
+    static const bool fed[] = { true, true, true, true, true, true, true };
+    struct agency *agency = &world->agencies[index];
+    struct up *up;
+    struct line *line;
+    struct outcome outcome;
+    feed_position base;
+
+    if (agency->first == agency->last)
+        return;
+    up = &agency->queue[agency->first++];
+    if (up->operation == OPERATION_NONE) {
+        if (world->without != WHOLES)
+            answer_skip(world, index, up->skipped);
+        return;
+    }
+    base = up->base;
+    for (int i = 0; i < agency->debt_count; i++)
+        if (agency->debts[i].position <= base && up->base < agency->debts[i].entry)
+            base = agency->debts[i].position - 1;
+    struct writer writer = { .agency = (agency_index)index, .base = base, .fed = fed };
+
+    line = append(world, index);
+    reconcile(world->reconciler, world->arena, &writer, world->record, up->operation, up->fields, world->head, taken, NULL,
+              &outcome);
+    line->effect = outcome.effect;
+    line->reply = outcome.reply;
+    tell(world, index, "is heard:", operation_name(up->operation), up->fields);
+    if (world->tell)
+        printf("  entry %llu on base %llu: effect %s, reply %s\n", (unsigned long long)world->head, (unsigned long long)base,
+               operation_name(line->effect.operation), operation_name(line->reply.operation));
+    if (world->without == ECHOES && outcome.reply.operation == OPERATION_UPDATE && outcome.reason.verdict.length == 0)
+        line->reply = (struct sending){ 0 };
+    if (world->without == CORRECTIONS && outcome.reason.verdict.length > 0)
+        line->reply = (struct sending){ 0 };
+    if (world->without == WHOLES && outcome.reply.operation == OPERATION_INSERT)
+        line->reply = (struct sending){ 0 };
+}
+
+/* An agency applies its next item. */
+static void apply(struct world *world, int index)
+{
+    struct agency *agency = &world->agencies[index];
+    const struct line *line;
+    const struct sending *sending;
+
+    if (agency->applied == world->head)
+        return;
+    line = &world->feed[++agency->applied];
+    sending = line->writer == index ? &line->reply : &line->effect;
+    if (sending->operation == OPERATION_DELETE)
+        agency->exists = false;
+    if (sending->operation == OPERATION_INSERT)
+        agency->exists = true;
+    if (sending->operation == OPERATION_UPDATE && !agency->exists) {
+        enqueue(agency, OPERATION_NONE)->skipped = agency->applied;
+        return;
+    }
+    for (int i = 0; i < sending->field_count; i++)
+        for (int f = 0; f < FIELDS; f++)
+            if (strcmp(world->record->type->fields[f].name, sending->fields[i].name.bytes) == 0)
+                agency->values[f] = sending->fields[i].value;
+    tell(world, index, "applies", operation_name(sending->operation), agency->values);
+}
+
+static bool is_quiet(const struct world *world)
+{
+    for (int i = 0; i < AGENCIES; i++)
+        if (world->agencies[i].applied < world->head || world->agencies[i].first < world->agencies[i].last)
+            return false;
+    return true;
+}
+
+static bool agrees(const struct world *world, const struct agency *agency)
+{
+    if (agency->exists != world->record->exists)
+        return false;
+    for (int f = 0; f < FIELDS && agency->exists; f++)
+        if (!value_equal(agency->values[f], world->record->values[f]))
+            return false;
+    return true;
+}
+
+/* Most histories begin with a record that everyone has. */
+static void begin_together(struct world *world)
+{
+    work_locally(world, A);
+    receive(world, A);
+    for (int i = 0; i < AGENCIES; i++)
+        apply(world, i);
+}
+
+/* One history; false: some agency ends with something else than the canonical record. */
+static bool converges(const struct reconciler *reconciler, const struct catalog *catalog, uint64_t seed, enum without without,
+                      bool tell)
+{
+    struct world *world = calloc(1, sizeof *world);
+    bool agreed = true;
+
+    world->arena = arena_new();
+    world->reconciler = reconciler;
+    world->record = canonical_new(world->arena, &catalog->types[0], 1);
+    world->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+    world->without = without;
+    world->tell = tell;
+    if (roll(world, 3) > 0)
+        begin_together(world);
+    for (int step = 0; step < STEPS; step++) {
+        int index = (int)roll(world, AGENCIES);
+        unsigned what = roll(world, 5);
+
+        if (what < 2)
+            work_locally(world, index);
+        else if (what == 2)
+            receive(world, index);
+        else
+            apply(world, index);
+    }
+    while (!is_quiet(world)) {
+        int index = (int)roll(world, AGENCIES);
+
+        if (roll(world, 2))
+            receive(world, index);
+        else
+            apply(world, index);
+    }
+    for (int i = 0; i < AGENCIES; i++)
+        agreed = agreed && agrees(world, &world->agencies[i]);
+    arena_free(&world->arena);
+    free(world);
+    return agreed;
+}
+
+static int diverging(int seeds, enum without without, int most)
+{
+    struct arena *arena = arena_new();
+    const struct catalog *catalog = catalog_fixture(arena);
+    struct reconciler *reconciler;
+    struct error err;
+    int count = 0;
+
+    assert_int_equal(reconciler_new(catalog, &reconciler, &err), 0);
+    for (int seed = 1; seed <= seeds && count < most; seed++)
+        if (!converges(reconciler, catalog, (uint64_t)seed, without, false)) {
+            if (without == NOTHING)
+                printf("seed %d diverges\n", seed);
+            count++;
+        }
+    reconciler_free(&reconciler);
+    arena_free(&arena);
+    return count;
+}
+
+static void all_histories_converge(void **state)
+{
+    (void)state;
+    assert_int_equal(diverging(SEEDS, NOTHING, 5), 0);
+}
+
+static void without_echoes_they_diverge(void **state)
+{
+    (void)state;
+    assert_true(diverging(2000, ECHOES, 10) >= 10);
+}
+
+static void without_corrections_they_diverge(void **state)
+{
+    (void)state;
+    assert_true(diverging(2000, CORRECTIONS, 10) >= 10);
+}
+
+static void without_whole_records_they_diverge(void **state)
+{
+    (void)state;
+    assert_true(diverging(2000, WHOLES, 10) >= 10);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_histories_converge),
+        cmocka_unit_test(without_echoes_they_diverge),
+        cmocka_unit_test(without_corrections_they_diverge),
+        cmocka_unit_test(without_whole_records_they_diverge),
+    };
+
+    if (argc == 2) {
+        struct arena *arena = arena_new();
+        const struct catalog *catalog = catalog_fixture(arena);
+        struct reconciler *reconciler = NULL;
+        struct error err;
+        bool agreed = reconciler_new(catalog, &reconciler, &err) == 0 &&
+                      converges(reconciler, catalog, strtoull(argv[1], NULL, 10), NOTHING, true);
+
+        printf("%s\n", agreed ? "converges" : "diverges");
+        reconciler_free(&reconciler);
+        arena_free(&arena);
+        return !agreed;
+    }
+    return cmocka_run_group_tests_name("converge", tests, NULL, NULL);
+}

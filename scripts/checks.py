@@ -1,0 +1,156 @@
+#!/usr/bin/python3
+"""checks.py: everything ./check does once the packages are there: builds, runs every test, and adds up.
+
+Each step gives a number passed and a number failed and shows what failed; the last line is `N passed, N failed`. The exit status is 0 only
+when nothing failed.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as xml
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, f"{ROOT}/tests/e2e")
+
+from cluster import AGENCY_SETTINGS, Postgres, Run, catch_signals      # noqa: E402
+
+FOLDERS = ["proto", "shell", "daemon", "agents", "cli"]
+CORES = os.cpu_count() or 1
+SANITIZED = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:strict_string_checks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
+EACH_SECONDS = 300      # no unit test takes longer
+E2E_SECONDS = 14 * 60
+
+
+def run(argv, seconds=None, **options):
+    """Status and all output; a time limit that passes counts as a failure that says so."""
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors="replace", timeout=seconds, check=False, **options)
+        return done.returncode, done.stdout
+    except subprocess.TimeoutExpired as late:
+        text = late.stdout or ""
+        return 124, (text if isinstance(text, str) else text.decode(errors="replace")) + f"\nnot done after {seconds} seconds\n"
+
+
+def sources(*endings):
+    found = []
+    for folder in [*FOLDERS, "tests"]:
+        for place, _, files in os.walk(folder):
+            found += [os.path.join(place, name) for name in files if name.endswith(endings)]
+    return sorted(found)
+
+
+def build(folder, *options):
+    status, output = run(["scripts/build", folder, "-Dwerror=true", *options], 900)
+    if status != 0:
+        print(output)
+    return int(status == 0), int(status != 0)
+
+
+def unit_programs(folder):
+    status, output = run(["meson", "introspect", "--tests", folder])
+    return [test for test in json.loads(output) if "unit" in test["suite"]] if status == 0 else []
+
+
+def unit_test(folder, test):
+    """Counts what cmocka says; a program that ends badly without saying what failed is one failure."""
+    status, output = run(test["cmd"], EACH_SECONDS, env={**os.environ, **SANITIZED}, cwd=folder)
+    passed = sum(int(number) for number in re.findall(r"\[  PASSED  \] (\d+) test", output))
+    failed = sum(int(number) for number in re.findall(r"\[  FAILED  \] (\d+) test", output))
+    if status != 0 and failed == 0:
+        failed = 1
+    if status == 0 and passed == 0:
+        failed, output = 1, output + "\nit ran no test\n"
+    if failed:
+        print(f"--- {test['name']} (status {status})\n{output[-6000:]}")
+    return passed, failed
+
+
+def unit_tests():
+    """Those of the driver and of the connection want a real server: a private one, named by SELARAS_TEST_DSN."""
+    with Run() as here:
+        server = Postgres(here, "unit", AGENCY_SETTINGS)
+        server.created(server.create())
+        server.start()
+        server.ready()
+        os.environ["SELARAS_TEST_DSN"] = server.dsn("postgres")
+        with ThreadPoolExecutor(CORES) as pool:
+            results = list(pool.map(lambda test: unit_test("build-asan", test), unit_programs("build-asan")))
+    return sum(passed for passed, _ in results), sum(failed for _, failed in results)
+
+
+def per_file(command, files, seconds=EACH_SECONDS):
+    """One check a file."""
+    def one(path):
+        status, output = run([*command, path], seconds)
+        if status != 0:
+            print(f"--- {path}\n{output[-4000:]}")
+        return status == 0
+    with ThreadPoolExecutor(CORES) as pool:
+        good = list(pool.map(one, files))
+    return good.count(True), good.count(False)
+
+
+def layout():
+    return per_file(["clang-format", "--dry-run", "-Werror"], sources(".c", ".h"))
+
+
+def analysis():
+    with open("build/compile_commands.json", encoding="utf-8") as file:
+        compiled = {os.path.relpath(os.path.join(unit["directory"], unit["file"]), ROOT) for unit in json.load(file)}
+    files = [path for path in sources(".c") if path in compiled and not path.endswith("_test.c")]
+    return per_file(["clang-tidy", "-p", "build", "--quiet"], files)
+
+
+def pytest(path, seconds, *options):
+    report = "build/pytest.xml"
+    if os.path.exists(report):
+        os.remove(report)
+    status, output = run([sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml", report, *options, path],
+                         seconds)
+    if status != 0:
+        print(output[-20000:])
+    if not os.path.exists(report):
+        return 0, 1
+    suite = xml.parse(report).getroot()[0]
+    total, skipped = int(suite.get("tests")), int(suite.get("skipped"))
+    failed = int(suite.get("failures")) + int(suite.get("errors"))
+    if skipped:
+        print(f"--- {skipped} tests in {path} were skipped, which counts as failed: nothing here is optional\n{output[-2000:]}")
+    failed += skipped
+    if status != 0 and failed == 0:
+        failed = 1
+    return max(0, total - failed), failed
+
+
+STEPS = [
+    ("build", lambda: build("build")),
+    ("build with sanitizers", lambda: build("build-asan", "-Db_sanitize=address,undefined")),
+    ("unit tests, under sanitizers", unit_tests),
+    ("direction of dependencies", lambda: pytest("tests/layers_test.py", 60)),
+    ("layout (clang-format)", layout),
+    ("static analysis (clang-tidy)", analysis),
+    ("end to end", lambda: pytest("tests/e2e", E2E_SECONDS, "--durations=5")),
+]
+
+
+def main():
+    os.chdir(ROOT)
+    catch_signals()
+    passed = failed = 0
+    for name, step in STEPS:
+        began = time.monotonic()
+        good, bad = step()
+        print(f"{name}: {good} passed, {bad} failed ({time.monotonic() - began:.0f} s)", flush=True)
+        passed, failed = passed + good, failed + bad
+    print(f"{passed} passed, {failed} failed")
+    return 0 if failed == 0 and passed > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Fixtures: a running region with a small sample, and what a failed test shows of its logs."""
+
+import os
+import sys
+
+import pytest
+
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
+                os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "sample")]
+
+import residents                # noqa: E402
+from cluster import Run, catch_signals    # noqa: E402
+from region import Region       # noqa: E402
+
+catch_signals()
+
+
+class Sample:
+    """A region that has loaded its sample, and people nobody has touched yet."""
+
+    def __init__(self, count, seed=7):
+        self.people = residents.generate(count, seed)
+        self.region = Region()
+        self.unused = [person for person in self.people
+                       if person.at_dinsos and person.at_dinkes and not person.corrected_nik and not person.dinkes_knows]
+
+    def start(self):
+        region = self.region
+        region.create_servers()
+        folder = region.run.make_folder(f"{region.run.folder}/residents")
+        residents.write(self.people, folder)
+        for name, agency in region.agencies.items():
+            agency.postgres.script(name, f"{folder}/{name}.copy.sql")
+        region.configure()
+        region.start()
+        region.wait_in_step()
+        return self
+
+    def pick(self):
+        """Somebody whom both agencies know, and say the same of, and no other test has had."""
+        return self.unused.pop()
+
+
+@pytest.fixture(scope="module")
+def sample():
+    made = Sample(300)
+    try:
+        yield made.start()
+    finally:
+        made.region.end()
+
+
+@pytest.fixture(scope="module")
+def region(sample):
+    return sample.region
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the ends of the daemons' logs: their folder is gone afterwards."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for run in Run.live:
+            for process in run.processes[-8:]:
+                if process.name.endswith("-initdb") or not os.path.exists(process.log):
+                    continue
+                report.sections.append((f"end of {process.log} ({'runs' if process.alive() else process.popen.returncode})",
+                                        process.tail(25)))

@@ -1,0 +1,315 @@
+"""region.py: the sample's regency as running servers: a broker and the agencies dinsos and dinkes.
+
+Used by the story that quickstart tells and by the tests. How each table says what the catalog's fields say is written here a
+second time, in SQL and independent of the mapping files, because this is what compares the copies.
+"""
+
+import json
+import os
+import signal
+
+from cluster import AGENCY_SETTINGS, ROOT, Failed, Postgres, Run, wait_for
+
+SAMPLE = f"{ROOT}/sample"
+
+# Fields that every copy holds, in the order of comparison, and those of dinkes alone.
+COMMON = ["nik", "family_card", "name", "birth_date", "sex", "village", "address", "phone", "eligible",
+          "household_size", "welfare_decile"]
+HEALTH = ["covered", "payer", "premium"]
+
+TRANSLATED = {
+    "dinsos": """
+        SELECT nik::text AS nik, btrim(no_kk) AS family_card, nama::text AS name, tgl_lahir::text AS birth_date,
+               CASE jk WHEN 'L' THEN 'male' WHEN 'P' THEN 'female' END AS sex,
+               kd_prov || '.' || kd_kab || '.' || kd_kec || '.' || kd_desa AS village, alamat AS address,
+               telepon::text AS phone, CASE berhak WHEN 'Y' THEN 'true' WHEN 'T' THEN 'false' END AS eligible,
+               jml_anggota::text AS household_size, desil::text AS welfare_decile
+        FROM penerima_bantuan""",
+    "dinkes": """
+        SELECT btrim(nik::text) AS nik, no_kartu_keluarga AS family_card, nama_peserta AS name,
+               tanggal_lahir::text AS birth_date,
+               CASE jenis_kelamin WHEN '1' THEN 'male' WHEN '2' THEN 'female' END AS sex, kode_desa AS village,
+               alamat_lengkap AS address, no_hp AS phone, berhak_pbi::text AS eligible,
+               jumlah_keluarga::text AS household_size, desil_kesejahteraan::text AS welfare_decile,
+               CASE status_aktif WHEN 'AKTIF' THEN 'true' WHEN 'NONAKTIF' THEN 'false' END AS covered,
+               CASE jenis_peserta WHEN 'PBI_APBN' THEN 'pbi-apbn' WHEN 'PBI_APBD' THEN 'pbi-apbd'
+                                  WHEN 'MANDIRI' THEN 'self' WHEN 'TANPA' THEN 'none' END AS payer, iuran::text AS premium
+        FROM peserta_jkn""",
+}
+TABLE = {"dinsos": "penerima_bantuan", "dinkes": "peserta_jkn"}
+AGENCIES = list(TRANSLATED)
+
+
+def digest(fields, translated):
+    """One line a record, in byte order, hashed; and how many."""
+    row = ", ".join(f"coalesce({field}::text, '<null>')" for field in fields)
+    return ("SELECT coalesce(md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\")), 'empty'), count(*)"
+            f" FROM (SELECT concat_ws('|', {row}) AS line FROM ({translated}) AS t) AS l")
+
+
+class Agency:
+    """One agency: its PostgreSQL, its agent, the files of both."""
+
+    def __init__(self, region, name, template=None, schema=None):
+        self.region, self.run, self.name = region, region.run, name
+        self.table = TABLE.get(name)
+        self.postgres = Postgres(region.run, name, AGENCY_SETTINGS)
+        self.template = template or f"{SAMPLE}/{name}.zpl.in"
+        self.schema = schema or f"{SAMPLE}/{name}.sql"
+        self.file = f"{self.run.folder}/{name}.zpl"
+        self.control = f"{self.run.folder}/{name}.sock"
+        self.key_file = f"{self.run.folder}/{name}.key"
+        self.key = None
+        self.agent = None
+
+    def configure(self):
+        """Makes a key and fills in the template, as its sysadmin would."""
+        self.key = self.region.make_key(self.key_file)
+        with open(self.template, encoding="utf-8") as file:
+            text = file.read()
+        for place, value in (("DATABASE", self.postgres.dsn(self.name)), ("KEY", self.key_file), ("CONTROL", self.control),
+                             ("ENDPOINT", self.region.endpoint), ("BROKER_KEY", self.region.key)):
+            text = text.replace(f"@{place}@", value)
+        self.run.write(f"{self.name}.zpl", text)
+
+    def create_tables(self):
+        self.postgres.query("postgres", f"CREATE DATABASE {self.name}")
+        self.postgres.script(self.name, self.schema)
+
+    def prepare(self):
+        self.run.call([self.run.program("selaras-agent"), "--prepare", "--apply", self.file])
+
+    def enrol(self):
+        self.region.selaras("key", "enrol", self.name, self.key)
+
+    def start(self, wait=True):
+        assert self.agent is None or not self.agent.alive()
+        self.agent = self.run.start(f"agent-{self.name}", [self.run.program("selaras-agent"), self.file])
+        if wait:
+            self.wait_up()
+
+    def wait_up(self, seconds=60):
+        """Until the broker has its first load and both are in a session."""
+        def active():
+            self.agent.must_live()
+            rows = self.region.query(f"SELECT state FROM selaras.agency WHERE name = '{self.name}' AND session > 0")
+            return rows and rows[0][0] == "active"
+        wait_for(f"{self.name} has made its first load (log: {self.agent.log})", active, seconds)
+
+    def stop(self):
+        self.agent.stop()
+
+    def kill(self):
+        self.agent.kill()
+
+    def query(self, sql):
+        return self.postgres.query(self.name, sql)
+
+    def value(self, sql):
+        return self.postgres.value(self.name, sql)
+
+    def digest(self, fields):
+        return self.postgres.query(self.name, digest(fields, TRANSLATED[self.name]))[0]
+
+
+class Region:
+    """The broker, its database, and its agencies."""
+
+    def __init__(self, build=None, keep=False, agencies=None):
+        self.run = Run(build, keep)
+        self.endpoint = f"tcp://127.0.0.1:{self.run.port}"
+        self.postgres = Postgres(self.run, "broker")
+        self.control = f"{self.run.folder}/broker.sock"
+        self.key_file = f"{self.run.folder}/broker.key"
+        self.catalog = f"{SAMPLE}/catalog.zpl"
+        self.key = None
+        self.broker = None
+        self.run.environment.update(SELARAS_SOCKET=self.control, SELARAS_DATABASE=self.postgres.dsn("selaras"))
+        self.agencies = {name: Agency(self, name) for name in (agencies if agencies is not None else AGENCIES)}
+
+    def __getattr__(self, name):
+        """region.dinsos is region.agencies["dinsos"]."""
+        agencies = self.__dict__.get("agencies", {})
+        if name in agencies:
+            return agencies[name]
+        raise AttributeError(name)
+
+    # Making it
+
+    def create_servers(self):
+        """All clusters at once, started and answering, with databases and the agencies' own tables."""
+        servers = [self.postgres, *(agency.postgres for agency in self.agencies.values())]
+        making = [(server, server.create()) for server in servers]
+        for server, process in making:
+            server.created(process)
+        for server in servers:
+            server.start()
+        for server in servers:
+            server.ready()
+        self.postgres.query("postgres", "CREATE DATABASE selaras")
+        for agency in self.agencies.values():
+            agency.create_tables()
+
+    def configure(self):
+        self.key = self.make_key(self.key_file)
+        with open(self.catalog, encoding="utf-8") as file:
+            self.run.write("catalog.zpl", file.read())
+        self.run.write("broker.zpl", "# Made for this run.\n"
+                       "broker\n"
+                       f'    endpoint = "{self.endpoint}"\n'
+                       f'    key = "{self.key_file}"\n'
+                       f'    database = "{self.postgres.dsn("selaras")}"\n'
+                       f'    catalog = "{self.run.folder}/catalog.zpl"\n'
+                       f'    control = "{self.control}"\n')
+        for agency in self.agencies.values():
+            agency.configure()
+
+    def make_key(self, path):
+        """`selaras key new` prints the public key."""
+        _, output, _ = self.run.call([self.run.program("selaras"), "key", "new", path])
+        for word in output.split():
+            if len(word) == 64 and all(digit in "0123456789abcdef" for digit in word):
+                return word
+        raise Failed(f"selaras key new printed no key: {output!r}")
+
+    def start_broker(self, wait=True):
+        assert self.broker is None or not self.broker.alive()
+        self.broker = self.run.start("broker", [self.run.program("selaras-broker"), f"{self.run.folder}/broker.zpl"])
+        if wait:
+            self.wait_broker()
+
+    def wait_broker(self):
+        """Until it answers on its control socket."""
+        def answers():
+            self.broker.must_live()
+            return os.path.exists(self.control) and self.selaras("status", "--json", check=False)[0] == 0
+        wait_for("the broker answers", answers, 30)
+
+    def start(self):
+        """Everything up, empty or with what was loaded before: broker first, then one agency after the other."""
+        self.start_broker()
+        for agency in self.agencies.values():
+            agency.enrol()
+            agency.prepare()
+            agency.start()
+
+    def selaras(self, *arguments, check=True):
+        """Runs `selaras` for this broker: (status, output, error output)."""
+        return self.run.call([self.run.program("selaras"), *arguments], check=check)
+
+    def status(self):
+        return json.loads(self.selaras("status", "--json")[1])
+
+    def query(self, sql):
+        return self.postgres.query("selaras", sql)
+
+    def value(self, sql):
+        return self.postgres.value("selaras", sql)
+
+    # Looking at it
+
+    def differences(self):
+        """What is not in step: a list of sentences, empty when every table compares equal."""
+        found = []
+        exists = "SELECT * FROM selaras.resident WHERE exists"
+        for name, agency in self.agencies.items():
+            fields = COMMON + (HEALTH if name == "dinkes" else [])
+            theirs, ours = agency.digest(fields), self.postgres.query("selaras", digest(fields, exists))[0]
+            if theirs != ours:
+                found.append(f"{name} has {theirs[1]} records that hash to {theirs[0]}, the broker {ours[1]} to {ours[0]}")
+        return found
+
+    def backlog(self):
+        """What is still on its way: a list of sentences, empty when the agencies' streams are read to their end, the broker has
+        committed it, and every agency has applied its feed."""
+        found = []
+        head = int(self.value("SELECT head FROM selaras.state"))
+        for name, agency in self.agencies.items():
+            ours = self.query("SELECT state, applied, lsn, '0/0'::pg_lsn + lsn::numeric FROM selaras.agency"
+                              f" WHERE name = '{name}'")
+            if not ours or ours[0][0] != "active":
+                found.append(f"{name} is {ours[0][0] if ours else 'unknown'}")
+                continue
+            behind = agency.query("SELECT pg_current_wal_insert_lsn(), confirmed_flush_lsn FROM pg_replication_slots"
+                                  f" WHERE slot_name = 'selaras_{name}'")
+            if not behind:
+                found.append(f"{name} has no slot")
+            if int(ours[0][1]) < head:
+                found.append(f"{name} has applied {ours[0][1]} of {head}")
+        return found
+
+    def mark(self):
+        """Commits a row of no meaning at each agency, so that its stream has something to bring: (agency, lsn) pairs that the broker
+        must pass before it can be said to have seen all."""
+        return {name: agency.value("SELECT pg_current_wal_insert_lsn()") for name, agency in self.agencies.items()}
+
+    def wait_in_step(self, seconds=60):
+        """Until every copy compares equal and stays so: equal, everything applied, nothing in the slots' way."""
+        marks = self.mark()
+
+        def arrived():
+            for process in [self.broker, *(agency.agent for agency in self.agencies.values())]:
+                process.must_live()
+            for name, mark in marks.items():
+                passed = self.agencies[name].value(f"SELECT confirmed_flush_lsn >= '{mark}' FROM pg_replication_slots"
+                                                   f" WHERE slot_name = 'selaras_{name}'")
+                if passed != "t":
+                    return False
+            return not self.differences()
+
+        try:
+            wait_for("in step", arrived, seconds, every=0.1)
+        except Failed as failed:
+            what = self.differences() + self.backlog() + self.parked()
+            raise Failed(f"{failed}:\n  " + "\n  ".join(what or ["equal, but the slots did not move on"])) from None
+
+    def parked(self):
+        found = []
+        for name, agency in self.agencies.items():
+            if agency.value("SELECT to_regclass('selaras.parked') IS NOT NULL") == "t":
+                found += [f"{name} has parked record {row[0]} of {row[1]}: {row[2]}"
+                          for row in agency.query("SELECT record, block, reason FROM selaras.parked ORDER BY record LIMIT 5")]
+        return found
+
+    def audit_problems(self):
+        """The ledger's own promises: dense positions, each source change once, no canonical effect without its entry."""
+        found = []
+        rows = self.query("SELECT agency, incarnation, lsn, number, count(*) FROM selaras.entry WHERE lsn IS NOT NULL"
+                          " AND kind = 'change' GROUP BY 1, 2, 3, 4 HAVING count(*) > 1 LIMIT 5")
+        found += [f"entry of {row[0]} at {row[1]}/{row[2]}/{row[3]} stands {row[4]} times" for row in rows]
+        row = self.query("SELECT count(*), max(position) - min(position) + 1, (SELECT head FROM selaras.state) - max(position)"
+                         " FROM selaras.entry")[0]
+        if row[0] != row[1] or row[2] != "0":
+            found.append(f"the ledger is not dense: {row[0]} entries over {row[1]} positions, head {row[2]} beyond the last")
+        rows = self.query("SELECT record FROM selaras.entry WHERE record > 0 EXCEPT SELECT number FROM selaras.resident LIMIT 5")
+        found += [f"record {row[0]} has entries and no canonical row" for row in rows]
+        rows = self.query("SELECT number FROM selaras.resident EXCEPT SELECT record FROM selaras.entry LIMIT 5")
+        found += [f"record {row[0]} is canonical without an entry" for row in rows]
+        return found
+
+    def change_entries(self, agency):
+        """How many changes of one agency have their entry (loads apart)."""
+        return int(self.value(f"SELECT count(*) FROM selaras.entry WHERE kind = 'change' AND agency = '{agency}'"
+                              " AND operation <> 'load'"))
+
+    def end(self, remove=True):
+        self.run.end(remove)
+
+    def stop_gracefully(self):
+        """SIGTERM to the daemons, a fast shutdown of the servers: statuses by name."""
+        statuses = {}
+        for agency in self.agencies.values():
+            if agency.agent and agency.agent.alive():
+                statuses[agency.agent.name] = agency.agent.stop()
+        if self.broker and self.broker.alive():
+            statuses["broker"] = self.broker.stop()
+        for server in [self.postgres, *(agency.postgres for agency in self.agencies.values())]:
+            if server.process and server.process.alive():
+                server.stop(signal.SIGINT)
+        return statuses
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.end()

@@ -1,0 +1,316 @@
+"""The protocol by an independent peer (peer.py, written from PROTOCOL.md alone) against the real broker."""
+
+import os
+import time
+
+import pytest
+
+import peer
+from cluster import wait_for
+from peer import Refused, Silence
+from town import Town
+
+@pytest.fixture(scope="module")
+def running():
+    made = Town()
+    try:
+        yield made.start()
+    finally:
+        made.close_peers()
+        made.region.end()
+
+
+@pytest.fixture
+def town(running):
+    yield running
+    running.close_peers()
+    assert running.region.broker.alive()
+    assert running.region.audit_problems() == []
+
+
+def test_hello_is_answered_with_welcome(town):
+    dinsos = town.peer("dinsos")
+    welcome = dinsos.hello(town.blocks("dinsos"))
+    assert welcome.agency == "dinsos" and welcome.credit > 0 and "resident" in welcome.catalog
+    again = dinsos.hello(town.blocks("dinsos"))
+    assert again.session > welcome.session and again.catalog is None
+
+
+def test_a_change_reaches_the_other_agency(town):
+    dinsos, dinkes = town.loaded("dinsos"), town.loaded("dinkes")
+    nik = town.nik()
+    dinsos.change(town.next_lsn(), [peer.insert("people", nik, town.full("dinsos", {"nik": nik, "name": "Baru", "eligible": "true"}))])
+    batch = dinkes.receive_feed()
+    (position, block, record, operation, key, fields, _), = batch.items
+    assert (block, operation) == ("people", peer.INSERT) and record > 0 and position <= batch.position
+    assert {name: value for name, value in fields if value is not None} == {"nik": nik, "name": "Baru", "eligible": "true"}
+    assert town.resident(nik, "name, eligible") == ("Baru", "t")
+    dinsos.change(town.next_lsn(), [peer.update("people", nik, {"household_size": (None, "3")})])
+    (_, _, same, operation, key, fields, _), = dinkes.receive_feed().items
+    assert (same, operation, key, fields) == (record, peer.UPDATE, nik, [["household_size", "3"]])
+    assert wait_for("applied is remembered", lambda: town.region.value(
+        "SELECT applied FROM selaras.agency WHERE name = 'dinkes'") == str(dinkes.applied))
+    dinsos.change(town.next_lsn(), [peer.delete("people", nik, {"nik": nik, "name": "Baru"})])
+    (_, _, same, operation, key, _, _), = dinkes.receive_feed().items
+    assert (same, operation, key) == (record, peer.DELETE, nik)
+    assert town.resident(nik) is None
+    with pytest.raises(Silence):
+        dinsos.receive_batch(0.5)       # nothing comes back to who wrote it
+
+
+def test_a_first_load_fills_and_is_answered_where_it_differs(town):
+    nik, other = town.nik(), town.nik()
+    dinsos = town.loaded("dinsos", [{"nik": nik, "name": "Milik Dinsos", "household_size": "3"}])
+    dinkes = town.peer("dinkes")
+    dinkes.first_load(town.blocks("dinkes"), [
+        peer.load("people", nik, town.full("dinkes", {"nik": nik, "name": "Lain", "household_size": "5"})),
+        peer.load("people", other, town.full("dinkes", {"nik": other, "name": "Hanya Dinkes", "premium": "42000.00"}))],
+        town.next_lsn())
+    to_dinkes = {item[4]: dict(item[5]) for item in dinkes.drain_feed()}
+    to_dinsos = {dict(item[5]).get("nik") or item[4]: (item[3], dict(item[5])) for item in dinsos.drain_feed()}
+    assert to_dinkes[nik]["name"] == "Milik Dinsos"
+    assert other not in to_dinkes
+    assert to_dinsos[nik][1]["household_size"] == "5"
+    assert to_dinsos[other][0] == peer.INSERT and to_dinsos[other][1]["name"] == "Hanya Dinkes"
+    assert town.resident(nik, "name, household_size::text") == ("Milik Dinsos", "5")
+
+
+def test_what_is_sent_twice_takes_effect_once(town):
+    dinsos = town.loaded("dinsos")
+    nik, lsn = town.nik(), town.next_lsn()
+    change = peer.insert("people", nik, town.full("dinsos", {"nik": nik, "name": "Sekali"}))
+    dinsos.change(lsn, [change])
+    before = town.entries("dinsos")
+    dinsos.send_pieces([peer.piece(lsn, [change], dinsos.applied)])
+    dinsos.receive_until(lambda: len(dinsos.acks) >= 2)
+    assert dinsos.acks[-1][0] == lsn
+    dinsos.hello()
+    assert dinsos.lsn == lsn
+    dinsos.change(lsn, [change])
+    dinsos.change(town.next_lsn(), [peer.update("people", nik, {"phone": (None, "0811")})])
+    assert town.entries("dinsos") == before + 1
+
+
+def test_a_transaction_in_parts_is_committed_whole_or_not_at_all(town):
+    dinsos = town.loaded("dinsos")
+    niks, lsn = [town.nik() for _ in range(6)], town.next_lsn()
+    changes = [peer.insert("people", nik, town.full("dinsos", {"nik": nik, "name": "Bagian"})) for nik in niks]
+    dinsos.send_pieces([peer.piece(lsn, changes[:3], dinsos.applied, final=False)])
+    time.sleep(0.5)
+    assert town.resident(niks[0]) is None and dinsos.lsn < lsn
+    dinsos.hello()                      # the session ends in the middle: what was staged is gone
+    dinsos.send_pieces([peer.piece(lsn, changes[:4], dinsos.applied, final=False)])
+    dinsos.send_pieces([peer.piece(lsn, changes[4:], dinsos.applied, first=4)])
+    dinsos.wait_ack(lsn)
+    assert town.region.value("SELECT count(*) FROM selaras.resident WHERE name = 'Bagian'") == "6"
+    assert town.region.value(f"SELECT string_agg(number::text, ',' ORDER BY number) FROM selaras.entry WHERE lsn = {lsn}") == "0,1,2,3,4,5"
+
+
+def test_a_skipped_update_is_answered_with_the_whole_record(town):
+    nik = town.nik()
+    dinsos = town.loaded("dinsos", [{"nik": nik, "name": "Utuh", "phone": "0811"}])
+    dinkes = town.loaded("dinkes")
+    dinkes.rows.clear()
+    dinsos.change(town.next_lsn(), [peer.update("people", nik, {"phone": ("0811", "0822")})])
+    reports = dinkes.apply(dinkes.receive_batch())
+    assert [report[0] for report in reports] == [peer.SKIPPED]
+    dinkes.change(town.next_lsn(), [], reports=reports)
+    item, = dinkes.receive_feed().items
+    assert item[3] == peer.INSERT
+    assert dict(item[5]) == town.full("dinkes", {"nik": nik, "name": "Utuh", "phone": "0822"})
+
+
+def test_a_parked_record_is_a_debt_until_it_is_released(town):
+    nik = town.nik()
+    dinsos = town.loaded("dinsos", [{"nik": nik, "name": "Parkir"}])
+    dinkes = town.loaded("dinkes")
+    dinsos.change(town.next_lsn(), [peer.update("people", nik, {"phone": (None, "0833")})])
+    item, = dinkes.receive_feed().items
+    dinkes.change(town.next_lsn(), [], reports=[[peer.PARKED, item[2], item[0], "people", "numeric field overflow"]])
+    assert town.region.query("SELECT kind, settled FROM selaras.debt WHERE record = %d" % item[2]) == [("parked", None)]
+    dinkes.change(town.next_lsn(), [], reports=[[peer.RELEASED, item[2], item[0], "people", ""]])
+    assert town.region.query("SELECT kind, settled FROM selaras.debt WHERE record = %d" % item[2]) == [("parked", "released")]
+
+
+def test_ping_is_answered_with_the_brokers_time(town):
+    dinsos = town.peer("dinsos")
+    dinsos.hello(town.blocks("dinsos"))
+    said, told = dinsos.ping()
+    assert abs(told - said) < 5_000_000
+
+
+def test_a_slow_reader_is_fed_within_its_credit(town):
+    """peer.py counts every byte of feed; here it gives little, so that much has to wait."""
+    dinsos, dinkes = town.loaded("dinsos"), town.loaded("dinkes", credit=8192)
+    niks = [town.nik() for _ in range(120)]
+    for start in range(0, 120, 20):
+        dinsos.change(town.next_lsn(), [
+            peer.insert("people", nik, town.full("dinsos", {"nik": nik, "name": "Pelan " + "x" * 200})) for nik in niks[start:start + 20]])
+    got = {dict(item[5])["nik"] for item in dinkes.drain_feed(1)}
+    assert got == set(niks)
+
+
+# What no agent should say
+
+def refusal(made, *message, number=None, session=None):
+    """Sends it and gives the code of the error that comes."""
+    made.send(*message, number=number, session=session)
+    with pytest.raises(Refused) as refused:
+        while True:
+            made.receive(5)
+    assert refused.value.text
+    return refused.value.code
+
+
+def test_an_old_session_is_no_session(town):
+    dinsos = town.loaded("dinsos")
+    assert refusal(dinsos, peer.PING, 0, session=dinsos.session - 1) == "no-session"
+
+
+def test_the_last_connection_to_say_hello_has_the_session(town):
+    first, second = town.loaded("dinsos"), town.peer("dinsos")
+    second.incarnation, second.applied, second.applied_leaf = first.incarnation, first.applied, first.applied_leaf
+    second.system, second.catalog_hash = first.system, first.catalog_hash
+    second.hello(town.blocks("dinsos"))
+    assert refusal(first, peer.PING, 0) == "no-session"
+    assert second.ping()
+
+
+def test_a_number_that_skips_is_a_gap(town):
+    dinsos = town.loaded("dinsos")
+    assert refusal(dinsos, peer.PING, 0, number=dinsos.sent + 2) == "gap"
+
+
+def test_a_number_that_was_seen_repeats_the_last_ack(town):
+    dinsos = town.loaded("dinsos")
+    dinsos.change(town.next_lsn(), [])
+    count = len(dinsos.acks)
+    dinsos.send(peer.PING, 0, number=dinsos.sent)
+    dinsos.receive_until(lambda: len(dinsos.acks) > count)
+    assert dinsos.acks[-1] == dinsos.acks[-2]
+    assert dinsos.pongs == []
+
+
+def test_more_than_the_credit_is_refused(town):
+    dinsos = town.loaded("dinsos")
+    changes = [peer.insert("people", town.nik(), {"nik": "1", "name": "x" * 200_000})]
+    length = len(peer.pack([peer.piece(1, changes * 4)]))
+    with pytest.raises(Refused) as refused:
+        for _ in range(1 + 2 * dinsos.may_send // length):
+            dinsos.send(peer.CHANGES, [peer.piece(town.next_lsn(), changes * 4, dinsos.applied, final=False)])
+        while True:
+            dinsos.receive(5)
+    assert refused.value.code in ("credit", "malformed")
+
+
+def test_a_base_above_what_was_sent_is_refused(town):
+    dinsos = town.loaded("dinsos")
+    assert refusal(dinsos, peer.CHANGES, [peer.piece(town.next_lsn(), [], dinsos.applied + 1_000_000)]) == "base"
+
+
+def test_a_base_that_falls_is_refused(town):
+    dinsos, dinkes = town.loaded("dinsos"), town.loaded("dinkes")
+    nik = town.nik()
+    dinkes.change(town.next_lsn(), [peer.insert("people", nik, town.full("dinkes", {"nik": nik, "name": "Dasar"}))])
+    before = dinsos.applied
+    dinsos.receive_feed()
+    assert dinsos.applied > before
+    dinsos.change(town.next_lsn(), [])
+    assert refusal(dinsos, peer.CHANGES, [peer.piece(town.next_lsn(), [], before)]) == "base"
+
+
+def test_a_wrong_commitment_is_refused(town):
+    dinsos = town.loaded("dinsos")
+    nik = town.nik()
+    change = peer.insert("people", nik, town.full("dinsos", {"nik": nik, "name": "Palsu"}), commitment=os.urandom(32))
+    assert refusal(dinsos, peer.CHANGES, [peer.piece(town.next_lsn(), [change], dinsos.applied)]) == "malformed"
+    assert town.resident(nik) is None
+
+
+@pytest.mark.parametrize("blocks, names", [
+    ([peer.block("people", "penduduk", ["nik"], ["nik"])], "penduduk"),
+    ([peer.block("people", "resident", ["nik"], ["nik", "nama"])], "nama"),
+], ids=["type", "field"])
+def test_a_mapping_that_the_catalog_does_not_know_is_named(town, blocks, names):
+    dinsos = town.peer("dinsos")
+    with pytest.raises(Refused) as refused:
+        dinsos.hello(blocks)
+    assert refused.value.code == "mapping" and names in refused.value.text
+
+
+def test_another_version_is_refused(town):
+    dinsos = town.peer("dinsos")
+    with pytest.raises(Refused) as refused:
+        dinsos.hello(town.blocks("dinsos"), version=99)
+    assert refused.value.code == "version"
+
+
+@pytest.mark.parametrize("wrong", [
+    {"incarnation": 77}, {"applied": (9 << 48) + 5, "applied_leaf": bytes(32)}, {"applied_leaf": bytes(32)}],
+    ids=["incarnation", "applied", "leaf"])
+def test_another_history_is_refused(town, wrong):
+    dinsos, dinkes = town.loaded("dinsos"), town.loaded("dinkes")
+    nik = town.nik()
+    dinkes.change(town.next_lsn(), [peer.insert("people", nik, town.full("dinkes", {"nik": nik, "name": "Sejarah"}))])
+    dinsos.receive_feed()
+    with pytest.raises(Refused) as refused:
+        dinsos.hello(**wrong)
+    assert refused.value.code == "history"
+
+
+MALFORMED = {
+    "empty": b"", "nil": b"\xc0", "map": b"\x80", "float": peer.pack([1.5, 0, 0]), "trailing": peer.pack([11, 0, 0, 1]) + b"\x00",
+    "truncated": peer.pack([3, 1, 1, [[1, 0, True]]])[:-1], "huge array": b"\xdd\xff\xff\xff\xff", "huge str": b"\xdb\xff\xff\xff\xff",
+    "deep": b"\x91" * 64 + b"\xc0", "unknown kind": peer.pack([99, 0, 0]), "reserved kind": peer.pack([8, 0, 0]),
+    "negative": peer.pack([11, -1, 0, 0]), "not UTF-8": b"\x94\x0e\x00\x00\xa2\xff\xfe", "NUL": peer.pack([14, 0, 0, "a\0b"]),
+    "random": bytes(range(256)) * 8, "short hello": peer.pack([1, 0, 0, 1]), "too long": b"\xc6\x00\x0f\xff\xf0" + bytes(0xffff0),
+    "31 arrays": b"\xdd\x00\xff\xff\xff" * 31,
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_frame_harms_nobody(town, name):
+    """It is answered (or the connection is dropped), and another agency notices nothing."""
+    dinsos, dinkes = town.loaded("dinsos"), town.loaded("dinkes")
+    dinsos.link.send(MALFORMED[name])
+    try:
+        while True:
+            dinsos.receive(0.5)
+    except Refused as refused:
+        assert refused.code in ("malformed", "no-session")
+    except Silence:
+        pass
+    assert dinkes.ping()
+    dinsos.hello()
+    assert dinsos.ping()
+
+
+def test_a_message_of_several_frames_is_malformed(town):
+    dinsos = town.loaded("dinsos")
+    dinsos.link.send(peer.pack([peer.PING, dinsos.session, 1, 0]), b"more")
+    with pytest.raises(Refused) as refused:
+        dinsos.receive(5)
+    assert refused.value.code == "malformed"
+
+
+def test_malformed_pieces_harm_nobody(town):
+    """Each element of a good message replaced by something else, one at a time."""
+    dinsos = town.loaded("dinsos")
+    nik = town.nik()
+    good = peer.piece(town.next_lsn(), [peer.insert("people", nik, town.full("dinsos", {"nik": nik, "name": "Rusak"}))], dinsos.applied)
+    for place in range(len(good)):
+        for junk in (None, -1, "x", b"x", [], [[]], 2 ** 64 - 1, True):
+            if junk == good[place] or (place in (5, 3) and junk is None) or (place in (6, 7) and junk == []):
+                continue
+            wrong = [*good[:place], junk, *good[place + 1:]]
+            dinsos.send(peer.CHANGES, [wrong])
+            try:
+                while True:
+                    dinsos.receive(0.05)
+            except (Refused, Silence):
+                pass
+            dinsos.hello()
+            if dinsos.lsn >= good[0]:       # it was a good message after all: another lsn, commit time or finality
+                good[0] = dinsos.lsn + 100
+                town.lsn = max(town.lsn, good[0])
+    assert dinsos.ping()
