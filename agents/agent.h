@@ -1,8 +1,8 @@
 /* agent.h: one agency's side of the protocol: what to send, what to apply, when the source may forget.
  *
- * A pure state machine (PROTOCOL.md 4): events go in, actions come out, time and randomness come with the event. It keeps
- * no change for ever: what the broker has not acknowledged is read again from the agency's own log in the next session.
- * The source is never told to forget what the broker has not committed. */
+ * A pure state machine (PROTOCOL.md 4): events go in, actions come out, time and randomness come with the event. It
+ * keeps no change for ever: what the broker has not acknowledged is read again from the agency's own log in the next
+ * session. The source is never told to forget what the broker has not committed. */
 #ifndef SELARAS_AGENT_H
 #define SELARAS_AGENT_H
 
@@ -17,16 +17,16 @@ enum {
     AGENT_WELCOME_MS = 10000,             /* a hello that is not answered for so long is said again */
     AGENT_PAUSE_MIN_MS = 200,             /* before saying hello again: doubles up to ... */
     AGENT_PAUSE_MAX_MS = 10000,
-    AGENT_SETTLE_MS = 3000, /* a hello waits so long for batches that are being applied */
+    AGENT_SETTLE_MS = 3000,   /* a hello waits so long for batches that are being applied */
     AGENT_POSITION_MS = 1000, /* a piece that carries nothing but a position may wait so long for company */
 };
 
 enum agent_state {
-    AGENT_CLOSED,    /* the agency's database is not open */
-    AGENT_WAITING,   /* for the link, or for the pause before hello to end */
-    AGENT_GREETING,  /* hello was said */
-    AGENT_ADOPTING,  /* welcome came; the mapping is being bound to its catalog */
-    AGENT_LOADING,   /* first load, until the broker has acknowledged all of it */
+    AGENT_CLOSED,   /* the agency's database is not open */
+    AGENT_WAITING,  /* for the link, or for the pause before hello to end */
+    AGENT_GREETING, /* hello was said */
+    AGENT_ADOPTING, /* welcome came; the mapping is being bound to its catalog */
+    AGENT_LOADING,  /* first load, until the broker has acknowledged all of it */
     AGENT_STREAMING,
     AGENT_STOPPED, /* a person is needed, or we were told to */
     AGENT_STATE_COUNT,
@@ -70,8 +70,14 @@ struct agent_event {
     uint32_t random; /* spreads the hellos of many agents */
     union {
         const struct agent_progress *progress;
-        struct { const struct message *message; size_t size; };
-        struct { bool ok; const uint8_t *hash; };
+        struct {
+            const struct message *message;
+            size_t size;
+        };
+        struct {
+            bool ok;
+            const uint8_t *hash;
+        };
         const struct piece *piece;
         uint64_t lsn;
         feed_position position;
@@ -98,11 +104,29 @@ enum agent_action_kind {
 struct agent_action {
     enum agent_action_kind kind;
     union {
-        struct { const char *frame; size_t length; };
-        struct { struct text catalog; uint32_t version; const uint8_t *hash; };
-        struct { uint32_t incarnation; uint64_t lsn; feed_position position; struct source known; };
-        struct { const struct feed *feed; size_t size; };
-        struct { const char *text; bool warning, ok; };
+        struct {
+            const char *frame;
+            size_t length;
+        };
+        struct {
+            struct text catalog;
+            uint32_t version;
+            const uint8_t *hash;
+        };
+        struct {
+            uint32_t incarnation;
+            uint64_t lsn;
+            feed_position position;
+            struct source known;
+        };
+        struct {
+            const struct feed *feed;
+            size_t size;
+        };
+        struct {
+            const char *text;
+            bool warning, ok;
+        };
         bool yes;
     };
 };

@@ -54,7 +54,7 @@ class Story:
         return [person for person in self.people if person.at_dinsos and person.at_dinkes and not person.corrected_nik][number]
 
     def settled(self):
-        self.region.wait_in_step()
+        self.region.wait_in_step(changes=self.made)
 
     def must(self, what, found, wanted):
         if found != wanted:
@@ -96,11 +96,14 @@ class Story:
 
     def entitlement(self):
         person = next(p for p in self.people if p.at_dinsos and p.at_dinkes and not p.eligible and not p.corrected_nik)
-        start = time.monotonic()
         self.change("dinsos", f"UPDATE penerima_bantuan SET berhak = 'Y' WHERE nik = '{person.nik}'", 1)
-        wait_for("the entitlement reaches dinkes", lambda: self.dinkes.value(
-            f"SELECT berhak_pbi FROM peserta_jkn WHERE nik = '{person.nik}'") == "t", 30, every=0.002)
-        took = (time.monotonic() - start) * 1000
+        self.settled()
+        self.must("dinkes's word", self.dinkes.value(f"SELECT berhak_pbi FROM peserta_jkn WHERE nik = '{person.nik}'"), "t")
+        took = float(wait_for("dinkes says that it has applied it", lambda: self.region.query(
+            "SELECT 1000 * extract(epoch FROM a.time - e.commit_time) FROM selaras.entry AS e"
+            " JOIN selaras.applied AS a ON a.position >= e.position JOIN selaras.agency AS g ON g.id = a.agency"
+            " WHERE e.kind = 'change' AND e.operation = 'update' AND e.agency = 'dinsos' AND g.name = 'dinkes'"
+            " ORDER BY e.position, a.position LIMIT 1"))[0][0])
         district = next(p.village for p in self.people if p.at_dinsos)[:8].split(".")
         moved = int(self.dinsos.value(
             "WITH u AS (UPDATE penerima_bantuan SET berhak = CASE berhak WHEN 'Y' THEN 'T' ELSE 'Y' END"

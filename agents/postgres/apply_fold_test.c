@@ -70,20 +70,25 @@ static struct text text_of(const char *text)
 }
 
 /* Adds an item: pairs of field and value (NULL: NULL) up to a NULL field. */
-static struct item *feed(struct world *world, enum operation operation, const char *block, uint64_t record, const char *key, ...)
+static struct item *feed(struct world *world, enum operation operation, const char *block, uint64_t record,
+                         const char *key, ...)
 {
     struct item *item = arena_alloc(world->arena, sizeof *item);
     const char *name;
     va_list pairs;
 
-    *item = (struct item){ .position = world->count + 1, .record = record, .operation = operation,
-                           .block = text_of(block), .key = text_of(key) };
+    *item = (struct item){ .position = world->count + 1,
+                           .record = record,
+                           .operation = operation,
+                           .block = text_of(block),
+                           .key = text_of(key) };
     item->fields = arena_array(world->arena, 8, sizeof *item->fields);
     va_start(pairs, key);
     while ((name = va_arg(pairs, const char *))) {
         const char *value = va_arg(pairs, const char *);
 
-        item->fields[item->field_count++] = (struct item_field){ text_of(name), value ? value_text(value) : value_null() };
+        item->fields[item->field_count++] =
+            (struct item_field){ text_of(name), value ? value_text(value) : value_null() };
     }
     va_end(pairs);
     world->items[world->count++] = item;
@@ -94,8 +99,8 @@ static void fold(struct world *world)
 {
     struct error err;
 
-    assert_int_equal(net_fold(world->arena, &world->mapping, world->items, world->count, &world->runs, &world->run_count, &err),
-                     0);
+    assert_int_equal(
+        net_fold(world->arena, &world->mapping, world->items, world->count, &world->runs, &world->run_count, &err), 0);
 }
 
 static void assert_field(const struct net *net, int field, const char *expected)
@@ -264,8 +269,9 @@ static void a_field_that_is_not_mapped_is_an_error(void **state)
     struct error err;
 
     feed(world, OPERATION_UPDATE, "participant", 1, "A", "shoe_size", "43", NULL);
-    assert_int_equal(net_fold(world->arena, &world->mapping, world->items, world->count, &world->runs, &world->run_count, &err),
-                     ERR_STOP);
+    assert_int_equal(
+        net_fold(world->arena, &world->mapping, world->items, world->count, &world->runs, &world->run_count, &err),
+        ERR_STOP);
     assert_non_null(strstr(err.text, "shoe_size"));
     assert_null(strstr(err.text, "43"));
 }

@@ -611,6 +611,8 @@ static void a_load_and_the_stream_after_it_meet_exactly(void **state)
     start_load();
     run(some_piece, PATIENCE_MS);
     assert_int_equal(story.failed.code, 0);
+    run(never, 500);
+    assert_true(story.changes < 2000);                 /* paused: only what was fetched already */
     execute("DELETE FROM people WHERE nik = '20000'"); /* after the snapshot: loaded, then deleted by the stream */
     execute("INSERT INTO people VALUES (1, '20001', 'Siti', 3, NULL)");
     pause_each = false;
@@ -626,6 +628,30 @@ static void a_load_and_the_stream_after_it_meet_exactly(void **state)
     assert_int_equal(story.changes, 2);
     assert_non_null(strstr(story.text, "[3:delete 20000 "));
     assert_non_null(strstr(story.text, "[3:insert 20001 "));
+}
+
+/* Rows that commit while the slot is being made are either loaded or streamed. */
+static void a_load_amid_writes_misses_none_and_has_none_twice(void **state)
+{
+    PGconn *busy = PQconnectdb(dsn);
+
+    (void)state;
+    assert_int_equal(PQsendQuery(busy,
+                                 "DO $$ BEGIN FOR i IN 1..20000 LOOP INSERT INTO people VALUES (1, i, 'n', 1, NULL); "
+                                 "COMMIT; END LOOP; END $$"),
+                     1);
+    execute("SELECT pg_sleep(0.1)");
+    start_load();
+    run(was_loaded, PATIENCE_MS);
+    assert_int_equal(story.failed.code, 0);
+    assert_true(story.changes > 0);
+    assert_true(story.changes < 20000);
+    load_close(&load);
+    PQclear(PQgetResult(busy));
+    PQfinish(busy);
+    start_at(story.loaded, POSITION(3));
+    captured_now();
+    assert_int_equal(story.changes, 20000);
 }
 
 static void a_load_reads_values_as_the_stream_spells_them(void **state)
@@ -711,6 +737,7 @@ int main(void)
         UNIT(a_restart_goes_on_exactly_where_it_was_told),
         UNIT(a_large_transaction_comes_in_pieces_and_waits_while_paused),
         UNIT(a_load_and_the_stream_after_it_meet_exactly),
+        UNIT(a_load_amid_writes_misses_none_and_has_none_twice),
         UNIT(a_load_reads_values_as_the_stream_spells_them),
         UNIT(a_load_replaces_an_old_slot_and_an_empty_table_is_loaded_too),
         UNIT(a_load_waits_for_transactions_that_were_running),

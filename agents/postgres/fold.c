@@ -336,6 +336,20 @@ bool fold_left(const struct fold *fold)
     return fold->cursor != NULL;
 }
 
+/* Whether a member of the field's group has changed: "changing a member sends and decides the whole group". */
+static bool group_changed(const struct mapping_block *block, const struct value *before, const struct value *now, uint16_t index)
+{
+    const struct catalog_type *type = block->type;
+    uint16_t unit = type->fields[block->fields[index].field].unit;
+
+    if (!type->units[unit].group)
+        return false;
+    for (uint16_t i = 0; i < block->field_count; i++)
+        if (type->fields[block->fields[i].field].unit == unit && field_changed(before[i], now[i]))
+            return true;
+    return false;
+}
+
 /* The fields of one change: those that are part of it. */
 static void change_fields(struct arena *arena, const struct mapping_block *block, const struct value *before,
                           const struct value *now, struct change *change)
@@ -345,7 +359,8 @@ static void change_fields(struct arena *arena, const struct mapping_block *block
         struct change_field *field = &change->fields[change->field_count];
         bool part = !before ? now[i].state != VALUE_ABSENT
                     : !now  ? before[i].state != VALUE_ABSENT
-                            : field_changed(before[i], now[i]);
+                            : field_changed(before[i], now[i]) ||
+                                  (now[i].state != VALUE_ABSENT && group_changed(block, before, now, i));
 
         if (!part)
             continue;

@@ -136,6 +136,30 @@ static void an_update_lists_only_what_changed(void **state)
     assert_string_equal(ended(), "update 1 size=4<3; ");
 }
 
+static void a_member_of_a_group_brings_the_others(void **state)
+{
+    static const struct catalog_field fields[] = {
+        { .name = "nik", .type = VALUE_TEXT, .identifier = true, .unit = 1 },
+        { .name = "name", .type = VALUE_TEXT, .unit = 2 },
+        { .name = "size", .type = VALUE_INTEGER, .unit = 3 },
+        { .name = "note", .type = VALUE_TEXT, .unit = 2 },
+    };
+    static const struct catalog_unit units[] = {
+        { .name = "existence" }, { .name = "nik" }, { .name = "talk", .group = true }, { .name = "size" },
+    };
+    static const struct catalog_type grouped = {
+        .name = "resident", .field_count = 4, .fields = fields, .unit_count = 4, .units = units,
+    };
+
+    (void)state;
+    fixture_block.type = &grouped;
+    update(siti, (struct person){ "x", "1", "Sita", "3", NULL });
+    assert_string_equal(ended(), "update 1 name=Sita<Siti note=null<null; ");
+    update(siti, siti_four);
+    assert_string_equal(ended(), "update 1 size=4<3; ");
+    fixture_block.type = &fixture_type;
+}
+
 static void a_deletion_lists_what_was_there(void **state)
 {
     (void)state;
@@ -383,6 +407,22 @@ static void a_transaction_larger_than_the_limit_stops(void **state)
     assert_int_equal(result, ERR_STOP);
 }
 
+static void what_comes_to_nothing_takes_no_memory(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 30000; i++) { /* ten times what the limit allows at once */
+        char key[16];
+        struct person person = { "x", key, "n", "1", "" };
+
+        snprintf(key, sizeof key, "%d", i);
+        arena_reset(arena);
+        delete (person);
+        insert(person);
+        update(person, (struct person){ "y", key, "n", "1", "" });
+    }
+    assert_string_equal(ended(), "");
+}
+
 static void no_salt_comes_twice(void **state)
 {
     struct change *changes;
@@ -510,6 +550,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT(an_insert_lists_each_mapped_field),
         UNIT(an_update_lists_only_what_changed),
+        UNIT(a_member_of_a_group_brings_the_others),
         UNIT(a_deletion_lists_what_was_there),
         UNIT(a_change_of_columns_that_are_not_mapped_is_nothing),
         UNIT(two_updates_are_one_and_back_and_forth_is_nothing),
@@ -531,6 +572,7 @@ int main(void)
         UNIT(a_mapped_column_that_is_gone_stops_and_is_named),
         UNIT(columns_may_change_places_within_a_transaction),
         UNIT(a_transaction_larger_than_the_limit_stops),
+        UNIT(what_comes_to_nothing_takes_no_memory),
         UNIT(no_salt_comes_twice),
         UNIT(random_transactions_have_the_effect_that_they_had),
     };

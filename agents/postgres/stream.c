@@ -164,9 +164,8 @@ static bool is_ours(const struct stream *stream, const struct pgoutput_message *
 {
     struct text prefix = message->message.prefix;
 
-    return stream->transaction.open && stream->transaction.ours && !stream->transaction.known &&
-           message->message.transactional && prefix.length == strlen(APPLIED_PREFIX) &&
-           memcmp(prefix.bytes, APPLIED_PREFIX, prefix.length) == 0;
+    return stream->transaction.ours && !stream->transaction.known && message->message.transactional &&
+           prefix.length == strlen(APPLIED_PREFIX) && memcmp(prefix.bytes, APPLIED_PREFIX, prefix.length) == 0;
 }
 
 /* What an apply transaction says of itself. Anyone may write such messages, so only those under our origin are heard.

@@ -11,12 +11,17 @@ enum { PEOPLE = 101, ELSEWHERE = 102, FENCE = 103 }; /* relations */
 
 /* Table public.people (extra, nik, name, size, note), of which `extra` is not mapped. */
 static const struct catalog_field fixture_fields[] = {
-    { .name = "nik", .type = VALUE_TEXT, .identifier = true },
-    { .name = "name", .type = VALUE_TEXT },
-    { .name = "size", .type = VALUE_INTEGER },
-    { .name = "note", .type = VALUE_TEXT },
+    { .name = "nik", .type = VALUE_TEXT, .identifier = true, .unit = 1 },
+    { .name = "name", .type = VALUE_TEXT, .unit = 2 },
+    { .name = "size", .type = VALUE_INTEGER, .unit = 3 },
+    { .name = "note", .type = VALUE_TEXT, .unit = 4 },
 };
-static const struct catalog_type fixture_type = { .name = "resident", .field_count = 4, .fields = fixture_fields };
+static const struct catalog_unit fixture_units[] = {
+    { .name = "existence" }, { .name = "nik" }, { .name = "name" }, { .name = "size" }, { .name = "note" },
+};
+static const struct catalog_type fixture_type = {
+    .name = "resident", .field_count = 4, .fields = fixture_fields, .unit_count = 5, .units = fixture_units,
+};
 static const char *const fixture_columns[] = { "nik", "name", "size", "note" };
 static const uint16_t fixture_places[] = { 0, 1, 2, 3 };
 static struct mapping_field fixture_mapped[] = {

@@ -126,6 +126,7 @@ static void an_apply_of_ours_sets_the_base_and_is_not_captured(void **state)
     begin_ours(2000, 60);
     take_ok(people_bytes('f'));
     take_ok(insert_bytes(&siti));
+    take_ok(truncate_bytes(PEOPLE));
     say_applied(60, NULL, 0);
     assert_int_equal(commit(2000), STREAM_BASE);
     assert_int_equal(stream_base(stream), 60);
@@ -187,6 +188,9 @@ static void a_message_of_someone_else_sets_no_base(void **state)
     take_ok(origin_bytes(99, "another"));
     take_ok(message_bytes(true, APPLIED_PREFIX, content.bytes, content.length));
     assert_int_equal(commit(2100), STREAM_EMPTY);
+    begin_ours(2200, 0);
+    take_ok(message_bytes(false, APPLIED_PREFIX, content.bytes, content.length)); /* stands outside of transactions */
+    assert_int_equal(commit(2200), STREAM_BASE);
     assert_int_equal(stream_base(stream), 50);
     buffer_free(&content);
 }

@@ -25,7 +25,7 @@ class Town:
         self.broker_key = bytes.fromhex(self.region.key)
         for name in ("dinsos", "dinkes"):
             self.keys[name] = peer.new_key()
-            self.region.selaras("key", "enrol", name, self.keys[name][0].hex())
+            self.region.enrol(name, self.keys[name][0].hex())
         return self
 
     def blocks(self, name, **more):

@@ -1,5 +1,5 @@
-/* The change stream of a hostile or broken server: messages of pgoutput, each with two bytes of length before it, through
- * the decoder and the fold of transactions. */
+/* The change stream of a hostile or broken server: messages of pgoutput, each with two bytes of length before it,
+ * through the decoder and the fold of transactions. */
 #include "agents/postgres/stream.h"
 #include "agents/postgres/stream_fixture.h"
 
