@@ -11,7 +11,7 @@
 const struct setting agent_settings_table[] = {
     { "agent/agency", SETTING_TEXT, AT(agency), 0, 0, NULL, false, "name of the agency, as the broker's catalog has it" },
     { "agent/database", SETTING_TEXT, AT(database), 0, 0, NULL, false, "libpq connection string of the agency's database" },
-    { "agent/key", SETTING_TEXT, AT(key), 0, 0, NULL, false, "path of the agent's key file (selaras key make)" },
+    { "agent/key", SETTING_TEXT, AT(key), 0, 0, NULL, false, "path of the agent's key file (selaras key new)" },
     { "agent/control", SETTING_TEXT, AT(control), 0, 0, "", false,
       "path of the socket by which selaras asks this agent; default /run/selaras/agent-AGENCY.socket" },
     { "agent/fence-interval", SETTING_DURATION, AT(fence_interval_ms), 100, 300000, "10s", false,

@@ -54,7 +54,8 @@ static void agency_row(struct output *output, struct arena *arena, const struct 
     output_text(output, AT_MODE, answer_text(agency, "mode"));
     output_text(output, AT_STATE, answer_text(agency, "state"));
     output_text(output, AT_LINK, link_shown(arena, agency, now_us));
-    number_unless_zero(output, AT_LAG, answer_number(agency, "lag"));
+    if (answer_number(agency, "applied")) /* else it has nothing yet, and how far that is behind says nothing */
+        number_unless_zero(output, AT_LAG, answer_number(agency, "lag"));
     number_unless_zero(output, AT_SENT, answer_number(agency, "sent"));
     number_unless_zero(output, AT_FED, answer_number(agency, "fed"));
     number_unless_zero(output, AT_PARKED, answer_number(agency, "parked"));

@@ -33,7 +33,8 @@ struct canonical {
     const struct catalog_type *type;
     uint64_t number;
     bool exists;
-    bool dirty; /* differs from what the store has */
+    bool dirty;  /* differs from what the store has */
+    bool queued; /* is among what the batch writes already */
     struct value *values;     /* by field of the type */
     struct unit_state *units; /* by unit of the type */
     struct sent_list wholes;  /* the whole record, or its deletion, sent: counts as an item on each field */

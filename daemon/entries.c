@@ -67,12 +67,9 @@ void record_write(struct work *work, struct canonical *record)
 {
     struct writes *writes = &work->batch->writes;
 
-    if (!record->dirty)
+    if (!record->dirty || record->queued)
         return;
-    record->dirty = false;
-    for (uint32_t i = 0; i < writes->record_count; i++)
-        if (writes->records[i] == record)
-            return;
+    record->queued = true;
     writes->records = room(work, writes->records, writes->record_count, &work->record_capacity, sizeof *writes->records);
     writes->records[writes->record_count++] = record;
 }

@@ -20,7 +20,7 @@ static void write_peer(struct buffer *out, const struct peer_view *peer, feed_po
     json_write_text(out, "reason", row->state == STATE_QUARANTINED ? row->reason : NULL);
     json_write_text(out, "link", peer->up ? "up" : "away");
     json_write_int(out, "seen", row->seen_at_us);
-    json_write_uint(out, "lag", head > reached ? head - reached : 0);
+    json_write_uint(out, "lag", reached == 0 ? FEED_SEQUENCE(head) : head > reached ? head - reached : 0);
     json_write_uint(out, "sent", row->changes);
     json_write_uint(out, "fed", row->fed);
     json_write_uint(out, "incarnation", row->incarnation);

@@ -1,5 +1,6 @@
 #include "shell/control.h"
 
+#include <grp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -268,14 +270,16 @@ static void a_request_that_is_too_large_is_refused(void **state)
     free(large);
 }
 
-static void those_who_say_nothing_keep_nobody_out_for_ever(void **state)
+static void more_peers_than_may_be_wait_for_their_turn(void **state)
 {
     struct scene *scene = *state;
     int fds[40];
 
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < 40; i++) {
         fds[i] = connect_raw(scene);
-    turn(scene);
+        if (i % 10 == 9)
+            turn(scene);
+    }
     for (int i = 0; i < 40; i++)
         close(fds[i]);
     ask_word(scene, "status");
@@ -366,6 +370,34 @@ static void an_old_socket_is_replaced_but_not_one_in_use_or_a_file(void **state)
     unlink(scene->path);
 }
 
+/* Whoever reaches the socket all the same is asked who they are. */
+static void a_stranger_is_refused(void **state)
+{
+    struct scene *scene = *state;
+    int status;
+    pid_t child;
+
+    if (geteuid() != 0)
+        skip();
+    chmod(scene->folder, 0755);
+    chmod(scene->path, 0666);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        const char *word = "status", *text;
+
+        if (setgroups(0, NULL) != 0 || setgid(65534) != 0 || setuid(65534) != 0)
+            _exit(9);
+        control_ask(scene->arena, scene->path, &word, 1, 3000, &text, &scene->err);
+        _exit(scene->err.code == ERR_REJECT && strstr(scene->err.text, "members of the group") ? 0 : 1);
+    }
+    do
+        turn(scene);
+    while (waitpid(child, &status, WNOHANG) == 0);
+    assert_int_equal(status, 0);
+    assert_string_equal(scene->heard, "");
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, scene_open, scene_close)
@@ -378,10 +410,11 @@ int main(void)
         test(too_many_words_are_refused),
         test(what_is_no_request_is_refused),
         test(a_request_that_is_too_large_is_refused),
-        test(those_who_say_nothing_keep_nobody_out_for_ever),
+        test(more_peers_than_may_be_wait_for_their_turn),
         test(a_peer_that_has_gone_does_no_harm),
         test(a_question_may_outlive_the_socket),
         test(no_answer_in_time_is_to_be_tried_again),
+        test(a_stranger_is_refused),
         test(nobody_there_says_which_service_to_start),
         test(an_old_socket_is_replaced_but_not_one_in_use_or_a_file),
     };

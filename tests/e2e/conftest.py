@@ -31,7 +31,7 @@ class Sample:
         residents.write(self.people, folder)
         for name, agency in region.agencies.items():
             agency.postgres.script(name, f"{folder}/{name}.copy.sql")
-        region.configure()
+        region.configure(fence_interval="250ms")
         region.start()
         region.wait_in_step()
         return self
@@ -62,8 +62,7 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if report.failed:
         for run in Run.live:
-            for process in run.processes[-8:]:
-                if process.name.endswith("-initdb") or not os.path.exists(process.log):
-                    continue
-                report.sections.append((f"end of {process.log} ({'runs' if process.alive() else process.popen.returncode})",
-                                        process.tail(25)))
+            latest = {process.name: process for process in run.processes if not process.name.endswith("-initdb")}
+            for process in latest.values():
+                state = "runs" if process.alive() else f"ended with {process.popen.returncode}"
+                report.sections.append((f"end of {process.log} ({state})", process.tail(25)))

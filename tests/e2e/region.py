@@ -62,14 +62,16 @@ class Agency:
         self.key = None
         self.agent = None
 
-    def configure(self):
-        """Makes a key and fills in the template, as its sysadmin would."""
+    def configure(self, **settings):
+        """Makes a key and fills in the template, as its sysadmin would; `settings` of section agent are added."""
         self.key = self.region.make_key(self.key_file)
         with open(self.template, encoding="utf-8") as file:
             text = file.read()
         for place, value in (("DATABASE", self.postgres.dsn(self.name)), ("KEY", self.key_file), ("CONTROL", self.control),
                              ("ENDPOINT", self.region.endpoint), ("BROKER_KEY", self.region.key)):
             text = text.replace(f"@{place}@", value)
+        more = "".join(f"    {name.replace('_', '-')} = {value}\n" for name, value in settings.items())
+        text = text.replace("\nbroker\n", f"\n{more}broker\n", 1)
         self.run.write(f"{self.name}.zpl", text)
 
     def create_tables(self):
@@ -150,7 +152,8 @@ class Region:
         for agency in self.agencies.values():
             agency.create_tables()
 
-    def configure(self):
+    def configure(self, **settings):
+        """Keys and files of all; `settings` go to the agents."""
         self.key = self.make_key(self.key_file)
         with open(self.catalog, encoding="utf-8") as file:
             self.run.write("catalog.zpl", file.read())
@@ -162,7 +165,7 @@ class Region:
                        f'    catalog = "{self.run.folder}/catalog.zpl"\n'
                        f'    control = "{self.control}"\n')
         for agency in self.agencies.values():
-            agency.configure()
+            agency.configure(**settings)
 
     def make_key(self, path):
         """`selaras key new` prints the public key."""

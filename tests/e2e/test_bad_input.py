@@ -16,7 +16,7 @@ def region():
         made.create_servers()
         made.dinsos.query("INSERT INTO penerima_bantuan (nik, nama, berhak) VALUES ('6402060101900001', 'Satu Warga', 'Y')")
         made.dinkes.query("INSERT INTO peserta_jkn (nik, nama_peserta) VALUES ('6402060101900002', 'Dua Warga')")
-        made.configure()
+        made.configure(fence_interval="250ms")
         made.start()
         made.wait_in_step()
         yield made

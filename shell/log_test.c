@@ -1,0 +1,124 @@
+#include "shell/log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char said[8192];
+
+/* Standard error goes to a file for the time of one call. */
+static const char *caught(void (*say)(void))
+{
+    FILE *file = tmpfile();
+    int old = dup(STDERR_FILENO);
+    size_t length;
+
+    fflush(stderr);
+    dup2(fileno(file), STDERR_FILENO);
+    say();
+    fflush(stderr);
+    dup2(old, STDERR_FILENO);
+    close(old);
+    rewind(file);
+    length = fread(said, 1, sizeof said - 1, file);
+    said[length] = '\0';
+    fclose(file);
+    return said;
+}
+
+static void say_four(void)
+{
+    log_write(LOG_ERROR, "table %s", "penduduk");
+    log_write(LOG_WARN, "slow");
+    log_write(LOG_NOTE, "up");
+    log_write(LOG_DETAIL, "fetched 3");
+}
+
+/* Without the time, which is the only thing that changes. */
+static const char *untimed(const char *line)
+{
+    static const char shape[] = "dddd-dd-dd dd:dd:dd.ddd ";
+
+    for (size_t i = 0; i < sizeof shape - 1; i++)
+        assert_true(shape[i] == 'd' ? line[i] >= '0' && line[i] <= '9' : line[i] == shape[i]);
+    return line + sizeof shape - 1;
+}
+
+static void a_line_has_time_program_agency_and_level(void **state)
+{
+    char *line, *rest;
+
+    (void)state;
+    log_start("selaras-agent", "dinsos", LOG_NOTE);
+    caught(say_four);
+    line = strtok_r(said, "\n", &rest);
+    assert_string_equal(untimed(line), "selaras-agent: error: dinsos: table penduduk");
+    line = strtok_r(NULL, "\n", &rest);
+    assert_string_equal(untimed(line), "selaras-agent: warning: dinsos: slow");
+    line = strtok_r(NULL, "\n", &rest);
+    assert_string_equal(untimed(line), "selaras-agent: dinsos: up");
+    assert_null(strtok_r(NULL, "\n", &rest)); /* details were not asked for */
+}
+
+static void say_about(void)
+{
+    log_agency(LOG_NOTE, "dinkes", "its link is up");
+    log_write(LOG_DETAIL, "detail");
+}
+
+static void a_broker_names_the_agency_it_speaks_of(void **state)
+{
+    char *line, *rest;
+
+    (void)state;
+    log_start("selaras-broker", NULL, LOG_DETAIL);
+    caught(say_about);
+    line = strtok_r(said, "\n", &rest);
+    assert_string_equal(untimed(line), "selaras-broker: dinkes: its link is up");
+    line = strtok_r(NULL, "\n", &rest);
+    assert_string_equal(untimed(line), "selaras-broker: detail");
+}
+
+static void say_bad(void)
+{
+    log_write(LOG_NOTE, "one\ntwo\033[31m\x7f%5000s!", "");
+}
+
+static void what_others_said_makes_no_second_line(void **state)
+{
+    (void)state;
+    log_start("selaras-broker", NULL, LOG_NOTE);
+    caught(say_bad);
+    assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
+    assert_null(strchr(said, '\033'));
+    assert_true(strlen(said) < 2200);
+}
+
+/* The stream it was started with is not the one that standard error is now. */
+static void another_stream_than_the_journals_is_written_to(void **state)
+{
+    (void)state;
+    setenv("JOURNAL_STREAM", "1:2", 1);
+    log_start("selaras-broker", NULL, LOG_NOTE);
+    caught(say_about);
+    assert_non_null(strstr(said, "its link is up"));
+    unsetenv("JOURNAL_STREAM");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_has_time_program_agency_and_level),
+        cmocka_unit_test(a_broker_names_the_agency_it_speaks_of),
+        cmocka_unit_test(what_others_said_makes_no_second_line),
+        cmocka_unit_test(another_stream_than_the_journals_is_written_to),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
