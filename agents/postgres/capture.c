@@ -112,8 +112,7 @@ static void tell_status(struct capture *capture, bool ask)
     capture->told_ms = loop_monotonic_ms();
 }
 
-/* Gives one piece. Each carries the newest position and base, so none that only waits for that need be given any more.
- */
+/* Each piece carries the newest position and base, so none that only waits for that need be given any more. */
 static void give(struct capture *capture, const struct piece *piece)
 {
     capture->pending = false;

@@ -567,6 +567,24 @@ static void a_restart_goes_on_exactly_where_it_was_told(void **state)
     assert_string_equal(captured_now(), "[1:update 1 size=4<3; ] ");
 }
 
+static void a_capture_that_is_paused_from_the_start_holds_the_slot_and_reads_nothing(void **state)
+{
+    PGresult *active;
+
+    (void)state;
+    start();
+    capture_pause(capture, true);
+    execute("INSERT INTO people VALUES (1, '1', 'Siti', 3, NULL)");
+    run(never, 1500);
+    assert_int_equal(story.pieces, 0);
+    active = query("SELECT 1 FROM pg_replication_slots WHERE slot_name = '" SLOT "' AND active");
+    assert_int_equal(PQntuples(active), 1);
+    PQclear(active);
+    capture_pause(capture, false);
+    captured_now();
+    assert_int_equal(story.changes, 1);
+}
+
 static void a_large_transaction_comes_in_pieces_and_waits_while_paused(void **state)
 {
     uint32_t before;
@@ -735,6 +753,7 @@ int main(void)
         UNIT(a_fence_row_comes_through_the_stream),
         UNIT(the_slot_follows_only_what_was_advanced),
         UNIT(a_restart_goes_on_exactly_where_it_was_told),
+        UNIT(a_capture_that_is_paused_from_the_start_holds_the_slot_and_reads_nothing),
         UNIT(a_large_transaction_comes_in_pieces_and_waits_while_paused),
         UNIT(a_load_and_the_stream_after_it_meet_exactly),
         UNIT(a_load_amid_writes_misses_none_and_has_none_twice),

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How a published table looks to one block of the mapping: for each of the block's columns its place in the relation.
- */
+/* How a published table looks to one block of the mapping: the place of each of the block's columns in it. */
 struct block_view {
     uint16_t block;
     uint16_t *places;
@@ -337,7 +336,8 @@ bool fold_left(const struct fold *fold)
 }
 
 /* Whether a member of the field's group has changed: "changing a member sends and decides the whole group". */
-static bool group_changed(const struct mapping_block *block, const struct value *before, const struct value *now, uint16_t index)
+static bool group_changed(const struct mapping_block *block, const struct value *before, const struct value *now,
+                          uint16_t index)
 {
     const struct catalog_type *type = block->type;
     uint16_t unit = type->fields[block->fields[index].field].unit;
@@ -360,7 +360,7 @@ static void change_fields(struct arena *arena, const struct mapping_block *block
         bool part = !before ? now[i].state != VALUE_ABSENT
                     : !now  ? before[i].state != VALUE_ABSENT
                             : field_changed(before[i], now[i]) ||
-                                  (now[i].state != VALUE_ABSENT && group_changed(block, before, now, i));
+                                 (now[i].state != VALUE_ABSENT && group_changed(block, before, now, i));
 
         if (!part)
             continue;

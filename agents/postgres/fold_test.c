@@ -145,10 +145,17 @@ static void a_member_of_a_group_brings_the_others(void **state)
         { .name = "note", .type = VALUE_TEXT, .unit = 2 },
     };
     static const struct catalog_unit units[] = {
-        { .name = "existence" }, { .name = "nik" }, { .name = "talk", .group = true }, { .name = "size" },
+        { .name = "existence" },
+        { .name = "nik" },
+        { .name = "talk", .group = true },
+        { .name = "size" },
     };
     static const struct catalog_type grouped = {
-        .name = "resident", .field_count = 4, .fields = fields, .unit_count = 4, .units = units,
+        .name = "resident",
+        .field_count = 4,
+        .fields = fields,
+        .unit_count = 4,
+        .units = units,
     };
 
     (void)state;

@@ -338,8 +338,7 @@ static void created(void *context, const PGresult *result, const char *sqlstate,
     leave(load);
 }
 
-/* Whose end a new slot waits for: everything that has a transaction id already. Prepared transactions have no session.
- */
+/* Whose end a new slot waits for: all that has a transaction id already. Prepared transactions have no session. */
 static const char sql_oldest[] =
     "SELECT who, extract(epoch FROM clock_timestamp() - began)::bigint FROM ("
     " SELECT format('session %s of %s (%s)', pid, usename, coalesce(nullif(application_name, ''), 'no name')) AS who, "

@@ -184,7 +184,7 @@ static void want(struct replication *replication)
     if (waiting < 0)
         lose_link(replication, "the replication connection was lost");
     else
-        loop_fd_want(replication->socket, !replication->paused, waiting > 0);
+        loop_fd_want(replication->socket, !(replication->paused && replication->streaming), waiting > 0);
 }
 
 static void more(void *context)
@@ -203,7 +203,7 @@ static void ready(void *context)
 {
     struct replication *replication = context;
 
-    if (!replication->paused) {
+    if (!replication->paused || !replication->streaming) {
         replication->heard_ms = loop_monotonic_ms();
         if (!PQconsumeInput(replication->link)) {
             enter(replication);

@@ -1,8 +1,7 @@
 /* replication.h: one replication connection (replication=database) on the loop.
  *
  * Knows libpq's asynchronous calls and nothing of what is streamed. A command gives one result; START_REPLICATION turns
- * the connection into a stream of copied messages. Session settings that decide how values are spelled are fixed here.
- */
+ * the connection into a stream of copied messages. Settings that decide how values are spelled are fixed here. */
 #ifndef SELARAS_REPLICATION_H
 #define SELARAS_REPLICATION_H
 
@@ -33,7 +32,7 @@ struct replication *replication_open(struct loop *loop, const char *dsn, const c
 void replication_command(struct replication *replication, const char *command, replication_answer *answer);
 /* Queues one message to the server (while streaming). */
 void replication_send(struct replication *replication, const char *bytes, size_t length);
-/* Stops reading, from the next message on, and goes on. Sending is not touched by it. */
+/* Stops reading the stream, from the next message on, and goes on. Sending is not touched by it. */
 void replication_pause(struct replication *replication, bool pause);
 /* Milliseconds (monotonic) when something was last heard of the server. */
 int64_t replication_heard_ms(const struct replication *replication);

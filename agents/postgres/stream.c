@@ -168,8 +168,7 @@ static bool is_ours(const struct stream *stream, const struct pgoutput_message *
            prefix.length == strlen(APPLIED_PREFIX) && memcmp(prefix.bytes, APPLIED_PREFIX, prefix.length) == 0;
 }
 
-/* What an apply transaction says of itself. Anyone may write such messages, so only those under our origin are heard.
- */
+/* What an apply transaction says of itself. Anyone may write such messages: only those under our origin are heard. */
 static int on_message(struct stream *stream, const struct pgoutput_message *message, struct error *err)
 {
     struct transaction *transaction = &stream->transaction;

@@ -1,8 +1,8 @@
 /* stream.h: turns the messages of one replication stream into pieces, with the base that the stream itself shows.
  *
  * Local and applied transactions stand in it in the order in which they committed: an applied one (of our own origin)
- * says in a message of its own how far the feed was applied, and every local one after it was made on that base. Pure.
- */
+ * says in a message of its own how far the feed was applied, and each local one after it was made on that base.
+ * Pure. */
 #ifndef SELARAS_STREAM_H
 #define SELARAS_STREAM_H
 

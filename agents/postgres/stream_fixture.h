@@ -20,7 +20,11 @@ static const struct catalog_unit fixture_units[] = {
     { .name = "existence" }, { .name = "nik" }, { .name = "name" }, { .name = "size" }, { .name = "note" },
 };
 static const struct catalog_type fixture_type = {
-    .name = "resident", .field_count = 4, .fields = fixture_fields, .unit_count = 5, .units = fixture_units,
+    .name = "resident",
+    .field_count = 4,
+    .fields = fixture_fields,
+    .unit_count = 5,
+    .units = fixture_units,
 };
 static const char *const fixture_columns[] = { "nik", "name", "size", "note" };
 static const uint16_t fixture_places[] = { 0, 1, 2, 3 };
