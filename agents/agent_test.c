@@ -101,8 +101,14 @@ static void welcome_with(struct world *world, uint32_t incarnation, uint64_t lsn
 
     world->session++;
     world->number = 0;
-    message.welcome = (struct welcome){ .version = PROTOCOL_VERSION, .agency = text_of(agency), .incarnation = incarnation,
-                                        .lsn = lsn, .base = 40, .load = 50, .credit = credit, .catalog_version = 1 };
+    message.welcome = (struct welcome){ .version = PROTOCOL_VERSION,
+                                        .agency = text_of(agency),
+                                        .incarnation = incarnation,
+                                        .lsn = lsn,
+                                        .base = 40,
+                                        .load = 50,
+                                        .credit = credit,
+                                        .catalog_version = 1 };
     message.welcome.source = (struct source){ .system = text_of("7301"), .timeline = 1, .fence = { .seq = 8 } };
     memcpy(message.welcome.catalog_hash, catalog_hash, HASH_BYTES);
     message.welcome.catalog = text_of("catalog");
@@ -127,7 +133,9 @@ static void stream(struct world *world, uint64_t credit)
 
 static void capture(struct world *world, uint64_t lsn, feed_position base, uint32_t changes)
 {
-    struct piece piece = { .lsn = lsn, .final = true, .base = base, .changes = world->changes, .change_count = changes };
+    struct piece piece = {
+        .lsn = lsn, .final = true, .base = base, .changes = world->changes, .change_count = changes
+    };
 
     step(world, (struct agent_event){ .kind = AGENT_EVENT_CAPTURED, .piece = &piece });
 }
@@ -169,10 +177,12 @@ static int setup(void **state)
     struct agent_options options = { .agency = "dinkes", .software = "test", .blocks = &world.block, .block_count = 1 };
 
     world = (struct world){ .arena = arena_new(), .now_ms = START_MS };
-    world.block = (struct block){ .name = text_of("peserta"), .type = text_of("resident"), .key_fields = { text_of("nik") },
-                                  .key_field_count = 1 };
+    world.block = (struct block){
+        .name = text_of("peserta"), .type = text_of("resident"), .key_fields = { text_of("nik") }, .key_field_count = 1
+    };
     for (size_t i = 0; i < sizeof world.changes / sizeof world.changes[0]; i++)
-        world.changes[i] = (struct change){ .operation = OPERATION_UPDATE, .content = { world.content, sizeof world.content } };
+        world.changes[i] =
+            (struct change){ .operation = OPERATION_UPDATE, .content = { world.content, sizeof world.content } };
     world.agent = agent_new(&options);
     *state = &world;
     return 0;
@@ -215,7 +225,9 @@ static void hello_waits_for_both_database_and_link(void **state)
 static void a_first_load_ends_with_its_position_and_streams_after_it(void **state)
 {
     struct world *world = *state;
-    struct piece piece = { .first = 1, .final = true, .nothing_seen = true, .changes = world->changes, .change_count = 1 };
+    struct piece piece = {
+        .first = 1, .final = true, .nothing_seen = true, .changes = world->changes, .change_count = 1
+    };
     struct message changes;
 
     open_database(world, 0, 0);
@@ -543,7 +555,8 @@ static void a_mapping_that_does_not_fit_stops_the_agent_and_says_why(void **stat
     open_database(world, 3, 40);
     step(world, (struct agent_event){ .kind = AGENT_EVENT_LINK_UP });
     welcome_with(world, 3, 100, 1 << 20, "dinkes");
-    step(world, (struct agent_event){ .kind = AGENT_EVENT_ADOPTED, .ok = false, .hash = catalog_hash, .text = "no such field" });
+    step(world, (struct agent_event){
+                    .kind = AGENT_EVENT_ADOPTED, .ok = false, .hash = catalog_hash, .text = "no such field" });
     sent(world, MESSAGE_ERROR);
     assert_string_equal(action(world, AGENT_ACTION_STOP, 0)->text, "no such field");
 }

@@ -12,6 +12,7 @@ enum {
     HEARTBEAT_TIMEOUT_MS = 15000,
     RECONNECT_MS = 100,
     RECONNECT_MAX_MS = 2000,
+    REFUSED_MS = 1000,
     LINGER_MS = 500,
     RECEIVE_FRAMES = 1000,
 };
@@ -25,6 +26,7 @@ struct link {
     zsock_t *socket;
     zsock_t *monitor;
     struct loop_source *source, *monitor_source;
+    struct loop_source *again;
     bool up;
 };
 
@@ -42,16 +44,37 @@ static void tell_down(struct link *link, const char *what, const char *remedy)
 static const struct {
     int event;
     bool when_up; /* only news when there was a connection */
+    bool refused;
     const char *what, *remedy;
 } troubles[] = {
-    { ZMQ_EVENT_DISCONNECTED, true, "the connection was lost", "" },
-    { ZMQ_EVENT_CONNECT_RETRIED, false, "no connection", ": is the broker running, and does a firewall let us through?" },
-    { ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, false, "it does not admit this agent's key",
+    { ZMQ_EVENT_DISCONNECTED, true, false, "the connection was lost", "" },
+    { ZMQ_EVENT_CONNECT_RETRIED, false, false, "no connection",
+      ": is the broker running, and does a firewall let us through?" },
+    { ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, false, true, "it does not admit this agent's key",
       ": enrol it there (selaras key enrol AGENCY KEY)" },
-    { ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, false, "the handshake failed", ": is broker/key the broker's public key?" },
-    { ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, false, "the handshake failed",
+    { ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, false, true, "the handshake failed",
+      ": is broker/key the broker's public key?" },
+    { ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, false, true, "the handshake failed",
       ": is broker/key the broker's public key, and is this agent's key enrolled there?" },
 };
+
+static void on_again(void *context)
+{
+    struct link *link = context;
+    void *handle = zsock_resolve(link->socket);
+
+    loop_remove(&link->again);
+    (void)zmq_disconnect(handle, link->endpoint); /* it may be gone already */
+    (void)zmq_connect(handle, link->endpoint);
+}
+
+/* A handshake that was refused is final for libzmq: it does not try again by itself. The broker refuses everybody while
+ * its database is away, and an operator may enrol a key at any time. */
+static void try_again(struct link *link)
+{
+    if (!link->again)
+        link->again = loop_timer(link->loop, REFUSED_MS, true, on_again, link);
+}
 
 static void take_event(struct link *link, int event)
 {
@@ -63,12 +86,15 @@ static void take_event(struct link *link, int event)
     for (size_t i = 0; i < sizeof troubles / sizeof troubles[0]; i++) {
         if (troubles[i].event != event || (troubles[i].when_up && !link->up))
             continue;
+        if (troubles[i].refused)
+            try_again(link);
         tell_down(link, troubles[i].what, troubles[i].remedy);
         return;
     }
 }
 
-/* A monitor's message: a frame of event (16 bits) and value (32 bits) in the machine's byte order, and one of the address. */
+/* A monitor's message: a frame of event (16 bits) and value (32 bits) in the machine's byte order, and one of the
+ * address. */
 static void on_monitor(void *context)
 {
     struct link *link = context;
@@ -137,8 +163,8 @@ bool link_send(struct link *link, const void *frame, size_t length)
 
 /* ---- opening ---- */
 
-/* What may wait is bounded by credit, so the number of messages need not be: a full queue would cut a session. IMMEDIATE: nothing
- * is queued for a connection that is not there. */
+/* What may wait is bounded by credit, so the number of messages need not be: a full queue would cut a session.
+ * IMMEDIATE: nothing is queued for a connection that is not there. */
 static const struct {
     int option, value;
 } options[] = {
@@ -197,8 +223,8 @@ int link_open(struct loop *loop, const char *endpoint, const struct key *key, co
         return err->code;
     }
     if (zmq_connect(zsock_resolve(link->socket), endpoint) != 0) {
-        error_set(err, ERR_STOP, "broker/endpoint: %s is no address to connect to (%s); example: tcp://10.1.2.3:7460", endpoint,
-                  zmq_strerror(zmq_errno()));
+        error_set(err, ERR_STOP, "broker/endpoint: %s is no address to connect to (%s); example: tcp://10.1.2.3:7460",
+                  endpoint, zmq_strerror(zmq_errno()));
         link_close(&link);
         return err->code;
     }
@@ -214,6 +240,7 @@ void link_close(struct link **link)
         return;
     loop_remove(&(*link)->source);
     loop_remove(&(*link)->monitor_source);
+    loop_remove(&(*link)->again);
     if ((*link)->socket)
         (void)zmq_socket_monitor(zsock_resolve((*link)->socket), NULL, 0);
     zsock_destroy(&(*link)->monitor);

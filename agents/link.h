@@ -1,7 +1,8 @@
 /* link.h: the agent's end of the connection to the broker: a DEALER with CURVE.
  *
- * A message is one frame. Sending means only that it was queued; what did not arrive is known by what is not acknowledged. A
- * connection that was lost took what was on its way with it: the owner is told and starts a new session. */
+ * A message is one frame. Sending means only that it was queued; what did not arrive is known by what is not
+ * acknowledged. A connection that was lost took what was on its way with it: the owner is told and starts a new
+ * session. */
 #ifndef SELARAS_LINK_H
 #define SELARAS_LINK_H
 
@@ -24,8 +25,8 @@ struct link_sink {
     void (*malformed)(void *context, const char *text);
 };
 
-/* Starts connecting to `endpoint`, which must own `broker_key`. ERR_STOP when the endpoint cannot be understood. `key` may be
- * wiped afterwards. */
+/* Starts connecting to `endpoint`, which must own `broker_key`. ERR_STOP when the endpoint cannot be understood. `key`
+ * may be wiped afterwards. */
 must_check int link_open(struct loop *loop, const char *endpoint, const struct key *key, const uint8_t broker_key[32],
                          const struct link_sink *sink, struct link **ret, struct error *err);
 /* What is queued still goes out, for half a second. */

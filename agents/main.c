@@ -1,5 +1,5 @@
-/* selaras-agent: turns what happens at the agency's database and on the link into events of the core, and does what the core
- * asks for. */
+/* selaras-agent: turns what happens at the agency's database and on the link into events of the core, and does what the
+ * core asks for. */
 #include "agents/agent.h"
 #include "agents/driver.h"
 #include "agents/link.h"
@@ -274,7 +274,8 @@ static void step(struct program *program, struct agent_event event)
 
 static void on_opened(void *context, const struct driver_progress *progress)
 {
-    struct agent_progress known = { .source = progress->source, .incarnation = progress->incarnation,
+    struct agent_progress known = { .source = progress->source,
+                                    .incarnation = progress->incarnation,
                                     .applied = progress->applied };
 
     memcpy(known.applied_leaf, progress->applied_leaf, HASH_BYTES);
@@ -444,8 +445,8 @@ static bool record_parse(struct text text, bool all, uint64_t *ret)
     return *ret > 0;
 }
 
-static void ask_settle(struct program *program, struct control_request *request, const struct text *arguments, bool close,
-                       const char *user)
+static void ask_settle(struct program *program, struct control_request *request, const struct text *arguments,
+                       bool close, const char *user)
 {
     struct arena *arena = arena_new();
     uint64_t record;
@@ -454,12 +455,13 @@ static void ask_settle(struct program *program, struct control_request *request,
         control_answer(&request, false, close ? "a record is its number" : "a record is its number, or all");
     else
         program->driver->ops->settle(program->driver, record, close, user,
-                                     close ? arena_copy(arena, arguments[2].bytes, arguments[2].length) : "", answer_parked,
-                                     request);
+                                     close ? arena_copy(arena, arguments[2].bytes, arguments[2].length) : "",
+                                     answer_parked, request);
     arena_free(&arena);
 }
 
-static void on_request(void *context, struct control_request *request, const struct text *arguments, int count, const char *user)
+static void on_request(void *context, struct control_request *request, const struct text *arguments, int count,
+                       const char *user)
 {
     struct program *program = context;
 
@@ -472,7 +474,8 @@ static void on_request(void *context, struct control_request *request, const str
     else if (count == 3 && is_word(arguments[0], "parked-close"))
         ask_settle(program, request, arguments, true, user);
     else
-        control_answer(&request, false, "an agent knows status, parked-list, parked-retry RECORD|all and parked-close RECORD WHY");
+        control_answer(&request, false,
+                       "an agent knows status, parked-list, parked-retry RECORD|all and parked-close RECORD WHY");
 }
 
 /* ---- running ---- */
@@ -521,8 +524,7 @@ static void open_driver(struct program *program, const struct driver_sink *sink)
         .retry_interval_ms = program->settings.retry_interval_ms,
         .allow_unlimited_wal = program->settings.unlimited_wal,
     };
-    program->driver =
-        postgres_driver.open(program->loop, &program->driver_options, &program->settings.mapping, sink);
+    program->driver = postgres_driver.open(program->loop, &program->driver_options, &program->settings.mapping, sink);
 }
 
 static int open_link(struct program *program, struct error *err)
@@ -533,19 +535,25 @@ static int open_link(struct program *program, struct error *err)
 
     if (key_read(program->settings.key, &key, err) < 0)
         return error_wrap(err, "agent/key");
-    code = link_open(program->loop, program->settings.broker_endpoint, &key, program->settings.broker_key, &sink, &program->link,
-                     err);
+    code = link_open(program->loop, program->settings.broker_endpoint, &key, program->settings.broker_key, &sink,
+                     &program->link, err);
     key_wipe(&key);
     return code;
 }
 
 static int start(struct program *program, struct error *err)
 {
-    const struct driver_sink sink = { .context = program, .opened = on_opened, .captured = on_captured, .idle = on_idle,
-                                      .loaded = on_loaded, .applied = on_applied, .failed = on_failed,
+    const struct driver_sink sink = { .context = program,
+                                      .opened = on_opened,
+                                      .captured = on_captured,
+                                      .idle = on_idle,
+                                      .loaded = on_loaded,
+                                      .applied = on_applied,
+                                      .failed = on_failed,
                                       .doubted = on_doubted };
     const struct mapping *mapping = &program->settings.mapping;
-    struct agent_options options = { .agency = program->settings.agency, .software = SOFTWARE,
+    struct agent_options options = { .agency = program->settings.agency,
+                                     .software = SOFTWARE,
                                      .blocks = mapping_declare(program->arena, mapping),
                                      .block_count = mapping->block_count };
 
@@ -582,7 +590,7 @@ static int run(struct program *program)
 
 static void check_end(struct program *program, int status, const char *text)
 {
-    fprintf(status == 0 ? stdout : stderr, "%s\n", text);
+    fprintf(status == 0 ? stdout : stderr, "%s: %s\n", program->settings.agency, text);
     program->status = status;
     program->stopping = true;
     loop_end(program->loop);
@@ -609,8 +617,9 @@ static void check_limit(void *context)
 
 static int check(struct program *program)
 {
-    const struct driver_sink sink = { .context = program, .opened = check_opened, .failed = check_failed,
-                                      .doubted = check_failed };
+    const struct driver_sink sink = {
+        .context = program, .opened = check_opened, .failed = check_failed, .doubted = check_failed
+    };
     struct error err;
     struct key key;
 
@@ -634,7 +643,7 @@ static int prepare_database(const struct program *program, const char *dsn, bool
 
     if (prepare(&options, &program->settings.mapping, stdout, &err) == 0)
         return EXIT_SUCCESS;
-    fprintf(stderr, "%s\n", err.text);
+    fprintf(stderr, "%s: %s\n", options.agency, err.text);
     return EXIT_FAILURE;
 }
 
@@ -642,27 +651,29 @@ static int prepare_database(const struct program *program, const char *dsn, bool
 
 enum { DO_RUN, DO_CHECK, DO_PREPARE };
 
-static const char usage[] =
-    "Usage: selaras-agent FILE\n"
-    "       selaras-agent --check FILE\n"
-    "       selaras-agent --prepare [--apply] [--dsn DSN] FILE\n"
-    "\n"
-    "Keeps one agency's database in step with the other agencies, as FILE says.\n"
-    "\n"
-    "  --check      look at settings, mapping, key and database, say what is wrong, and end\n"
-    "  --prepare    write the SQL that the database still needs\n"
-    "  --apply      and run it\n"
-    "  --dsn DSN    as whoever this connection string names, instead of the agent's own role\n"
-    "  --help       this text\n"
-    "  --version    version\n";
+static const char usage[] = "Usage: selaras-agent FILE\n"
+                            "       selaras-agent --check FILE\n"
+                            "       selaras-agent --prepare [--apply] [--dsn DSN] FILE\n"
+                            "\n"
+                            "Keeps one agency's database in step with the other agencies, as FILE says.\n"
+                            "\n"
+                            "  --check      look at settings, mapping, key and database, say what is wrong, and end\n"
+                            "  --prepare    write the SQL that the database still needs\n"
+                            "  --apply      and run it\n"
+                            "  --dsn DSN    as whoever this connection string names, instead of the agent's own role\n"
+                            "  --help       this text\n"
+                            "  --version    version\n";
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = { { "check", no_argument, NULL, 'c' },   { "prepare", no_argument, NULL, 'p' },
-                                             { "apply", no_argument, NULL, 'a' },   { "dsn", required_argument, NULL, 'd' },
-                                             { "help", no_argument, NULL, 'h' },    { "version", no_argument, NULL, 'v' },
+    static const struct option options[] = { { "check", no_argument, NULL, 'c' },
+                                             { "prepare", no_argument, NULL, 'p' },
+                                             { "apply", no_argument, NULL, 'a' },
+                                             { "dsn", required_argument, NULL, 'd' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { "version", no_argument, NULL, 'v' },
                                              { NULL, 0, NULL, 0 } };
-    struct program program = { .arena = arena_new(), .said = AGENT_STATE_COUNT };
+    struct program program = { .said = AGENT_STATE_COUNT };
     const char *dsn = NULL;
     bool apply = false;
     int what = DO_RUN, option, status;
@@ -700,8 +711,10 @@ int main(int argc, char **argv)
     }
     if (sodium_init() < 0)
         abort();
+    program.arena = arena_new();
     if (agent_settings_read(program.arena, argv[optind], &program.settings, &err) < 0) {
         fprintf(stderr, "selaras-agent: %s\n", err.text);
+        arena_free(&program.arena);
         return EXIT_FAILURE;
     }
     log_start("selaras-agent", program.settings.agency, (enum log_level)program.settings.log_level);

@@ -54,7 +54,8 @@ void outgoing_free(struct outgoing **outgoing)
 
 static bool position_only(const struct piece *piece)
 {
-    return piece->final && piece->first == 0 && piece->change_count == 0 && piece->report_count == 0 && piece->fence.seq == 0;
+    return piece->final && piece->first == 0 && piece->change_count == 0 && piece->report_count == 0 &&
+           piece->fence.seq == 0;
 }
 
 static size_t text_bytes(const struct piece *piece)
@@ -110,7 +111,8 @@ static struct kept *kept_new(const struct piece *piece)
     return kept;
 }
 
-/* A later piece says all that a mere position said. While loading every piece counts by its number and none is left out. */
+/* A later piece says all that a mere position said. While loading every piece counts by its number and none is left
+ * out. */
 static void drop_superseded(struct outgoing *outgoing, const struct piece *next)
 {
     struct kept *last = outgoing->last;

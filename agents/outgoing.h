@@ -20,8 +20,8 @@ bool outgoing_empty(const struct outgoing *outgoing);
 /* Whether anything kept is more than a position. */
 bool outgoing_urgent(const struct outgoing *outgoing);
 
-/* As many of the first pieces as fit into about `wanted` bytes, at least one, but never more than `most` bytes: then none
- * (a count of 0). They stay the outgoing's and are gone with outgoing_sent(). */
+/* As many of the first pieces as fit into about `wanted` bytes, at least one, but never more than `most` bytes: then
+ * none (a count of 0). They stay the outgoing's and are gone with outgoing_sent(). */
 uint32_t outgoing_peek(struct outgoing *outgoing, size_t wanted, size_t most, struct piece **ret);
 /* Drops the first `count` pieces. */
 void outgoing_sent(struct outgoing *outgoing, uint32_t count);

@@ -9,8 +9,10 @@
 #define AT(member) offsetof(struct agent_settings, member)
 
 const struct setting agent_settings_table[] = {
-    { "agent/agency", SETTING_TEXT, AT(agency), 0, 0, NULL, false, "name of the agency, as the broker's catalog has it" },
-    { "agent/database", SETTING_TEXT, AT(database), 0, 0, NULL, false, "libpq connection string of the agency's database" },
+    { "agent/agency", SETTING_TEXT, AT(agency), 0, 0, NULL, false,
+      "name of the agency, as the broker's catalog has it" },
+    { "agent/database", SETTING_TEXT, AT(database), 0, 0, NULL, false,
+      "libpq connection string of the agency's database" },
     { "agent/key", SETTING_TEXT, AT(key), 0, 0, NULL, false, "path of the agent's key file (selaras key new)" },
     { "agent/control", SETTING_TEXT, AT(control), 0, 0, "", false,
       "path of the socket by which selaras asks this agent; default /run/selaras/agent-AGENCY.socket" },
@@ -21,8 +23,10 @@ const struct setting agent_settings_table[] = {
     { "agent/unlimited-wal", SETTING_YES, AT(unlimited_wal), 0, 0, "no", false,
       "start although max_slot_wal_keep_size is unlimited" },
     { "agent/log", SETTING_TEXT, AT(log), 0, 0, "note", false, "what is logged: error, warning, note or detail" },
-    { "broker/endpoint", SETTING_TEXT, AT(broker_endpoint), 0, 0, NULL, false, "where the broker listens: tcp://HOST:PORT" },
-    { "broker/key", SETTING_TEXT, AT(broker_key_text), 0, 0, NULL, false, "the broker's public key, 64 hexadecimal digits" },
+    { "broker/endpoint", SETTING_TEXT, AT(broker_endpoint), 0, 0, NULL, false,
+      "where the broker listens: tcp://HOST:PORT" },
+    { "broker/key", SETTING_TEXT, AT(broker_key_text), 0, 0, NULL, false,
+      "the broker's public key, 64 hexadecimal digits" },
     { 0 },
 };
 
@@ -49,9 +53,10 @@ static int read_tree(struct arena *arena, const struct tree *tree, struct agent_
     if (settings_fill(arena, agent_settings_table, tree, others, ret, err) < 0)
         return err->code;
     if (!name_is_valid(ret->agency, AGENCY_NAME_BYTES))
-        return error_set(err, ERR_REJECT,
-                         "agent/agency: \"%.40s\" is no name: at most %d lower-case letters, digits and underscores, a letter first",
-                         ret->agency, AGENCY_NAME_BYTES);
+        return error_set(
+            err, ERR_REJECT,
+            "agent/agency: \"%.40s\" is no name: at most %d lower-case letters, digits and underscores, a letter first",
+            ret->agency, AGENCY_NAME_BYTES);
     if (ret->control[0] == '\0')
         ret->control = arena_printf(arena, "/run/selaras/agent-%s.socket", ret->agency);
     if (read_level(ret, err) < 0)
@@ -59,7 +64,8 @@ static int read_tree(struct arena *arena, const struct tree *tree, struct agent_
     if (key_parse(ret->broker_key_text, ret->broker_key, err) < 0)
         return error_wrap(err, "broker/key");
     if (!mapping)
-        return error_set(err, ERR_REJECT, "there is no section \"mapping\": it says how this agency's tables are to be read");
+        return error_set(err, ERR_REJECT,
+                         "there is no section \"mapping\": it says how this agency's tables are to be read");
     return mapping_build(arena, mapping, &ret->mapping, err);
 }
 

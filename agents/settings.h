@@ -24,6 +24,7 @@ struct agent_settings {
 extern const struct setting agent_settings_table[];
 
 /* Reads `path` into *ret, whose text and mapping are in `arena`. ERR_REJECT or ERR_STOP with path, place and remedy. */
-must_check int agent_settings_read(struct arena *arena, const char *path, struct agent_settings *ret, struct error *err);
+must_check int agent_settings_read(struct arena *arena, const char *path, struct agent_settings *ret,
+                                   struct error *err);
 
 #endif

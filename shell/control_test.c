@@ -388,8 +388,9 @@ static void a_stranger_is_refused(void **state)
 
         if (setgroups(0, NULL) != 0 || setgid(65534) != 0 || setuid(65534) != 0)
             _exit(9);
-        control_ask(scene->arena, scene->path, &word, 1, 3000, &text, &scene->err);
-        _exit(scene->err.code == ERR_REJECT && strstr(scene->err.text, "members of the group") ? 0 : 1);
+        if (control_ask(scene->arena, scene->path, &word, 1, 3000, &text, &scene->err) != ERR_REJECT)
+            _exit(8);
+        _exit(strstr(scene->err.text, "members of the group") ? 0 : 7);
     }
     do
         turn(scene);

@@ -285,13 +285,13 @@ struct loop_source *loop_socket(struct loop *loop, void *zsocket, loop_ready *re
  * and the loop would spin on it. */
 static void source_want(struct loop_source *source, uint32_t mask)
 {
+    int operation = source->wanted ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
     if (mask == source->wanted)
         return;
-    epoll_set(source->loop,
-              !mask            ? EPOLL_CTL_DEL
-              : source->wanted ? EPOLL_CTL_MOD
-                               : EPOLL_CTL_ADD,
-              source->fd, mask, source->number);
+    if (mask == 0)
+        operation = EPOLL_CTL_DEL;
+    epoll_set(source->loop, operation, source->fd, mask, source->number);
     source->wanted = mask;
 }
 

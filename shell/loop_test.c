@@ -251,20 +251,28 @@ static void deferred_work_runs_before_the_loop_waits_unless_it_is_taken_back(voi
     assert_true(loop_monotonic_ms() - start_ms < 1000);
 }
 
+static void count_reload(void *context)
+{
+    struct scene *scene = context;
+
+    scene->limit += 100;
+}
+
 static void signals_become_calls(void **state)
 {
     struct scene *scene = *state;
 
-    scene->limit = 2;
-    loop_on_reload(scene->loop, count_to_limit, scene);
-    loop_on_stop(scene->loop, count_to_limit, scene);
+    loop_on_reload(scene->loop, count_reload, scene);
+    loop_on_stop(scene->loop, end, scene);
     raise(SIGHUP);
     raise(SIGTERM);
     loop_run(scene->loop);
-    loop_on_reload(scene->loop, never, NULL);
-    scene->calls = 1;
+    assert_int_equal(scene->limit, 100);
+    assert_int_equal(scene->calls, 1);
     raise(SIGINT);
     loop_run(scene->loop);
+    assert_int_equal(scene->limit, 100);
+    assert_int_equal(scene->calls, 2);
 }
 
 int main(void)

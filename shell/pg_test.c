@@ -301,6 +301,31 @@ static void a_transaction_may_go_on_from_unit_to_unit(void **unused)
     assert_value(3, "2");
 }
 
+static void a_held_transaction_goes_on_from_its_savepoint(void **unused)
+{
+    (void)unused;
+    needs_server();
+    pg_hold(scene.pg, true);
+    pg_statement(scene.pg, "BEGIN", false, NULL);
+    pg_statement(scene.pg, "SAVEPOINT one", false, NULL);
+    pg_sync(scene.pg, done, &numbers[0]);
+    for (int i = 1; i <= 3; i++) {
+        pg_statement(scene.pg, "ROLLBACK TO SAVEPOINT one", false, NULL);
+        pg_statement(scene.pg, i == 2 ? "SELECT 1/0" : "INSERT INTO public.pg_test VALUES (1, 'a')", false, NULL);
+        pg_sync(scene.pg, done, &numbers[i]);
+    }
+    run("COMMIT", 4);
+    wait_for(5);
+    pg_hold(scene.pg, false);
+    run("SELECT count(*) FROM public.pg_test", 5);
+    wait_for(1);
+    assert_true(scene.outcomes[1].ok);
+    assert_failed(2, ERR_REJECT, "22012");
+    assert_true(scene.outcomes[3].ok);
+    assert_true(scene.outcomes[4].ok);
+    assert_value(5, "1");
+}
+
 static void an_error_text_holds_no_value(void **unused)
 {
     (void)unused;
@@ -666,6 +691,7 @@ int main(void)
         test(a_commit_behind_our_rollback_is_no_success),
         test(a_failure_while_a_unit_is_being_queued_does_not_cut_it_in_two),
         test(a_transaction_may_go_on_from_unit_to_unit),
+        test(a_held_transaction_goes_on_from_its_savepoint),
         test(an_error_text_holds_no_value),
         test(a_statement_is_prepared_once),
         test(a_statement_is_prepared_again_when_its_unit_failed_before),

@@ -35,12 +35,12 @@ struct apply {
     struct apply_sink sink;
     bool ready;
 
-    struct fed *coming;        /* its end has not come */
-    struct fed *first, *last;  /* whole, waiting */
+    struct fed *coming;       /* its end has not come */
+    struct fed *first, *last; /* whole, waiting */
     size_t waiting_bytes;
     feed_position taken; /* end of the last whole batch */
 
-    bool loading;               /* apply_load_done waits or runs */
+    bool loading; /* apply_load_done waits or runs */
     uint32_t load_incarnation;
     feed_position load_position;
 
@@ -172,8 +172,10 @@ static void yield(struct apply *apply)
         most = APPLY_YIELD_MAX_MS;
     apply->yields++;
     if (apply->yields % 30 == 0)
-        log_write(LOG_WARN, "a batch waits because rows it needs are locked by the agency's own work or the server is busy");
-    apply->yield_timer = loop_timer(apply->work.loop, most / 2 + randombytes_uniform(most / 2 + 1), true, on_yielded, apply);
+        log_write(LOG_WARN,
+                  "a batch waits because rows it needs are locked by the agency's own work or the server is busy");
+    apply->yield_timer =
+        loop_timer(apply->work.loop, most / 2 + randombytes_uniform(most / 2 + 1), true, on_yielded, apply);
 }
 
 static void batch_start(struct apply *apply);
@@ -193,7 +195,7 @@ static void on_batch(void *context, const struct error *err)
         struct error why = *err;
 
         why.code = ERR_STOP;
-        error_wrap(&why, "%s: applying what the broker fed", apply->work.options->agency);
+        error_wrap(&why, "applying what the broker fed");
         fail(apply, &why);
         return;
     }
@@ -239,7 +241,7 @@ bool apply_take(struct apply *apply, const struct feed *feed)
         if (feed->items[i].position > apply->taken)
             fed_add(apply->coming, &feed->items[i]);
     if (arena_used(apply->coming->arena) > APPLY_BATCH_BYTES) {
-        error_set(&apply->defect, ERR_STOP, "%s: the broker fed a batch of more than %d MiB", apply->work.options->agency,
+        error_set(&apply->defect, ERR_STOP, "the broker fed a batch of more than %d MiB",
                   APPLY_BATCH_BYTES / 1024 / 1024);
         loop_defer(apply->work.loop, on_defect, apply);
         return true;
@@ -293,7 +295,8 @@ static void on_load_done(void *context, const struct pg_outcome *outcome)
 
 static void load_done_start(struct apply *apply)
 {
-    static const char sql_loaded[] = "UPDATE selaras.agent SET incarnation = $1::int8::int4, applied = $2::int8, leaf = NULL";
+    static const char sql_loaded[] =
+        "UPDATE selaras.agent SET incarnation = $1::int8::int4, applied = $2::int8, leaf = NULL";
     struct arena *arena = arena_new();
     struct pg_parameters parameters = { 0 };
 
@@ -333,7 +336,8 @@ static void on_settle(void *context, const struct settle_result *result, const s
     struct apply *apply = context;
     char json[128];
 
-    snprintf(json, sizeof json, "{\"released\":%" PRIu32 ",\"closed\":%" PRIu32 ",\"refused\":%" PRIu32 ",\"busy\":%" PRIu32 "}",
+    snprintf(json, sizeof json,
+             "{\"released\":%" PRIu32 ",\"closed\":%" PRIu32 ",\"refused\":%" PRIu32 ",\"busy\":%" PRIu32 "}",
              result->released, result->closed, result->refused, result->busy);
     if (result->released > 0)
         log_write(LOG_NOTE, "%" PRIu32 " parked records were applied after all", result->released);
@@ -422,11 +426,11 @@ static void on_session(void *context, const struct pg_outcome *outcome)
     if (!outcome->ok) {
         struct error err = outcome->err;
 
-        error_wrap(&err, "%s: setting up the apply session", apply->work.options->agency);
+        error_wrap(&err, "setting up the apply session");
         if (strcmp(outcome->sqlstate, "55006") == 0)
             error_set(&err, ERR_RETRY,
-                      "%s: the replication origin selaras_%s is in use: is another agent of this agency running?",
-                      apply->work.options->agency, apply->work.options->agency);
+                      "the replication origin selaras_%s is in use: is another agent of this agency running?",
+                      apply->work.options->agency);
         if (pg_up(apply->work.pg))
             fail(apply, &err);
         return;

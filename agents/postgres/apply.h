@@ -1,19 +1,20 @@
 /* apply.h: what the broker feeds, put into the agency's database: one session, one transaction at a time.
  *
- * Items, progress and the replication origin commit together, so a batch takes effect once or not at all. It yields to the
- * agency's own work, parks what the database refuses, and reports what met no row. After a COMMIT whose result was lost the
- * session is made anew and selaras.agent is asked what is true: the owner does so by opening everything again. */
+ * Items, progress and the replication origin commit together, so a batch takes effect once or not at all. It yields to
+ * the agency's own work, parks what the database refuses, and reports what met no row. After a COMMIT whose result was
+ * lost the session is made anew and selaras.agent is asked what is true: the owner does so by opening everything again.
+ */
 #ifndef SELARAS_APPLY_H
 #define SELARAS_APPLY_H
 
 #include "agents/postgres/inspect.h"
 
 enum {
-    APPLY_ITEMS_MAX = 10000,              /* of waiting batches that are applied as one transaction */
-    APPLY_BYTES_MAX = 8 * 1024 * 1024,    /* the same */
+    APPLY_ITEMS_MAX = 10000,                /* of waiting batches that are applied as one transaction */
+    APPLY_BYTES_MAX = 8 * 1024 * 1024,      /* the same */
     APPLY_WAITING_BYTES = 16 * 1024 * 1024, /* whole batches that may wait */
-    APPLY_BATCH_BYTES = 64 * 1024 * 1024, /* one batch: more is an error */
-    APPLY_YIELD_MIN_MS = 20,              /* before trying again when a row was locked: doubles up to ... */
+    APPLY_BATCH_BYTES = 64 * 1024 * 1024,   /* one batch: more is an error */
+    APPLY_YIELD_MIN_MS = 20,                /* before trying again when a row was locked: doubles up to ... */
     APPLY_YIELD_MAX_MS = 1000,
 };
 

@@ -1,8 +1,8 @@
 /* One batch as one transaction.
  *
  * First all of it a set at a time. When the database refuses something of it, the transaction is rolled back and done
- * again row by row under savepoints: what is refused is parked in it, the rest takes effect. What only meets a locked row is
- * rolled back and tried again later: the agency's own work goes first. */
+ * again row by row under savepoints: what is refused is parked in it, the rest takes effect. What only meets a locked
+ * row is rolled back and tried again later: the agency's own work goes first. */
 #include "agents/postgres/apply_work.h"
 #include "agents/postgres/notice.h"
 
@@ -103,7 +103,7 @@ static void skipped_add(struct apply_batch *batch)
     for (uint32_t i = 0; i < batch->row_count; i++) {
         const struct apply_row *row = batch->rows[i];
 
-        if (row->kind == APPLY_UPDATE && row->net->operation == OPERATION_UPDATE && !row->met)
+        if (row->net->operation == OPERATION_UPDATE && !row->met)
             report_add(batch, REPORT_SKIPPED, row->net, "");
     }
 }
@@ -169,9 +169,8 @@ static void commit(struct apply_batch *batch)
     work_commit(batch->work, batch->position, batch->reports, batch->report_count, on_commit, batch);
 }
 
-static const char sql_parked[] =
-    "SELECT p.block, p.record, p.position, p.key, p.effect FROM selaras.parked p"
-    " JOIN unnest($1::text[], $2::int8[]) AS k(block, record) USING (block, record)";
+static const char sql_parked[] = "SELECT p.block, p.record, p.position, p.key, p.effect FROM selaras.parked p"
+                                 " JOIN unnest($1::text[], $2::int8[]) AS k(block, record) USING (block, record)";
 
 static int join_item(struct apply_batch *batch, const struct item *item, struct error *err)
 {
@@ -222,7 +221,8 @@ static void on_parked(void *context, const struct pg_outcome *outcome)
 
 static bool same_block(const struct item *left, const struct item *right)
 {
-    return left->block.length == right->block.length && memcmp(left->block.bytes, right->block.bytes, left->block.length) == 0;
+    return left->block.length == right->block.length &&
+           memcmp(left->block.bytes, right->block.bytes, left->block.length) == 0;
 }
 
 /* Items of parked records join what is parked; then the transaction ends. */
@@ -332,8 +332,11 @@ static void queue_run(struct apply_batch *batch, struct apply_row **rows, uint32
 {
     struct apply_row **list = arena_array(batch->arena, count + 1u, sizeof *list);
 
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i]->kind == APPLY_NOTHING)
+            continue;
         batch->statements += (int)notice_queue(batch->work->pg, batch->work->mapping, batch->work->inspection, rows[i]);
+    }
     for (uint32_t first = 0; first < count; first++) {
         uint32_t together = 0;
 
@@ -493,21 +496,21 @@ static int row_next(struct apply_batch *batch, struct error *err)
         park_new(batch, net, arena_copy(batch->arena, err->text, strlen(err->text)));
         return 0;
     }
-    if ((*row)->kind == APPLY_NOTHING)
-        return 0;
     batch->row_count++;
-    queue_row(batch, *row);
+    if ((*row)->kind != APPLY_NOTHING)
+        queue_row(batch, *row);
     return 0;
 }
 
-/* Sends rows without waiting for each, but never a second item of a record before it is known what became of the first. */
+/* Sends rows without waiting for each, but never a second item of a record before it is known what became of the first.
+ */
 static void wave(struct apply_batch *batch)
 {
     uint32_t first_row = batch->row_count;
     struct error err = { 0 };
 
     while (batch->next < batch->normal_count && batch->waiting < WAVE_ROWS &&
-           !in_wave(batch, first_row, batch->normal[batch->next]->record)) {
+           (batch->waiting == 0 || !in_wave(batch, first_row, batch->normal[batch->next]->record))) {
         if (row_next(batch, &err) == 0)
             continue;
         batch->trouble = err;
@@ -592,8 +595,14 @@ struct apply_batch *apply_batch_start(struct apply_work *work, const struct item
 
     if (!batch)
         abort();
-    *batch = (struct apply_batch){ .work = work, .items = items, .count = count, .position = position, .leaf = leaf,
-                                   .done = done, .context = context, .arena = arena_new() };
+    *batch = (struct apply_batch){ .work = work,
+                                   .items = items,
+                                   .count = count,
+                                   .position = position,
+                                   .leaf = leaf,
+                                   .done = done,
+                                   .context = context,
+                                   .arena = arena_new() };
     set_start(batch);
     return batch;
 }

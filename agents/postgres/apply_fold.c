@@ -49,7 +49,8 @@ struct text net_key(struct arena *arena, const struct mapping *mapping, const st
     return row_key(arena, block, fields);
 }
 
-int net_new(struct arena *arena, const struct mapping *mapping, const struct item *item, struct net **ret, struct error *err)
+int net_new(struct arena *arena, const struct mapping *mapping, const struct item *item, struct net **ret,
+            struct error *err)
 {
     int index = mapping_block_named(mapping, item->block);
     const struct mapping_block *block;
@@ -78,8 +79,8 @@ int net_new(struct arena *arena, const struct mapping *mapping, const struct ite
     return 0;
 }
 
-/* What two operations on one row, one after the other, come to. The row that is deleted and comes back stays, with the columns
- * that nobody maps. An update after a deletion cannot have met a row. */
+/* What two operations on one row, one after the other, come to. The row that is deleted and comes back stays, with the
+ * columns that nobody maps. An update after a deletion cannot have met a row. */
 static enum operation net_operation(enum operation first, enum operation then)
 {
     if (first == OPERATION_DELETE)
@@ -89,7 +90,8 @@ static enum operation net_operation(enum operation first, enum operation then)
     return then;
 }
 
-int net_add(struct arena *arena, const struct mapping *mapping, struct net *net, const struct item *item, struct error *err)
+int net_add(struct arena *arena, const struct mapping *mapping, struct net *net, const struct item *item,
+            struct error *err)
 {
     const struct mapping_block *block = &mapping->blocks[net->block];
 
@@ -129,8 +131,8 @@ void net_pack(const struct mapping *mapping, const struct net *net, struct buffe
 
 /* ---- folding a batch ---- */
 
-/* Which net effect of the present run a record has: open addressing, a power of two of places. What was put there in an earlier
- * run counts as empty, so that ending a run costs nothing. */
+/* Which net effect of the present run a record has: open addressing, a power of two of places. What was put there in an
+ * earlier run counts as empty, so that ending a run costs nothing. */
 struct place {
     struct net *net;
     uint32_t run;
@@ -175,8 +177,8 @@ static int operation_rank(enum operation operation)
     return operation == OPERATION_DELETE ? 0 : operation == OPERATION_UPDATE ? 1 : 2;
 }
 
-/* Deletions first, then updates, then insertions; blocks in the mapping's order, which is that of references (deletions the
- * other way round); within a block as they came. */
+/* Deletions first, then updates, then insertions; blocks in the mapping's order, which is that of references (deletions
+ * the other way round); within a block as they came. */
 static int compare_nets(const void *left, const void *right)
 {
     const struct net *a = *(const struct net *const *)left, *b = *(const struct net *const *)right;

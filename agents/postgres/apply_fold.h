@@ -38,7 +38,7 @@ struct text net_key(struct arena *arena, const struct mapping *mapping, const st
 void net_pack(const struct mapping *mapping, const struct net *net, struct buffer *out);
 
 /* Folds `count` items, in order, into runs that must be done one after another. */
-must_check int net_fold(struct arena *arena, const struct mapping *mapping, const struct item *const *items, uint32_t count,
-                        struct net_run **ret, uint32_t *ret_count, struct error *err);
+must_check int net_fold(struct arena *arena, const struct mapping *mapping, const struct item *const *items,
+                        uint32_t count, struct net_run **ret, uint32_t *ret_count, struct error *err);
 
 #endif

@@ -42,7 +42,7 @@ void apply_sql_free(struct apply_sql **sql)
 {
     if (!*sql)
         return;
-    for (size_t i = 0; i < sizeof (*sql)->arrays / sizeof (*sql)->arrays[0]; i++)
+    for (size_t i = 0; i < sizeof(*sql)->arrays / sizeof(*sql)->arrays[0]; i++)
         pg_array_free(&(*sql)->arrays[i]);
     arena_free(&(*sql)->arena);
     free(*sql);
@@ -146,9 +146,9 @@ int apply_row_make(struct arena *arena, const struct apply_sql *sql, struct net 
         for (int i = 0; i < key_count; i++)
             row->key[i] = columns[keys[i]];
     }
-    if (!row->key)
+    if (!row->key && net->operation == OPERATION_INSERT)
         return error_set(err, ERR_REJECT, "the item names no local key of block %s", block->name);
-    row->kind = kind_of(block, net);
+    row->kind = row->key ? kind_of(block, net) : APPLY_NOTHING; /* no key: there is no row of it here */
     if (row->kind != APPLY_DELETE)
         row->set = row_columns(sql, row);
     *ret = row;
@@ -355,18 +355,22 @@ static void write_statement(FILE *file, const struct subject *subject, enum appl
     }
 }
 
-/* The statement's text. Once there are more kinds of statement than are worth keeping it is the caller's, in *ret_own. */
+/* The statement's text. Once there are more kinds of statement than are worth keeping it is the caller's, in *ret_own.
+ */
 static const char *statement(struct apply_sql *sql, uint16_t block, enum apply_kind kind, const struct column_set *set,
                              bool hard, char **ret_own)
 {
-    struct subject subject = { .block = &sql->mapping->blocks[block], .table = &sql->inspection->tables[block], .set = set };
+    struct subject subject = { .block = &sql->mapping->blocks[block],
+                               .table = &sql->inspection->tables[block],
+                               .set = set };
     struct writer writer;
     struct made *made;
 
     *ret_own = NULL;
     for (uint32_t i = 0; i < sql->made_count; i++) {
         made = &sql->made[i];
-        if (made->block == block && made->kind == kind && made->hard == hard && memcmp(&made->set, set, sizeof *set) == 0)
+        if (made->block == block && made->kind == kind && made->hard == hard &&
+            memcmp(&made->set, set, sizeof *set) == 0)
             return made->text;
     }
     subject.key_count = key_columns(subject.block, subject.keys);
@@ -385,8 +389,8 @@ static const char *statement(struct apply_sql *sql, uint16_t block, enum apply_k
 
 /* ---- parameters ---- */
 
-static void send(struct apply_sql *sql, struct pg *pg, uint16_t block, enum apply_kind kind, const struct column_set *set,
-                 bool hard, struct apply_row *const *rows, uint32_t count)
+static void send(struct apply_sql *sql, struct pg *pg, uint16_t block, enum apply_kind kind,
+                 const struct column_set *set, bool hard, struct apply_row *const *rows, uint32_t count)
 {
     const struct mapping_block *mapped = &sql->mapping->blocks[block];
     bool values = kind == APPLY_UPDATE || kind == APPLY_INSERT || kind == APPLY_TAKE;

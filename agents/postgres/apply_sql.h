@@ -1,7 +1,8 @@
 /* apply_sql.h: the statements that apply net effects to the agency's tables, a set of rows at a time.
  *
- * One statement per block, kind and set of columns; rows come as arrays through unnest(), values as text that is cast to
- * the columns' own types. A cast never names a length: the assignment then refuses what is too long instead of cutting. */
+ * One statement per block, kind and set of columns; rows come as arrays through unnest(), values as text that is cast
+ * to the columns' own types. A cast never names a length: the assignment then refuses what is too long instead of
+ * cutting. */
 #ifndef SELARAS_APPLY_SQL_H
 #define SELARAS_APPLY_SQL_H
 

@@ -413,6 +413,23 @@ static void an_update_of_a_missing_row_is_reported(void **state)
     assert_reports(world, "skipped 9 5;");
 }
 
+static void items_of_a_row_that_is_gone_here_are_skipped_or_done(void **state)
+{
+    struct world *world = world_of(state);
+
+    add(world, 5, OPERATION_UPDATE, 9, NULL, "name", "nobody", NULL);
+    add(world, 6, OPERATION_DELETE, 8, NULL, NULL);
+    feed(world, 6);
+    assert_reports(world, "skipped 9 5;");
+    add(world, 7, OPERATION_UPDATE, 1, "A", "premium", "-1.00", NULL); /* the same row by row */
+    add(world, 8, OPERATION_UPDATE, 9, NULL, "name", "nobody", NULL);
+    add(world, 9, OPERATION_UPDATE, 9, NULL, "name", "still nobody", NULL);
+    add(world, 10, OPERATION_UPDATE, 2, "B", "name", "Budiman", NULL);
+    feed(world, 10);
+    assert_reports(world, "parked 1 7;skipped 9 8;");
+    assert_sql(world, "Budiman", "SELECT nama FROM member WHERE nik = 'B'");
+}
+
 static void a_batch_without_items_still_moves_the_position(void **state)
 {
     struct world *world = world_of(state);
@@ -625,6 +642,7 @@ int main(void)
         T(inserts_updates_and_deletes_take_effect_with_progress_and_origin),
         T(an_insertion_of_a_row_that_exists_updates_it),
         T(an_update_of_a_missing_row_is_reported),
+        T(items_of_a_row_that_is_gone_here_are_skipped_or_done),
         T(a_batch_without_items_still_moves_the_position),
         T(what_is_refused_is_parked_and_the_rest_takes_effect),
         T(later_items_queue_behind_a_parked_one_until_it_is_released),

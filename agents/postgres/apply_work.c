@@ -67,8 +67,8 @@ const char *work_reason(struct arena *arena, const struct pg_outcome *outcome)
     return arena_copy(arena, text, strlen(text));
 }
 
-int work_parked_read(struct arena *arena, const struct apply_work *work, const PGresult *result, int row, struct net **ret,
-                     struct error *err)
+int work_parked_read(struct arena *arena, const struct apply_work *work, const PGresult *result, int row,
+                     struct net **ret, struct error *err)
 {
     struct text effect = pg_result_bytes(arena, result, row, 4);
     struct item item;

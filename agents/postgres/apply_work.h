@@ -1,7 +1,7 @@
 /* apply_work.h: what the pieces of apply share: the session, and how each of its transactions begins and ends.
  *
- * Every transaction carries the agency's replication origin with the feed position as its LSN, set anew each time: what an
- * aborted one had set would otherwise stick to the next. Every transaction says in the stream what it applied. */
+ * Every transaction carries the agency's replication origin with the feed position as its LSN, set anew each time: what
+ * an aborted one had set would otherwise stick to the next. Every transaction says in the stream what it applied. */
 #ifndef SELARAS_APPLY_WORK_H
 #define SELARAS_APPLY_WORK_H
 
@@ -41,8 +41,8 @@ must_check int work_parked_read(struct arena *arena, const struct apply_work *wo
 
 struct apply_batch;
 /* Applies `count` items in one transaction that also remembers position and leaf. Borrows all of it until `done`, which
- * gets code 0 when committed; ERR_RETRY when rolled back and worth another try; ERR_STOP. Not called when the connection is
- * closed meanwhile. */
+ * gets code 0 when committed; ERR_RETRY when rolled back and worth another try; ERR_STOP. Not called when the
+ * connection is closed meanwhile. */
 typedef void apply_batch_done(void *context, const struct error *err);
 struct apply_batch *apply_batch_start(struct apply_work *work, const struct item *const *items, uint32_t count,
                                       feed_position position, const uint8_t leaf[HASH_BYTES], apply_batch_done *done,
@@ -57,7 +57,8 @@ struct settle_result {
     uint32_t released, closed, refused, busy;
 };
 typedef void settle_done(void *context, const struct settle_result *result, const struct error *err);
-/* Retries or closes, one transaction each, all parked records with this number (0: all). `user` and `why` are for closing. */
+/* Retries or closes, one transaction each, all parked records with this number (0: all). `user` and `why` are for
+ * closing. */
 struct settle *settle_start(struct apply_work *work, uint64_t record, bool close, const char *user, const char *why,
                             settle_done *done, void *context);
 void settle_free(struct settle **settle);

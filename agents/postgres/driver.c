@@ -1,7 +1,7 @@
 /* The PostgreSQL driver: what is captured, loaded, applied and checked, behind one table.
  *
- * Three connections: control (questions, fence), apply, and the replication stream or a load. When one of them is lost all
- * are made anew and the database is asked again what is true: there is one way to start. */
+ * Three connections: control (questions, fence), apply, and the replication stream or a load. When one of them is lost
+ * all are made anew and the database is asked again what is true: there is one way to start. */
 #include "agents/driver.h"
 
 #include "agents/postgres/apply.h"
@@ -109,7 +109,8 @@ static void reopen_later(struct postgres *postgres)
     if (most > REOPEN_MAX_MS)
         most = REOPEN_MAX_MS;
     postgres->failures++;
-    postgres->reopen_timer = loop_timer(postgres->loop, most / 2 + randombytes_uniform(most / 2 + 1), true, on_reopen, postgres);
+    postgres->reopen_timer =
+        loop_timer(postgres->loop, most / 2 + randombytes_uniform(most / 2 + 1), true, on_reopen, postgres);
 }
 
 /* Whatever failed: everything is closed, and made anew unless a person is needed. */
@@ -237,7 +238,7 @@ static int check(struct driver *driver, struct error *err)
     struct postgres *postgres = postgres_of(driver);
 
     if (!postgres->open)
-        return error_set(err, ERR_RETRY, "%s: the database is not open", postgres->options->agency);
+        return error_set(err, ERR_RETRY, "the database is not open");
     return inspect_types(postgres->found, postgres->mapping, err);
 }
 
@@ -268,7 +269,9 @@ static void on_proven(void *context)
         .agency = postgres->options->agency,
         .mapping = postgres->mapping,
     };
-    const struct capture_sink sink = { .context = postgres, .captured = on_captured, .idle = on_idle, .failed = on_failed };
+    const struct capture_sink sink = {
+        .context = postgres, .captured = on_captured, .idle = on_idle, .failed = on_failed
+    };
 
     postgres->capture = capture_start(postgres->loop, &options, &sink, postgres->from, postgres->base);
     capture_pause(postgres->capture, postgres->paused);
@@ -371,12 +374,13 @@ static bool not_open(struct postgres *postgres, void (*done)(void *context, cons
 
     if (postgres->open)
         return false;
-    error_set(&err, ERR_RETRY, "%s: the database cannot be reached now: try again", postgres->options->agency);
+    error_set(&err, ERR_RETRY, "the database cannot be reached now: try again");
     done(context, NULL, &err);
     return true;
 }
 
-static void parked(struct driver *driver, void (*done)(void *context, const char *json, const struct error *err), void *context)
+static void parked(struct driver *driver, void (*done)(void *context, const char *json, const struct error *err),
+                   void *context)
 {
     struct postgres *postgres = postgres_of(driver);
     struct question *question;

@@ -41,8 +41,8 @@ static const char sql_row[] =
     "INSERT INTO selaras.fence (seq, token) SELECT coalesce(max(seq), 0) + 1, $1::bytea FROM selaras.fence";
 static const char sql_prune[] = "DELETE FROM selaras.fence WHERE seq < $1::int8";
 
-/* Names whose table is no longer the one that is published: the publication follows a table that was renamed away, and then
- * nothing is sent any more, without an error. */
+/* Names whose table is no longer the one that is published: the publication follows a table that was renamed away, and
+ * then nothing is sent any more, without an error. */
 static const char sql_swapped[] =
     "SELECT n.name FROM unnest($1::text[], $2::int8[]) AS n(name, oid)"
     " LEFT JOIN pg_publication_rel r ON r.prrelid = n.oid::oid"
@@ -58,17 +58,19 @@ static void on_written(void *context, const struct pg_outcome *outcome)
     if (!outcome->ok) {
         if (err.code == ERR_RETRY)
             return; /* the next one will do; a lost connection is told by its owner */
-        error_wrap(&err, "%s: writing the fence", fences->options->agency);
+        error_wrap(&err, "writing the fence");
         err.code = ERR_STOP;
         fail(fences, &err);
         return;
     }
     if (PQntuples(outcome->results[0]) > 0) {
         error_set(&err, ERR_STOP,
-                  "%s: the name %s is no longer the table that is published (was it renamed, and a new one put in its place?), so "
-                  "its changes are not seen. Publish the new table (selaras-agent --prepare --apply FILE) and ask the broker's "
+                  "the name %s is no longer the table that is published (was it renamed, and a new one put in its "
+                  "place?), so "
+                  "its changes are not seen. Publish the new table (selaras-agent --prepare --apply FILE) and ask the "
+                  "broker's "
                   "operator for a re-load",
-                  fences->options->agency, PQgetvalue(outcome->results[0], 0, 0));
+                  PQgetvalue(outcome->results[0], 0, 0));
         fail(fences, &err);
     }
 }
@@ -108,17 +110,19 @@ void fences_rest(struct fences *fences)
 static const char sql_proof[] =
     "SELECT (SELECT system_identifier FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint()),"
     " pg_current_wal_lsn(), (SELECT token FROM selaras.fence WHERE seq = $2::int8),"
-    " (SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = $1::text AND database = current_database()"
+    " (SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = $1::text AND database = "
+    "current_database()"
     "  AND plugin = 'pgoutput'),"
     " (SELECT wal_status FROM pg_replication_slots WHERE slot_name = $1::text)";
 
 /* "A person must decide" stands behind each of these doubts. */
-static int doubt(const struct fences *fences, struct error *err, const char *what)
+static int doubt(struct error *err, const char *what)
 {
-    return error_set(err, ERR_STOP,
-                     "%s: %s. Its history is in doubt, so nothing is sent from it. A person must decide: ask the broker's operator "
-                     "for a re-load",
-                     fences->options->agency, what);
+    return error_set(
+        err, ERR_STOP,
+        "%s. Its history is in doubt, so nothing is sent from it. A person must decide: ask the broker's operator "
+        "for a re-load",
+        what);
 }
 
 static int check_token(const struct fences *fences, const PGresult *r, struct error *err)
@@ -134,10 +138,10 @@ static int check_token(const struct fences *fences, const PGresult *r, struct er
     arena_free(&arena);
     if (same)
         return 0;
-    return doubt(fences, err,
-                 token.length == 0 ? "the database lacks a fence row that the broker has seen: it was restored from a backup"
-                                   : "the database has another fence row than the broker has seen: it went on from a restored "
-                                     "or cloned copy");
+    return doubt(err, token.length == 0
+                          ? "the database lacks a fence row that the broker has seen: it was restored from a backup"
+                          : "the database has another fence row than the broker has seen: it went on from a restored "
+                            "or cloned copy");
 }
 
 static int check_slot(const struct fences *fences, const PGresult *r, struct error *err)
@@ -145,26 +149,27 @@ static int check_slot(const struct fences *fences, const PGresult *r, struct err
     uint64_t flushed, written;
 
     if (PQgetisnull(r, 0, 4) || PQgetisnull(r, 0, 5))
-        return doubt(fences, err, "its replication slot is gone");
+        return doubt(err, "its replication slot is gone");
     if (strcmp(PQgetvalue(r, 0, 5), "lost") == 0)
-        return doubt(fences, err,
-                     "its replication slot was invalidated, because the agent was away for longer than max_slot_wal_keep_size "
-                     "allows");
+        return doubt(
+            err,
+            "its replication slot was invalidated, because the agent was away for longer than max_slot_wal_keep_size "
+            "allows");
     if (lsn_parse(PQgetvalue(r, 0, 4), &flushed, err) < 0 || lsn_parse(PQgetvalue(r, 0, 2), &written, err) < 0)
         return err->code;
     if (flushed > fences->lsn)
-        return doubt(fences, err, "its replication slot is ahead of what the broker has: changes between were never received");
+        return doubt(err, "its replication slot is ahead of what the broker has: changes between were never received");
     if (written < fences->lsn)
-        return doubt(fences, err, "its log ends before what the broker has received: it was restored or rewound");
+        return doubt(err, "its log ends before what the broker has received: it was restored or rewound");
     return 0;
 }
 
 static int check_proof(const struct fences *fences, const PGresult *r, struct error *err)
 {
     if (fences->system[0] && strcmp(fences->system, PQgetvalue(r, 0, 0)) != 0)
-        return doubt(fences, err, "the database is another one than the broker knows (its system identifier differs)");
+        return doubt(err, "the database is another one than the broker knows (its system identifier differs)");
     if (fences->timeline != 0 && (uint32_t)pg_result_int8(r, 0, 1) != fences->timeline)
-        return doubt(fences, err, "the database is on another timeline than the broker knows: it was restored or promoted");
+        return doubt(err, "the database is on another timeline than the broker knows: it was restored or promoted");
     if (check_slot(fences, r, err) < 0)
         return err->code;
     return fences->known.seq > 0 ? check_token(fences, r, err) : 0;
@@ -178,7 +183,7 @@ static void on_proof(void *context, const struct pg_outcome *outcome)
     if (--fences->proving > 0)
         return;
     if (!outcome->ok) {
-        error_wrap(&err, "%s: comparing its history with the broker's", fences->options->agency);
+        error_wrap(&err, "comparing its history with the broker's");
         if (err.code != ERR_RETRY || pg_up(fences->pg))
             fail(fences, &err);
         return;

@@ -1,7 +1,7 @@
 /* fence.h: is this still the database that the broker knows? (PROTOCOL 4.3)
  *
- * PostgreSQL goes on from a restored, rewound or cloned database without a word, so before anything is streamed it must prove
- * that it has gone on from where the broker last saw it. On any doubt: ERR_STOP, never a guess. */
+ * PostgreSQL goes on from a restored, rewound or cloned database without a word, so before anything is streamed it must
+ * prove that it has gone on from where the broker last saw it. On any doubt: ERR_STOP, never a guess. */
 #ifndef SELARAS_FENCE_H
 #define SELARAS_FENCE_H
 
@@ -23,13 +23,13 @@ struct fences *fences_new(struct loop *loop, struct pg *pg, const struct driver_
 /* Only once `pg` is closed. */
 void fences_free(struct fences **fences);
 
-/* Compares `known` with the database; proven() is called for the last call only. Then writes a new row, and one more each
- * interval, and checks that each mapped name is still the published table. */
+/* Compares `known` with the database; proven() is called for the last call only. Then writes a new row, and one more
+ * each interval, and checks that each mapped name is still the published table. */
 void fences_prove(struct fences *fences, const struct source *known, uint64_t lsn);
 /* Writes no more rows. */
 void fences_rest(struct fences *fences);
-/* The stream has shown this row in the transaction that ended at `lsn`; the broker has everything up to `lsn`: rows long
- * before the last one that it has are deleted. */
+/* The stream has shown this row in the transaction that ended at `lsn`; the broker has everything up to `lsn`: rows
+ * long before the last one that it has are deleted. */
 void fences_seen(struct fences *fences, const struct fence *fence, uint64_t lsn);
 void fences_acknowledged(struct fences *fences, uint64_t lsn);
 

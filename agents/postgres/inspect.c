@@ -72,43 +72,37 @@ static bool yes(const PGresult *result, int row, int column)
 
 static int check_server(const struct inspect *inspect, const PGresult *r, struct error *err)
 {
-    const char *agency = inspect->options->agency;
-
     snprintf(inspect->found->system, sizeof inspect->found->system, "%s", PQgetvalue(r, 0, 3));
     inspect->found->timeline = (uint32_t)strtoul(PQgetvalue(r, 0, 4), NULL, 10);
     if (pg_result_int8(r, 0, 0) < 150000)
-        return error_set(err, ERR_STOP, "%s: PostgreSQL %s is too old: 15 or later is needed", agency,
-                         PQgetvalue(r, 0, 0));
+        return error_set(err, ERR_STOP, "PostgreSQL %s is too old: 15 or later is needed", PQgetvalue(r, 0, 0));
     if (yes(r, 0, 5))
-        return error_set(err, ERR_STOP, "%s: the database is a standby: give the primary's address in agent/database",
-                         agency);
+        return error_set(err, ERR_STOP, "the database is a standby: give the primary's address in agent/database");
     if (strcmp(PQgetvalue(r, 0, 1), "logical") != 0)
         return error_set(err, ERR_STOP,
-                         "%s: wal_level is %s, so changes cannot be decoded. Ask the DBA to run: ALTER SYSTEM SET "
+                         "wal_level is %s, so changes cannot be decoded. Ask the DBA to run: ALTER SYSTEM SET "
                          "wal_level = logical;  and to restart PostgreSQL",
-                         agency, PQgetvalue(r, 0, 1));
+                         PQgetvalue(r, 0, 1));
     if (strcmp(PQgetvalue(r, 0, 2), "-1") == 0 && !inspect->options->allow_unlimited_wal)
-        return error_set(err, ERR_STOP,
-                         "%s: max_slot_wal_keep_size is unlimited, so an agent that is away for long would fill the disk. Ask "
-                         "the DBA to run: ALTER SYSTEM SET max_slot_wal_keep_size = '4GB'; SELECT pg_reload_conf();  (or set "
-                         "agent/unlimited-wal = yes)",
-                         agency);
+        return error_set(
+            err, ERR_STOP,
+            "max_slot_wal_keep_size is unlimited, so an agent that is away for long would fill the disk. Ask "
+            "the DBA to run: ALTER SYSTEM SET max_slot_wal_keep_size = '4GB'; SELECT pg_reload_conf();  (or set "
+            "agent/unlimited-wal = yes)");
     if (!yes(r, 0, 7))
-        return error_set(err, ERR_STOP, "%s: role %s may not replicate; %s", agency, PQgetvalue(r, 0, 6), PREPARE);
+        return error_set(err, ERR_STOP, "role %s may not replicate; %s", PQgetvalue(r, 0, 6), PREPARE);
     if (!yes(r, 0, 8))
-        return error_set(err, ERR_STOP, "%s: role %s may not use replication origins; %s", agency, PQgetvalue(r, 0, 6),
-                         PREPARE);
+        return error_set(err, ERR_STOP, "role %s may not use replication origins; %s", PQgetvalue(r, 0, 6), PREPARE);
     if (!yes(r, 0, 9))
-        return error_set(err, ERR_STOP, "%s: the schema selaras is not there; %s", agency, PREPARE);
+        return error_set(err, ERR_STOP, "the schema selaras is not there; %s", PREPARE);
     if (PQgetisnull(r, 0, 10))
-        return error_set(err, ERR_STOP, "%s: the publication selaras is not there; %s", agency, PREPARE);
+        return error_set(err, ERR_STOP, "the publication selaras is not there; %s", PREPARE);
     if (!yes(r, 0, 10))
         return error_set(err, ERR_STOP,
-                         "%s: the publication selaras leaves out some kinds of change. Ask its owner to run: ALTER "
-                         "PUBLICATION selaras SET (publish = 'insert, update, delete, truncate');",
-                         agency);
+                         "the publication selaras leaves out some kinds of change. Ask its owner to run: ALTER "
+                         "PUBLICATION selaras SET (publish = 'insert, update, delete, truncate');");
     if (!yes(r, 0, 11))
-        return error_set(err, ERR_STOP, "%s: table selaras.fence is not published; %s", agency, PREPARE);
+        return error_set(err, ERR_STOP, "table selaras.fence is not published; %s", PREPARE);
     return 0;
 }
 
@@ -144,7 +138,7 @@ static const char sql_columns[] =
     " ORDER BY b.number, a.attnum";
 
 /* Indexes that can find a row by its local key: immediate, whole and of plain columns. */
-static const char sql_indexes[] =
+const char inspect_sql_indexes[] =
     "SELECT b.number - 1, i.indnkeyatts, array_to_string(ARRAY(SELECT a.attname FROM"
     "  unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)"
     "  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE k.place <= i.indnkeyatts"
@@ -155,11 +149,10 @@ static const char sql_indexes[] =
     " JOIN pg_index i ON i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indisready"
     "  AND i.indpred IS NULL AND i.indexprs IS NULL";
 
-/* "dinkes: table public.peserta_jkn has ...". */
-static int table_error(const struct inspect *inspect, const struct mapping_block *block, struct error *err,
-                       const char *fmt, ...) __attribute__((format(printf, 4, 5), cold));
-static int table_error(const struct inspect *inspect, const struct mapping_block *block, struct error *err,
-                       const char *fmt, ...)
+/* "table public.peserta_jkn has ...". */
+static int table_error(const struct mapping_block *block, struct error *err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4), cold));
+static int table_error(const struct mapping_block *block, struct error *err, const char *fmt, ...)
 {
     char text[sizeof err->text];
     va_list arguments;
@@ -167,7 +160,7 @@ static int table_error(const struct inspect *inspect, const struct mapping_block
     va_start(arguments, fmt);
     vsnprintf(text, sizeof text, fmt, arguments);
     va_end(arguments);
-    return error_set(err, ERR_STOP, "%s: table %s.%s %s", inspect->options->agency, block->schema, block->table, text);
+    return error_set(err, ERR_STOP, "table %s.%s %s", block->schema, block->table, text);
 }
 
 static int check_table(const struct inspect *inspect, uint16_t index, const PGresult *r, struct error *err)
@@ -177,35 +170,39 @@ static int check_table(const struct inspect *inspect, uint16_t index, const PGre
     const char kind = PQgetvalue(r, index, 1)[0];
 
     if (PQgetisnull(r, index, 0))
-        return table_error(inspect, block, err, "does not exist: correct mapping/%s/table", block->name);
+        return table_error(block, err, "does not exist: correct mapping/%s/table", block->name);
     inspect->found->tables[index].oid = (uint32_t)pg_result_int8(r, index, 0);
     inspect->found->tables[index].name = name;
     if (kind != 'r' && kind != 'p')
-        return table_error(inspect, block, err, "is no ordinary table, so its changes are not in the log: map the table behind it");
+        return table_error(block, err,
+                           "is no ordinary table, so its changes are not in the log: map the table behind it");
     if (PQgetvalue(r, index, 2)[0] != 'p')
-        return table_error(inspect, block, err,
-                           "is not logged, so its changes cannot be seen. Ask its owner to run: ALTER TABLE %s SET LOGGED;",
-                           name);
+        return table_error(
+            block, err,
+            "is not logged, so its changes cannot be seen. Ask its owner to run: ALTER TABLE %s SET LOGGED;", name);
     if (!yes(r, index, 8))
-        return table_error(inspect, block, err, "is in a schema that the agent may not use; %s", PREPARE);
+        return table_error(block, err, "is in a schema that the agent may not use; %s", PREPARE);
     if (!yes(r, index, 4))
-        return table_error(inspect, block, err, "is not published; %s", PREPARE);
+        return table_error(block, err, "is not published; %s", PREPARE);
     if (!yes(r, index, 5))
-        return table_error(inspect, block, err,
-                           "is published with a column list or row filter, which would break its own updates or hide changes. "
-                           "Ask its owner to run: ALTER PUBLICATION selaras DROP TABLE %s; ALTER PUBLICATION selaras ADD TABLE %s;",
-                           name, name);
+        return table_error(
+            block, err,
+            "is published with a column list or row filter, which would break its own updates or hide changes. "
+            "Ask its owner to run: ALTER PUBLICATION selaras DROP TABLE %s; ALTER PUBLICATION selaras ADD TABLE %s;",
+            name, name);
     if (!yes(r, index, 6))
-        return table_error(inspect, block, err,
+        return table_error(block, err,
                            "is partitioned. Ask the owner of the publication to run: ALTER PUBLICATION selaras SET "
                            "(publish_via_partition_root = true);");
     if (!yes(r, index, 3))
-        return table_error(inspect, block, err,
-                           "or a partition of it has not REPLICA IDENTITY FULL, so old values cannot be seen. Ask its owner to "
-                           "run: ALTER TABLE %s REPLICA IDENTITY FULL;  (or: selaras-agent --prepare --apply FILE)",
-                           name);
+        return table_error(
+            block, err,
+            "or a partition of it has not REPLICA IDENTITY FULL, so old values cannot be seen. Ask its owner to "
+            "run: ALTER TABLE %s REPLICA IDENTITY FULL;  (or: selaras-agent --prepare --apply FILE)",
+            name);
     if (block->delete == DELETE_ROW && !yes(r, index, 7))
-        return table_error(inspect, block, err, "may not be deleted from by the agent's role, but mapping/%s says delete = row; %s",
+        return table_error(block, err,
+                           "may not be deleted from by the agent's role, but mapping/%s says delete = row; %s",
                            block->name, PREPARE);
     return 0;
 }
@@ -227,7 +224,7 @@ static int check_column(const struct inspect *inspect, uint16_t index, const PGr
     int row = column_row(r, index, name);
 
     if (row < 0)
-        return table_error(inspect, block, err, "has no column %s: correct mapping/%s", name, block->name);
+        return table_error(block, err, "has no column %s: correct mapping/%s", name, block->name);
     *ret = (struct inspect_column){
         .name = quoted(arena, name),
         .type = arena_copy(arena, PQgetvalue(r, row, 2), strlen(PQgetvalue(r, row, 2))),
@@ -237,9 +234,9 @@ static int check_column(const struct inspect *inspect, uint16_t index, const PGr
         .has_default = yes(r, row, 6),
     };
     if (yes(r, row, 7))
-        return table_error(inspect, block, err, "makes the values of column %s itself: it cannot be mapped", name);
+        return table_error(block, err, "makes the values of column %s itself: it cannot be mapped", name);
     if (!yes(r, row, 8) || !yes(r, row, 10) || (block->insert && !yes(r, row, 9)))
-        return table_error(inspect, block, err, "does not let the agent's role read or write column %s; %s", name, PREPARE);
+        return table_error(block, err, "does not let the agent's role read or write column %s; %s", name, PREPARE);
     return 0;
 }
 
@@ -249,7 +246,7 @@ static int check_columns(const struct inspect *inspect, uint16_t index, const PG
     struct inspect_table *table = &inspect->found->tables[index];
 
     if (block->column_count + KEY_FIELDS_MAX >= PG_PARAMETERS_MAX)
-        return table_error(inspect, block, err, "has %d mapped columns, which is more than %d: use several blocks",
+        return table_error(block, err, "has %d mapped columns, which is more than %d: use several blocks",
                            block->column_count, PG_PARAMETERS_MAX - KEY_FIELDS_MAX - 1);
     table->columns = arena_array(inspect->found->arena, block->column_count, sizeof *table->columns);
     for (uint16_t i = 0; i < block->column_count; i++)
@@ -267,7 +264,8 @@ static int compare_names(const void *left, const void *right)
 }
 
 /* The key's columns, sorted by bytes and joined as the query joins an index's. */
-static const char *key_columns(struct arena *arena, const struct mapping_block *block, const char *between, int *ret_count)
+static const char *key_columns(struct arena *arena, const struct mapping_block *block, const char *between,
+                               int *ret_count)
 {
     const char **names = arena_array(arena, block->column_count, sizeof *names);
     const char *text = "";
@@ -286,22 +284,21 @@ static const char *key_columns(struct arena *arena, const struct mapping_block *
     return text;
 }
 
-static int check_key(const struct inspect *inspect, uint16_t index, const PGresult *r, struct error *err)
+int inspect_key(struct arena *arena, const struct mapping_block *block, uint16_t index, const PGresult *r,
+                struct error *err)
 {
-    const struct mapping_block *block = &inspect->mapping->blocks[index];
-    struct arena *arena = inspect->found->arena;
     int count;
-    const char *wanted = key_columns(arena, block, "\x1f", &count);
+    const char *wanted = key_columns(arena, block, "\x1f", &count), *shown = key_columns(arena, block, ", ", &count);
 
     for (int row = 0; row < PQntuples(r); row++)
         if (pg_result_int8(r, row, 0) == index && pg_result_int8(r, row, 1) == count &&
             strcmp(PQgetvalue(r, row, 2), wanted) == 0)
             return 0;
-    return table_error(inspect, block, err,
-                       "has no unique index on exactly its key (%s) that is whole and not deferrable, so a row cannot be found "
-                       "for certain. Ask its owner to run: CREATE UNIQUE INDEX ON %s (%s);",
-                       key_columns(arena, block, ", ", &count), quoted_table(arena, block),
-                       key_columns(arena, block, ", ", &count));
+    return error_set(
+        err, ERR_STOP,
+        "table %s.%s has no unique index on exactly its key (%s) that is whole and not deferrable, so a row "
+        "cannot be found for certain. Ask its owner to run: CREATE UNIQUE INDEX ON %s (%s);",
+        block->schema, block->table, shown, quoted_table(arena, block), shown);
 }
 
 /* ---- our own state ---- */
@@ -328,7 +325,7 @@ static int check_state(const struct inspect *inspect, const PGresult *r, struct 
     const char *agency = inspect->options->agency;
 
     if (PQntuples(r) != 1)
-        return error_set(err, ERR_STOP, "%s: selaras.agent is empty: drop schema selaras, then %s", agency, PREPARE);
+        return error_set(err, ERR_STOP, "selaras.agent is empty: drop schema selaras, then %s", PREPARE);
     found->incarnation = (uint32_t)pg_result_int8(r, 0, 0);
     found->applied = (feed_position)pg_result_int8(r, 0, 1);
     copy_bytes(found->arena, r, 2, found->applied_leaf, HASH_BYTES);
@@ -336,7 +333,7 @@ static int check_state(const struct inspect *inspect, const PGresult *r, struct 
         found->fence.seq = (uint64_t)pg_result_int8(r, 0, 3);
     copy_bytes(found->arena, r, 4, found->fence.token, sizeof found->fence.token);
     if (!yes(r, 0, 5))
-        return error_set(err, ERR_STOP, "%s: the replication origin selaras_%s is not there; %s", agency, agency, PREPARE);
+        return error_set(err, ERR_STOP, "the replication origin selaras_%s is not there; %s", agency, PREPARE);
     return 0;
 }
 
@@ -361,7 +358,7 @@ static void on_state(void *context, const struct pg_outcome *outcome)
         err = (struct error){ 0 };
         check_state(inspect, outcome->results[0], &err);
     } else {
-        error_wrap(&err, "%s: reading schema selaras", inspect->options->agency);
+        error_wrap(&err, "reading schema selaras");
     }
     finish(inspect, &err);
 }
@@ -372,7 +369,7 @@ static int check_mapped(const struct inspect *inspect, PGresult *const *results,
         return err->code;
     for (uint16_t i = 0; i < inspect->mapping->block_count; i++)
         if (check_table(inspect, i, results[1], err) < 0 || check_columns(inspect, i, results[2], err) < 0 ||
-            check_key(inspect, i, results[3], err) < 0)
+            inspect_key(inspect->found->arena, &inspect->mapping->blocks[i], i, results[3], err) < 0)
             return err->code;
     return 0;
 }
@@ -385,7 +382,7 @@ static void on_catalogs(void *context, const struct pg_outcome *outcome)
     char slot[64];
 
     if (!outcome->ok) {
-        error_wrap(&err, "%s: looking at the database", inspect->options->agency);
+        error_wrap(&err, "looking at the database");
         finish(inspect, &err);
         return;
     }
@@ -424,7 +421,7 @@ struct inspect *inspect_start(struct pg *pg, const struct driver_options *option
     pg_statement(pg, sql_server, false, &none);
     pg_statement(pg, sql_tables, false, &names);
     pg_statement(pg, sql_columns, false, &names);
-    pg_statement(pg, sql_indexes, false, &names);
+    pg_statement(pg, inspect_sql_indexes, false, &names);
     pg_sync(pg, on_catalogs, inspect);
     return inspect;
 }
@@ -442,8 +439,8 @@ void inspect_free(struct inspect **inspect)
 
 /* ---- types ---- */
 
-/* What PostgreSQL calls its categories: B boolean, D date and time, N number, S text, E enum, U other. Text holds anything that
- * has a spelling; a mapped code may turn anything into anything. */
+/* What PostgreSQL calls its categories: B boolean, D date and time, N number, S text, E enum, U other. Text holds
+ * anything that has a spelling; a mapped code may turn anything into anything. */
 static bool holds(char category, enum value_type type)
 {
     switch (type) {
@@ -476,17 +473,19 @@ int inspect_types(const struct inspection *inspection, const struct mapping *map
             if (field->code_count > 0 || field->column_count > 1)
                 continue;
             if (!holds(column->category, wanted->type))
-                return error_set(err, ERR_STOP, "mapping/%s/fields/%s: column %s is %s, which cannot hold a %s", block->name,
-                                 field->name, column->name, column->type, value_type_name(wanted->type));
+                return error_set(err, ERR_STOP, "mapping/%s/fields/%s: column %s is %s, which cannot hold a %s",
+                                 block->name, field->name, column->name, column->type, value_type_name(wanted->type));
             if (wanted->type == VALUE_DECIMAL && column->scale >= 0 && column->scale < (int)wanted->scale)
-                return error_set(err, ERR_STOP,
-                                 "mapping/%s/fields/%s: column %s keeps %d digits behind the point, the catalog has %u: the rest "
-                                 "would be rounded away. Widen the column or ask for another scale in the catalog",
-                                 block->name, field->name, column->name, column->scale, wanted->scale);
+                return error_set(
+                    err, ERR_STOP,
+                    "mapping/%s/fields/%s: column %s keeps %d digits behind the point, the catalog has %u: the rest "
+                    "would be rounded away. Widen the column or ask for another scale in the catalog",
+                    block->name, field->name, column->name, column->scale, wanted->scale);
             if (wanted->type == VALUE_DECIMAL && wanted->scale > 0 && column->category == 'N' &&
                 (strncmp(column->type, "float", 5) == 0 || strcmp(column->type, "real") == 0 ||
                  strcmp(column->type, "double precision") == 0 || strstr(column->type, "int")))
-                return error_set(err, ERR_STOP, "mapping/%s/fields/%s: column %s is %s, which cannot hold %u digits behind the point "
+                return error_set(err, ERR_STOP,
+                                 "mapping/%s/fields/%s: column %s is %s, which cannot hold %u digits behind the point "
                                  "exactly",
                                  block->name, field->name, column->name, column->type, wanted->scale);
         }

@@ -37,8 +37,8 @@ struct inspection {
 };
 void inspection_free(struct inspection **inspection);
 
-/* Queues the questions on `pg`; `done` gets what was found (it is the caller's) or why not: ERR_STOP with the remedy. Nothing is
- * written. `options` and `mapping` must outlive it; the mapping need not be bound. */
+/* Queues the questions on `pg`; `done` gets what was found (it is the caller's) or why not: ERR_STOP with the remedy.
+ * Nothing is written. `options` and `mapping` must outlive it; the mapping need not be bound. */
 typedef void inspect_done(void *context, struct inspection *found, const struct error *err);
 struct inspect;
 struct inspect *inspect_start(struct pg *pg, const struct driver_options *options, const struct mapping *mapping,
@@ -48,6 +48,13 @@ void inspect_free(struct inspect **inspect);
 
 /* Whether the columns can hold the catalog's fields; the mapping is bound. Pure. */
 must_check int inspect_types(const struct inspection *inspection, const struct mapping *mapping, struct error *err);
+
+/* Whether a block's key has the index that finds a row for certain: ERR_STOP with the remedy. `indexes` is the answer
+ * to inspect_sql_indexes, whose parameters are the blocks' schemas and tables as arrays; `index` is the block's place
+ * in them. */
+extern const char inspect_sql_indexes[];
+must_check int inspect_key(struct arena *arena, const struct mapping_block *block, uint16_t index,
+                           const PGresult *indexes, struct error *err);
 
 /* An identifier in double quotes, in `arena`; and a qualified one. */
 const char *quoted(struct arena *arena, const char *name);

@@ -43,7 +43,8 @@ static const char *where_key(struct arena *arena, const struct mapping_block *bl
 }
 
 /* What a field's columns hold, as one text: "t.a::text || '.' || t.b::text". */
-static const char *local_value(struct arena *arena, const struct mapping_field *field, const struct inspect_table *table)
+static const char *local_value(struct arena *arena, const struct mapping_field *field,
+                               const struct inspect_table *table)
 {
     const char *text = "";
 
@@ -65,15 +66,16 @@ static const char *new_value(struct arena *arena, const struct mapping_field *fi
 
         if (value.state != VALUE_SET)
             return NULL;
-        text = arena_printf(arena, "%s%s%.*s", text, i && field->join ? field->join : "", (int)value.length, value.bytes);
+        text =
+            arena_printf(arena, "%s%s%.*s", text, i && field->join ? field->join : "", (int)value.length, value.bytes);
     }
     return text;
 }
 
 static const char *why_text(struct arena *arena, const struct reason *reason)
 {
-    return arena_printf(arena, "%.*s: %.*s", (int)reason->verdict.length, reason->verdict.bytes, (int)reason->rule.length,
-                        reason->rule.length ? reason->rule.bytes : "");
+    return arena_printf(arena, "%.*s: %.*s", (int)reason->verdict.length, reason->verdict.bytes,
+                        (int)reason->rule.length, reason->rule.length ? reason->rule.bytes : "");
 }
 
 /* A value that is equal but spelt in another way ("1.0", "1.00") is compared as what it is, where it is one column. */
@@ -101,13 +103,14 @@ static void queue_field(struct pg *pg, struct arena *arena, const struct mapping
     same = field->column_count == 1
                ? arena_printf(arena, "t.%s IS DISTINCT FROM $4::text::%s", column->name, column->type)
                : arena_printf(arena, "(%s) IS DISTINCT FROM $4::text", value);
-    pg_statement(pg,
-                 arena_printf(arena,
-                              "INSERT INTO selaras.notice (\"table\", key, field, yours, now, decided_by, why)"
-                              " SELECT $1::text, $2::text, $3::text, %s, coalesce($4::text, $7::text), $5::text, $6::text"
-                              " FROM %s AS t WHERE %s AND $8::text IS NOT NULL AND %s",
-                              value, table->name, where, same),
-                 false, &parameters);
+    pg_statement(
+        pg,
+        arena_printf(arena,
+                     "INSERT INTO selaras.notice (\"table\", key, field, yours, now, decided_by, why)"
+                     " SELECT $1::text, $2::text, $3::text, %s, coalesce($4::text, $7::text), $5::text, $6::text"
+                     " FROM %s AS t WHERE %s AND $8::text IS NOT NULL AND %s",
+                     value, table->name, where, same),
+        false, &parameters);
 }
 
 /* A row that people deleted and that comes back, or that they added and that goes again. */

@@ -4,8 +4,8 @@
 
 #include "agents/postgres/apply_sql.h"
 
-/* Queues the notices of a row that carries reasons, to run before the row is written: they read what the agency's people had
- * there. Fields that hold the value already are left out. Returns how many statements were queued. */
+/* Queues the notices of a row that carries reasons, to run before the row is written: they read what the agency's
+ * people had there. Fields that hold the value already are left out. Returns how many statements were queued. */
 uint32_t notice_queue(struct pg *pg, const struct mapping *mapping, const struct inspection *inspection,
                       const struct apply_row *row);
 

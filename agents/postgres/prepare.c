@@ -41,15 +41,18 @@ static int failed(const struct preparation *p, const PGresult *result, const cha
 
     if (sqlstate && strcmp(sqlstate, "42501") == 0)
         hint = ". The role may not do that: give a DBA's connection with --dsn, or hand the SQL to the DBA";
-    return error_set(p->err, ERR_STOP, "%s: %s: %s%s", p->options->agency, doing, message ? message : PQerrorMessage(p->conn),
-                     hint);
+    return error_set(p->err, ERR_STOP, "%s: %s%s", doing, message ? message : PQerrorMessage(p->conn), hint);
 }
 
 /* One row of one column for two text parameters, "" for NULL; or NULL and an error. In the preparation's arena. */
 static const char *ask(const struct preparation *p, const char *sql, const char *first, const char *second)
 {
     const char *values[2] = { first, second };
-    scoped(clear_result) PGresult *result = PQexecParams(p->conn, sql, second ? 2 : first ? 1 : 0, NULL, values, NULL, NULL, 0);
+    scoped(clear_result) PGresult *result = PQexecParams(p->conn, sql,
+                                                         second  ? 2
+                                                         : first ? 1
+                                                                 : 0,
+                                                         NULL, values, NULL, NULL, 0);
 
     if (PQresultStatus(result) != PGRES_TUPLES_OK) {
         failed(p, result, "looking at the database");
@@ -81,7 +84,8 @@ static int missing_schema(struct preparation *p)
 static int missing_identity(struct preparation *p)
 {
     static const char sql[] =
-        "SELECT string_agg(format('ALTER TABLE %I.%I REPLICA IDENTITY FULL;', n.nspname, c.relname), E'\\n' ORDER BY c.oid)"
+        "SELECT string_agg(format('ALTER TABLE %I.%I REPLICA IDENTITY FULL;', n.nspname, c.relname), E'\\n' ORDER BY "
+        "c.oid)"
         " FROM pg_namespace s JOIN pg_class r ON r.relnamespace = s.oid AND r.relname = $2"
         " CROSS JOIN LATERAL (SELECT r.oid AS relid UNION SELECT relid FROM pg_partition_tree(r.oid)) t"
         " JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -95,12 +99,32 @@ static int missing_identity(struct preparation *p)
         if (!statements)
             return p->err->code;
         if (!is_yes(there))
-            return error_set(p->err, ERR_STOP, "%s: table %s.%s does not exist: correct mapping/%s/table", p->options->agency,
-                             block->schema, block->table, block->name);
+            return error_set(p->err, ERR_STOP, "table %s.%s does not exist: correct mapping/%s/table", block->schema,
+                             block->table, block->name);
         if (statements[0])
-            fprintf(p->script, "-- Old values must be in the log: %s.%s\n%s\n", block->schema, block->table, statements);
+            fprintf(p->script, "-- Old values must be in the log: %s.%s\n%s\n", block->schema, block->table,
+                    statements);
     }
     return 0;
+}
+
+/* Not what the agent may make by itself: whose rows are unique is for the table's owner to say. */
+static int check_keys(struct preparation *p)
+{
+    int code = 0;
+
+    for (uint16_t i = 0; i < p->mapping->block_count && code == 0; i++) {
+        const struct mapping_block *block = &p->mapping->blocks[i];
+        const char *names[2] = { arena_printf(p->arena, "{%s}", quoted(p->arena, block->schema)),
+                                 arena_printf(p->arena, "{%s}", quoted(p->arena, block->table)) };
+        scoped(clear_result) PGresult *indexes =
+            PQexecParams(p->conn, inspect_sql_indexes, 2, NULL, names, NULL, NULL, 0);
+
+        if (PQresultStatus(indexes) != PGRES_TUPLES_OK)
+            return failed(p, indexes, "looking at the database");
+        code = inspect_key(p->arena, block, 0, indexes, p->err);
+    }
+    return code;
 }
 
 /* Two blocks may map one table: it is published once. */
@@ -124,8 +148,9 @@ static void create_publication(struct preparation *p)
 
 static int add_to_publication(struct preparation *p, const char *table)
 {
-    static const char sql[] = "SELECT EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid"
-                              " WHERE p.pubname = 'selaras' AND r.prrelid = to_regclass($1))";
+    static const char sql[] =
+        "SELECT EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid"
+        " WHERE p.pubname = 'selaras' AND r.prrelid = to_regclass($1))";
     const char *there = ask(p, sql, table, NULL);
 
     if (!there)
@@ -221,10 +246,13 @@ static int missing_settings(struct preparation *p)
     if (!kept)
         return p->err->code;
     if (strcmp(level, "logical") != 0)
-        fprintf(p->out, "-- wal_level is %s. Needs a restart of PostgreSQL: ALTER SYSTEM SET wal_level = logical;\n", level);
+        fprintf(p->out, "-- wal_level is %s. Needs a restart of PostgreSQL: ALTER SYSTEM SET wal_level = logical;\n",
+                level);
     if (strcmp(kept, "-1") == 0)
-        fprintf(p->out, "-- An agent that is away must not fill the disk; choose a size: ALTER SYSTEM SET max_slot_wal_keep_size = "
-                        "'4GB'; SELECT pg_reload_conf();\n");
+        fprintf(
+            p->out,
+            "-- An agent that is away must not fill the disk; choose a size: ALTER SYSTEM SET max_slot_wal_keep_size = "
+            "'4GB'; SELECT pg_reload_conf();\n");
     return 0;
 }
 
@@ -249,12 +277,12 @@ static int open_connection(struct preparation *p)
 {
     p->conn = pg_connect_start(p->options->dsn ? p->options->dsn : p->options->database, "selaras-agent prepare");
     if (!p->conn)
-        return error_set(p->err, ERR_STOP, "%s: the connection string cannot be understood", p->options->agency);
+        return error_set(p->err, ERR_STOP, "the connection string cannot be understood");
     if (!connected(p->conn)) {
         char line[400];
 
         text_line(line, sizeof line, PQerrorMessage(p->conn));
-        return error_set(p->err, ERR_RETRY, "%s: cannot connect to PostgreSQL: %s", p->options->agency,
+        return error_set(p->err, ERR_RETRY, "cannot connect to PostgreSQL: %s",
                          line[0] ? line : "no answer within 10 s");
     }
     return 0;
@@ -274,7 +302,8 @@ static int find_role(struct preparation *p)
     if (!p->role && !p->options->dsn)
         p->role = ask(p, "SELECT current_user", NULL, NULL);
     if (!p->role)
-        return error_set(p->err, ERR_STOP, "agent/database names no user, so it is not known who needs the rights: add user=NAME");
+        return error_set(p->err, ERR_STOP,
+                         "agent/database names no user, so it is not known who needs the rights: add user=NAME");
     return 0;
 }
 
@@ -295,7 +324,7 @@ static int run(struct preparation *p, const char *script)
 static int write_script(struct preparation *p)
 {
     static int (*const parts[])(struct preparation *) = {
-        missing_schema, missing_identity, missing_publication, missing_origin, missing_grants,
+        missing_schema, missing_identity, check_keys, missing_publication, missing_origin, missing_grants,
     };
 
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)

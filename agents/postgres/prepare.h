@@ -16,8 +16,9 @@ struct prepare_options {
     bool apply;           /* run it too, in one transaction */
 };
 
-/* Writes the SQL to `out`. ERR_STOP when the database cannot be asked, a mapped table is not there or a statement fails;
- * ERR_RETRY when it cannot be reached. */
-must_check int prepare(const struct prepare_options *options, const struct mapping *mapping, FILE *out, struct error *err);
+/* Writes the SQL to `out`. ERR_STOP when the database cannot be asked, a mapped table is not there or a statement
+ * fails; ERR_RETRY when it cannot be reached. */
+must_check int prepare(const struct prepare_options *options, const struct mapping *mapping, FILE *out,
+                       struct error *err);
 
 #endif

@@ -148,8 +148,8 @@ static void on_tried(void *context, const struct pg_outcome *outcome)
         return;
     }
     report_of(settle, REPORT_RELEASED, "", &reports[0]);
-    if (settle->row->kind == APPLY_UPDATE && settle->row->net->operation == OPERATION_UPDATE &&
-        PQntuples(outcome->results[settle->results]) == 0)
+    if (settle->row->net->operation == OPERATION_UPDATE &&
+        (settle->row->kind == APPLY_NOTHING || PQntuples(outcome->results[settle->results]) == 0))
         report_of(settle, REPORT_SKIPPED, "", &reports[count++]);
     queue_delete(settle);
     work_commit(settle->work, settle->work->applied, reports, count, on_settled, settle);

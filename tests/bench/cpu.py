@@ -2,6 +2,8 @@
 
 import os
 
+from lines import WATCHER
+
 TICK_US = 1_000_000 / os.sysconf("SC_CLK_TCK")
 
 
@@ -56,7 +58,8 @@ class Meter:
             stat = read_stat(server.process.pid)
             ticks[(f"{part}: others", server.process.pid)] = own_ticks(stat) + int(stat[13]) + int(stat[14])
             for pid, child in children_of(server.process.pid).items():
-                ticks[(f"{part}: {names.get(pid, 'others')}", pid)] = own_ticks(child)
+                if names.get(pid) != WATCHER:
+                    ticks[(f"{part}: {names.get(pid, 'others')}", pid)] = own_ticks(child)
         return ticks
 
     def begin(self):
@@ -80,8 +83,9 @@ class Meter:
 
 
 # A checkpoint or a vacuum is not the change's own, but somebody has to pay for it.
-BACKENDS_SQL = """
-SELECT pid, CASE WHEN application_name LIKE 'selaras%' THEN application_name || ' (' || backend_type || ')' ELSE backend_type END
+BACKENDS_SQL = f"""
+SELECT pid, CASE WHEN application_name = '{WATCHER}' THEN '{WATCHER}'
+                 WHEN application_name LIKE 'selaras%' THEN application_name || ' (' || backend_type || ')' ELSE backend_type END
 FROM pg_stat_activity WHERE pid <> pg_backend_pid()"""
 
 

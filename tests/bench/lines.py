@@ -15,12 +15,13 @@ sys.path[:0] = [f"{HERE}/../e2e", f"{HERE}/../../sample"]
 
 import psycopg                  # noqa: E402
 import residents                # noqa: E402
-from cluster import AGENCY_SETTINGS, Failed, Postgres, wait_for     # noqa: E402
+from cluster import AGENCY_SETTINGS, Failed, Postgres, Run, catch_signals, wait_for     # noqa: E402
 from region import SAMPLE, Region                                   # noqa: E402
 
-CARD_BASE = 6402 * 10 ** 12     # a family card has 16 digits
+CARD_BASE = 9 * 10 ** 15        # a family card has 16 digits; greater than any that the sample has, and rising
 ROWS_PER_TRANSACTION = 10
 SEEN_SECONDS = 600
+WATCHER = "selaras bench"       # what our own sessions are called, whose processor time is nobody's
 
 # An application's own statements, one row each, several a transaction; committed without waiting for the disk, because how fast
 # the source can commit is not what is measured.
@@ -54,7 +55,7 @@ def people_everywhere(count, seed=1):
 
 
 def connect(postgres, database):
-    return psycopg.connect(postgres.dsn(database), autocommit=True)
+    return psycopg.connect(postgres.dsn(database), autocommit=True, application_name=WATCHER)
 
 
 class Line:
@@ -95,6 +96,11 @@ class Line:
         """Whether update `number`, or a later one of the same resident, is visible at the target."""
         row = session.execute(self.seen_sql, (self.nik(number),)).fetchone()
         return row is not None and row[0] >= card(number)
+
+    def must_not_see(self, session, number):
+        """Else nothing would be measured."""
+        if self.seen(session, number):
+            raise Failed(f"{self.name}: update {number} is at the target before anything could bring it there")
 
     def wait_seen(self, session, number, every):
         until = time.monotonic() + SEEN_SECONDS
@@ -197,7 +203,7 @@ class Native(Line):
         self.source.query("a", "CREATE PUBLICATION native FOR TABLE penerima_bantuan")
         self.target.query("b", f"CREATE SUBSCRIPTION native CONNECTION '{self.source.dsn('a')}' PUBLICATION native")
         wait_for("the subscription has copied the table", lambda: self.target.query(
-            "b", "SELECT FROM pg_subscription_rel HAVING count(*) = 1 AND bool_and(srsubstate = 'r')"), 60)
+            "b", "SELECT 1 FROM pg_subscription_rel HAVING count(*) = 1 AND bool_and(srsubstate = 'r')"), 60)
         self.prepare_to_watch()
         self.stop()
 
@@ -206,7 +212,7 @@ class Native(Line):
 
     def wait_ready(self):
         wait_for("the subscription's worker runs", lambda: self.source.query(
-            "a", "SELECT FROM pg_replication_slots WHERE slot_name = 'native' HAVING bool_and(active)"))
+            "a", "SELECT 1 FROM pg_replication_slots WHERE slot_name = 'native' HAVING bool_and(active)"))
 
     def must_live(self):
         for server in self.servers().values():
@@ -215,7 +221,7 @@ class Native(Line):
     def stop(self):
         self.target.query("b", "ALTER SUBSCRIPTION native DISABLE")
         wait_for("the subscription's worker has ended", lambda: self.source.query(
-            "a", "SELECT FROM pg_replication_slots WHERE slot_name = 'native' HAVING bool_and(NOT active)"))
+            "a", "SELECT 1 FROM pg_replication_slots WHERE slot_name = 'native' HAVING bool_and(NOT active)"))
 
     def check(self):
         rows = "SELECT md5(string_agg(t::text, E'\\n' ORDER BY nik)) FROM penerima_bantuan t"
@@ -240,3 +246,15 @@ def spread(values, form):
     middle = len(ordered) // 2
     median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
     return f"min {ordered[0]:{form}}  median {median:{form}}  max {ordered[-1]:{form}}"
+
+
+def run(main):
+    """Calls `main` and returns the exit status; what failed is said, with where the logs are."""
+    catch_signals()
+    try:
+        main()
+    except Failed as failed:
+        folders = ", ".join(f"{run.folder}/log" for run in Run.live) or "nowhere: nothing was started"
+        print(f"failed: {failed}\nThe logs are in {folders}", file=sys.stderr)
+        return 1
+    return 0

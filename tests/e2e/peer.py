@@ -219,6 +219,7 @@ class Link:
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
+        self.socket.sndtimeo = 5000     # nobody reads: zmq.Again, not for ever
         self.socket.maxmsgsize = FRAME_BYTES_MAX + 1024
         if routing_id is not None:
             self.socket.setsockopt(zmq.ROUTING_ID, routing_id)
@@ -299,6 +300,13 @@ class Peer:
         self.batches = []                               # whole batches not taken yet
         self.acks = []
         self.pongs = []
+
+    DURABLE = ["incarnation", "applied", "applied_leaf", "system", "timeline", "fence", "blocks", "catalog_hash", "catalog", "rows"]
+
+    def resume(self, before):
+        """Takes over what an agency's database would remember of a peer that is gone."""
+        for name in self.DURABLE:
+            setattr(self, name, getattr(before, name))
 
     def close(self):
         self.link.close()
@@ -400,6 +408,8 @@ class Peer:
         if self.fed_bytes > self.gave:
             raise Violation(f"{self.fed_bytes} bytes of feed where {self.gave} were allowed")
         self.batch += items
+        self.gave = self.fed_bytes + self.window    # these items are in the open transaction
+        self.send(CREDIT, self.gave)
         if not final:
             return
         if leaf is None or position == 0:
@@ -466,7 +476,7 @@ class Peer:
         return self.batches.pop(0)
 
     def apply(self, batch):
-        """As a database would, in one go; says applied and gives the credit back. Returns reports of what was skipped."""
+        """As a database would, in one go; says applied. Returns reports of what was skipped."""
         reports = []
         for position, block_name, record, operation, key, fields, _ in batch.items:
             place = (block_name, record)
@@ -481,8 +491,6 @@ class Peer:
                 self.rows[place] = (self.key_of(block_name, held) or key, held)
         self.applied, self.applied_leaf = batch.position, batch.leaf
         self.send(APPLIED, batch.position)
-        self.gave = self.fed_bytes + self.window
-        self.send(CREDIT, self.gave)
         return reports
 
     def take_unlinked(self, block_name, key):

@@ -251,14 +251,15 @@ class Region:
         return found
 
     def streams_read(self, marks):
-        """Whether every agency's slot has passed its mark: then the broker has committed all that was before."""
-        return all(self.agencies[name].value(f"SELECT confirmed_flush_lsn >= '{mark}' FROM pg_replication_slots"
-                                             f" WHERE slot_name = 'selaras_{name}'") == "t" for name, mark in marks.items())
+        """Whether the broker has committed each agency's stream up to its mark."""
+        passed = dict(self.query("SELECT name, lsn FROM selaras.agency"))
+        return all(int(passed[name]) >= int(mark) for name, mark in marks.items())
 
     def wait_in_step(self, seconds=60, changes=None):
-        """Until every change that was made until now has its entry and every copy compares equal. How many changes each agency has
-        made (`changes`: agency to number) is told faster than by the slots, which move on once a second."""
-        marks = {name: agency.value("SELECT pg_current_wal_insert_lsn()") for name, agency in self.agencies.items()}
+        """Until every change that was made until now has its entry and every copy compares equal. The first is known by how many
+        changes each agency has made (`changes`: agency to number), or else by position, which an idle agency sends with its
+        next fence."""
+        marks = {name: agency.value("SELECT pg_current_wal_insert_lsn() - '0/0'") for name, agency in self.agencies.items()}
 
         def arrived():
             for process in [self.broker, *(agency.agent for agency in self.agencies.values())]:

@@ -22,18 +22,43 @@ def running():
 
 @pytest.fixture
 def town(running):
+    """The broker that all these tests share, its agencies loaded once."""
     yield running
     running.close_peers()
     assert running.region.broker.alive()
     assert running.region.audit_problems() == []
 
 
-def test_hello_is_answered_with_welcome(town):
-    dinsos = town.peer("dinsos")
-    welcome = dinsos.hello(town.blocks("dinsos"))
+@pytest.fixture
+def new_town():
+    """A broker whose agencies have never been loaded."""
+    made = Town()
+    try:
+        yield made.start()
+        assert made.region.audit_problems() == []
+    finally:
+        made.close_peers()
+        made.region.end()
+
+
+def test_hello_is_answered_with_welcome(new_town):
+    dinsos = new_town.peer("dinsos")
+    welcome = dinsos.hello(new_town.blocks("dinsos"))
     assert welcome.agency == "dinsos" and welcome.credit > 0 and "resident" in welcome.catalog
-    again = dinsos.hello(town.blocks("dinsos"))
-    assert again.session > welcome.session and again.catalog is None
+    assert welcome.incarnation > 0 and welcome.load > 0
+    again = dinsos.hello(incarnation=0)
+    assert again.session > welcome.session and again.catalog is None and again.incarnation > welcome.incarnation
+
+
+def test_a_load_that_breaks_starts_over(new_town):
+    dinsos, nik = new_town.peer("dinsos"), new_town.nik()
+    dinsos.hello(new_town.blocks("dinsos"), incarnation=0)
+    change = peer.load("people", nik, new_town.full("dinsos", {"nik": nik, "name": "Muat"}))
+    dinsos.send_pieces([peer.piece(0, [change], None, first=1)])
+    dinsos.receive_until(lambda: dinsos.load_number >= 1)
+    dinsos.first_load(new_town.blocks("dinsos"), [change], new_town.next_lsn())
+    assert new_town.resident(nik) == ("Muat",)
+    assert new_town.region.query("SELECT state, load_number FROM selaras.agency WHERE name = 'dinsos'")[0][0] == "active"
 
 
 def test_a_change_reaches_the_other_agency(town):
@@ -58,7 +83,8 @@ def test_a_change_reaches_the_other_agency(town):
         dinsos.receive_batch(0.5)       # nothing comes back to who wrote it
 
 
-def test_a_first_load_fills_and_is_answered_where_it_differs(town):
+def test_a_first_load_fills_and_is_answered_where_it_differs(new_town):
+    town = new_town
     nik, other = town.nik(), town.nik()
     dinsos = town.loaded("dinsos", [{"nik": nik, "name": "Milik Dinsos", "household_size": "3"}])
     dinkes = town.peer("dinkes")
@@ -133,19 +159,18 @@ def test_a_parked_record_is_a_debt_until_it_is_released(town):
 
 
 def test_ping_is_answered_with_the_brokers_time(town):
-    dinsos = town.peer("dinsos")
-    dinsos.hello(town.blocks("dinsos"))
+    dinsos = town.loaded("dinsos")
     said, told = dinsos.ping()
     assert abs(told - said) < 5_000_000
 
 
 def test_a_slow_reader_is_fed_within_its_credit(town):
-    """peer.py counts every byte of feed; here it gives little, so that much has to wait."""
-    dinsos, dinkes = town.loaded("dinsos"), town.loaded("dinkes", credit=8192)
-    niks = [town.nik() for _ in range(120)]
-    for start in range(0, 120, 20):
-        dinsos.change(town.next_lsn(), [
-            peer.insert("people", nik, town.full("dinsos", {"nik": nik, "name": "Pelan " + "x" * 200})) for nik in niks[start:start + 20]])
+    """peer.py counts every byte of feed; here it gives as little as one frame may take, and three times as much is to come."""
+    dinsos, dinkes = town.loaded("dinsos"), town.loaded("dinkes", credit=peer.FRAME_BYTES_MAX)
+    niks = [town.nik() for _ in range(60)]
+    for start in range(0, 60, 4):
+        dinsos.change(town.next_lsn(), [peer.insert("people", nik, town.full("dinsos", {"nik": nik, "name": "Pelan " + "x" * 50_000}))
+                                        for nik in niks[start:start + 4]])
     got = {dict(item[5])["nik"] for item in dinkes.drain_feed(1)}
     assert got == set(niks)
 
@@ -169,9 +194,8 @@ def test_an_old_session_is_no_session(town):
 
 def test_the_last_connection_to_say_hello_has_the_session(town):
     first, second = town.loaded("dinsos"), town.peer("dinsos")
-    second.incarnation, second.applied, second.applied_leaf = first.incarnation, first.applied, first.applied_leaf
-    second.system, second.catalog_hash = first.system, first.catalog_hash
-    second.hello(town.blocks("dinsos"))
+    second.resume(first)
+    second.hello()
     assert refusal(first, peer.PING, 0) == "no-session"
     assert second.ping()
 
@@ -232,23 +256,26 @@ def test_a_wrong_commitment_is_refused(town):
     ([peer.block("people", "resident", ["nik"], ["nik", "nama"])], "nama"),
 ], ids=["type", "field"])
 def test_a_mapping_that_the_catalog_does_not_know_is_named(town, blocks, names):
-    dinsos = town.peer("dinsos")
+    dinsos = town.loaded("dinsos")
+    kept = dinsos.blocks
     with pytest.raises(Refused) as refused:
         dinsos.hello(blocks)
+    dinsos.blocks = kept
     assert refused.value.code == "mapping" and names in refused.value.text
 
 
 def test_another_version_is_refused(town):
-    dinsos = town.peer("dinsos")
+    dinsos = town.loaded("dinsos")
     with pytest.raises(Refused) as refused:
-        dinsos.hello(town.blocks("dinsos"), version=99)
+        dinsos.hello(version=99)
     assert refused.value.code == "version"
 
 
 @pytest.mark.parametrize("wrong", [
-    {"incarnation": 77}, {"applied": (9 << 48) + 5, "applied_leaf": bytes(32)}, {"applied_leaf": bytes(32)}],
+    {"incarnation": 77}, {"applied": (9 << 48) + 5, "applied_leaf": bytes(32)}, {"applied_leaf": bytes(31) + b"\1"}],
     ids=["incarnation", "applied", "leaf"])
-def test_another_history_is_refused(town, wrong):
+def test_another_history_is_refused_and_stays_so(new_town, wrong):
+    town = new_town
     dinsos, dinkes = town.loaded("dinsos"), town.loaded("dinkes")
     nik = town.nik()
     dinkes.change(town.next_lsn(), [peer.insert("people", nik, town.full("dinkes", {"nik": nik, "name": "Sejarah"}))])
@@ -256,6 +283,11 @@ def test_another_history_is_refused(town, wrong):
     with pytest.raises(Refused) as refused:
         dinsos.hello(**wrong)
     assert refused.value.code == "history"
+    assert town.region.query("SELECT state, reason IS NOT NULL FROM selaras.agency WHERE name = 'dinsos'") == [("quarantined", "t")]
+    with pytest.raises(Refused) as refused:
+        dinsos.hello()
+    assert refused.value.code == "history"
+    assert dinkes.ping()
 
 
 MALFORMED = {

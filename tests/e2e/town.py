@@ -15,6 +15,7 @@ class Town:
         self.region = Region(agencies=[])
         self.keys = {}
         self.peers = []
+        self.known = {}         # agency to the last peer that was it
         self.serial = 0
         self.lsn = 10_000
 
@@ -37,10 +38,18 @@ class Town:
         return made
 
     def loaded(self, name, rows=(), **more):
-        """A peer that has made its first load and taken what came of it."""
-        made = self.peer(name, **more)
-        made.first_load(self.blocks(name), [peer.load("people", row["nik"], self.full(name, row)) for row in rows], self.next_lsn())
+        """A peer with a session that has taken its whole feed, and whose agency has these rows: by its first load if it had none yet,
+        else it goes on where the one before it stopped."""
+        made, before = self.peer(name, **more), self.known.get(name)
+        if before is None:
+            made.first_load(self.blocks(name), [peer.load("people", row["nik"], self.full(name, row)) for row in rows], self.next_lsn())
+        else:
+            made.resume(before)
+            made.hello()
+            if rows:
+                made.change(self.next_lsn(), [peer.insert("people", row["nik"], self.full(name, row)) for row in rows])
         made.drain_feed()
+        self.known[name] = made
         return made
 
     @staticmethod
