@@ -82,3 +82,14 @@ int agent_settings_read(struct arena *arena, const char *path, struct agent_sett
         return error_wrap(err, "%s", path);
     return 0;
 }
+
+struct driver_options agent_driver_options(const struct agent_settings *settings)
+{
+    return (struct driver_options){
+        .agency = settings->agency,
+        .database = settings->database,
+        .fence_interval_ms = settings->fence_interval_ms,
+        .retry_interval_ms = settings->retry_interval_ms,
+        .allow_unlimited_wal = settings->unlimited_wal,
+    };
+}

@@ -2,6 +2,7 @@
 #ifndef SELARAS_AGENT_SETTINGS_H
 #define SELARAS_AGENT_SETTINGS_H
 
+#include "agents/driver.h"
 #include "proto/mapping.h"
 #include "shell/settings.h"
 
@@ -26,5 +27,8 @@ extern const struct setting agent_settings_table[];
 /* Reads `path` into *ret, whose text and mapping are in `arena`. ERR_REJECT or ERR_STOP with path, place and remedy. */
 must_check int agent_settings_read(struct arena *arena, const char *path, struct agent_settings *ret,
                                    struct error *err);
+
+/* What of it the driver needs; borrows. */
+struct driver_options agent_driver_options(const struct agent_settings *settings);
 
 #endif

@@ -1,9 +1,10 @@
 /* The core of the broker, with a store in memory: sessions, loads, changes and their acks, the feed, reports, keys. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <setjmp.h>
+
 #include <cmocka.h>
 
 #include "daemon/broker_fixture.h"
@@ -46,7 +47,8 @@ static void a_load_is_acknowledged_piece_by_piece_and_closed(void **state)
     (void)state;
     greet(&a);
     change = change_of(&a, OPERATION_LOAD, "1", "nik", "1", "name", "Siti", NULL);
-    say_piece(&a, (struct piece){ .first = 1, .final = true, .nothing_seen = true, .changes = &change, .change_count = 1 });
+    say_piece(&a,
+              (struct piece){ .first = 1, .final = true, .nothing_seen = true, .changes = &change, .change_count = 1 });
     assert_int_equal(last_sent(&a, MESSAGE_ACK)->ack.load_number, 1);
     say_load_end(&a);
     assert_int_equal(last_sent(&a, MESSAGE_ACK)->ack.lsn, 100);
@@ -65,13 +67,15 @@ static void a_load_that_breaks_starts_over(void **state)
     (void)state;
     greet(&a);
     change = change_of(&a, OPERATION_LOAD, "1", "nik", "1", "name", "Siti", NULL);
-    say_piece(&a, (struct piece){ .first = 1, .final = true, .nothing_seen = true, .changes = &change, .change_count = 1 });
+    say_piece(&a,
+              (struct piece){ .first = 1, .final = true, .nothing_seen = true, .changes = &change, .change_count = 1 });
     a.incarnation = 0;
     a.applied = 0;
     greet(&a);
     assert_int_equal(a.incarnation, 2);
     assert_int_equal(last_sent(&a, MESSAGE_WELCOME)->welcome.load_number, 0);
-    say_piece(&a, (struct piece){ .first = 1, .final = true, .nothing_seen = true, .changes = &change, .change_count = 1 });
+    say_piece(&a,
+              (struct piece){ .first = 1, .final = true, .nothing_seen = true, .changes = &change, .change_count = 1 });
     say_load_end(&a);
     assert_int_equal(row_of(&a)->state, STATE_ACTIVE);
     assert_int_equal(world->record_count, 1);
@@ -260,7 +264,8 @@ static void a_transaction_in_parts_is_decided_whole(void **state)
     (void)state;
     say_piece(&a, (struct piece){ .lsn = 110, .base = a.base, .changes = &one, .change_count = 1 });
     assert_int_equal(world->record_count, 0);
-    say_piece(&a, (struct piece){ .lsn = 110, .first = 1, .final = true, .base = a.base, .changes = &two, .change_count = 1 });
+    say_piece(&a, (struct piece){
+                      .lsn = 110, .first = 1, .final = true, .base = a.base, .changes = &two, .change_count = 1 });
     assert_int_equal(world->record_count, 2);
     assert_false(world->entries[world->entry_count - 2].boundary);
     assert_true(last_entry(world)->boundary);
@@ -291,7 +296,9 @@ static void a_fence_with_another_token_quarantines(void **state)
 
     (void)state;
     say_piece(&a, (struct piece){ .lsn = 110, .final = true, .base = a.base, .fence = { 5, { 1 } } });
-    say_piece(&a, (struct piece){ .lsn = 120, .final = true, .base = a.base, .fence = { 5, { 2 } }, .changes = &one, .change_count = 1 });
+    say_piece(
+        &a, (struct piece){
+                .lsn = 120, .final = true, .base = a.base, .fence = { 5, { 2 } }, .changes = &one, .change_count = 1 });
     assert_error(&a, "history");
     assert_int_equal(row_of(&a)->state, STATE_QUARANTINED);
     assert_int_equal(last_entry(world)->entry.kind, ENTRY_QUARANTINE);

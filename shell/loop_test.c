@@ -159,7 +159,8 @@ static void what_is_waited_for_may_change(void **state)
     int pair[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    scene->source = loop_fd(scene->loop, pair[0], false, false, end, scene);
+    scene->source = loop_fd(scene->loop, pair[0], true, false, end, scene);
+    loop_fd_want(scene->source, false, false);
     close(pair[1]); /* a hang-up, of which nobody wants to know */
     scene->victim = loop_timer(scene->loop, 10, true, end_quietly, scene);
     loop_run(scene->loop);

@@ -313,9 +313,10 @@ static void a_held_transaction_goes_on_from_its_savepoint(void **unused)
         pg_statement(scene.pg, "ROLLBACK TO SAVEPOINT one", false, NULL);
         pg_statement(scene.pg, i == 2 ? "SELECT 1/0" : "INSERT INTO public.pg_test VALUES (1, 'a')", false, NULL);
         pg_sync(scene.pg, done, &numbers[i]);
+        wait_for(i == 1 ? 2 : 1);
     }
     run("COMMIT", 4);
-    wait_for(5);
+    wait_for(1);
     pg_hold(scene.pg, false);
     run("SELECT count(*) FROM public.pg_test", 5);
     wait_for(1);
@@ -412,7 +413,7 @@ static void what_cannot_be_prepared_names_its_statement(void **unused)
 {
     (void)unused;
     needs_server();
-    pg_statement(scene.pg, "SELECT 1", false, NULL);
+    pg_statement(scene.pg, sql_star, true, NULL);
     pg_statement(scene.pg, "SELECT nothing FROM nowhere", true, NULL);
     pg_sync(scene.pg, done, &numbers[0]);
     wait_for(1);

@@ -3,50 +3,12 @@
  * First all of it a set at a time. When the database refuses something of it, the transaction is rolled back and done
  * again row by row under savepoints: what is refused is parked in it, the rest takes effect. What only meets a locked
  * row is rolled back and tried again later: the agency's own work goes first. */
-#include "agents/postgres/apply_work.h"
+#include "agents/postgres/apply_batch.h"
 #include "agents/postgres/notice.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { WAVE_ROWS = 256 }; /* statements on their way in row mode */
-
-/* An item that is not applied but parked, or joins what is. */
-struct park {
-    struct net *net;
-    const char *reason;
-};
-
-struct apply_batch {
-    struct apply_work *work;
-    const struct item *const *items;
-    uint32_t count;
-    feed_position position;
-    const uint8_t *leaf;
-    apply_batch_done *done;
-    void *context;
-    struct arena *arena; /* of the present pass */
-
-    const struct item **normal, **joining; /* items by whether their record is parked already */
-    uint32_t normal_count, joining_count;
-
-    struct apply_row **rows; /* by number */
-    uint32_t row_count;
-    int *updates; /* results, within the unit, that name the rows which updates met */
-    uint32_t update_count;
-    int statements; /* queued in the present unit */
-
-    bool by_row;
-    uint32_t next;    /* of `normal`, in row mode */
-    uint32_t waiting; /* rows of the present wave without result */
-    struct error trouble;
-
-    struct park *parks;
-    uint32_t park_count, new_park_count; /* the new ones come first */
-    struct report *reports;
-    uint32_t report_count;
-};
 
 static void finish(struct apply_batch *batch, const struct error *err)
 {
@@ -54,7 +16,7 @@ static void finish(struct apply_batch *batch, const struct error *err)
 }
 
 /* pg.c has rolled back. */
-static void give_up(struct apply_batch *batch, const struct error *err)
+void batch_give_up(struct apply_batch *batch, const struct error *err)
 {
     work_reset(batch->work);
     finish(batch, err);
@@ -81,7 +43,7 @@ static void report_add(struct apply_batch *batch, enum report_kind kind, const s
     };
 }
 
-static struct park *park_find(struct apply_batch *batch, uint16_t block, uint64_t record)
+struct park *batch_park_find(struct apply_batch *batch, uint16_t block, uint64_t record)
 {
     for (uint32_t i = 0; i < batch->park_count; i++)
         if (batch->parks[i].net->block == block && batch->parks[i].net->record == record)
@@ -89,7 +51,7 @@ static struct park *park_find(struct apply_batch *batch, uint16_t block, uint64_
     return NULL;
 }
 
-static void park_new(struct apply_batch *batch, struct net *net, const char *reason)
+void batch_park_new(struct apply_batch *batch, struct net *net, const char *reason)
 {
     assert(batch->park_count == batch->new_park_count);
     batch->parks[batch->park_count++] = (struct park){ net, reason };
@@ -108,7 +70,7 @@ static void skipped_add(struct apply_batch *batch)
     }
 }
 
-static void note_met(struct apply_batch *batch, const PGresult *result)
+void batch_note_met(struct apply_batch *batch, const PGresult *result)
 {
     for (int i = 0; i < PQntuples(result); i++) {
         int64_t number = pg_result_int8(result, i, 0);
@@ -175,7 +137,7 @@ static const char sql_parked[] = "SELECT p.block, p.record, p.position, p.key, p
 static int join_item(struct apply_batch *batch, const struct item *item, struct error *err)
 {
     int block = mapping_block_named(batch->work->mapping, item->block);
-    struct park *park = park_find(batch, (uint16_t)block, item->record);
+    struct park *park = batch_park_find(batch, (uint16_t)block, item->record);
     struct net *net;
 
     if (park)
@@ -207,13 +169,13 @@ static void on_parked(void *context, const struct pg_outcome *outcome)
     struct error err = { 0 };
 
     if (!outcome->ok) {
-        give_up(batch, &outcome->err);
+        batch_give_up(batch, &outcome->err);
         return;
     }
     if (join(batch, outcome->results[0], &err) < 0) {
         pg_statement(batch->work->pg, "ROLLBACK", false, NULL);
         pg_sync(batch->work->pg, NULL, NULL);
-        give_up(batch, &err);
+        batch_give_up(batch, &err);
         return;
     }
     commit(batch);
@@ -226,7 +188,7 @@ static bool same_block(const struct item *left, const struct item *right)
 }
 
 /* Items of parked records join what is parked; then the transaction ends. */
-static void conclude(struct apply_batch *batch)
+void batch_conclude(struct apply_batch *batch)
 {
     struct pg_array blocks = { 0 }, records = { 0 };
     struct pg_parameters parameters = { 0 };
@@ -259,7 +221,7 @@ static void conclude(struct apply_batch *batch)
 
 /* ---- both passes ---- */
 
-static void pass_start(struct apply_batch *batch, bool by_row)
+void batch_pass_start(struct apply_batch *batch, bool by_row)
 {
     arena_reset(batch->arena);
     batch->by_row = by_row;
@@ -286,7 +248,7 @@ static void pass_start(struct apply_batch *batch, bool by_row)
 }
 
 /* Takes the locks of all rows before the first is written, block by block in key order, and waits for none. */
-static void queue_locks(struct apply_batch *batch, struct apply_row **rows, uint32_t count)
+void batch_queue_locks(struct apply_batch *batch, struct apply_row **rows, uint32_t count)
 {
     struct apply_row **list = arena_array(batch->arena, count + 1u, sizeof *list);
 
@@ -309,21 +271,19 @@ static void queue_locks(struct apply_batch *batch, struct apply_row **rows, uint
 
 /* ---- a set at a time ---- */
 
-static void rows_start(struct apply_batch *batch);
-
 static void on_set(void *context, const struct pg_outcome *outcome)
 {
     struct apply_batch *batch = context;
 
     if (outcome->ok) {
         for (uint32_t i = 0; i < batch->update_count; i++)
-            note_met(batch, outcome->results[batch->updates[i]]);
-        conclude(batch);
+            batch_note_met(batch, outcome->results[batch->updates[i]]);
+        batch_conclude(batch);
     } else if (work_refused(outcome)) {
         work_reset(batch->work);
-        rows_start(batch);
+        batch_rows_start(batch);
     } else {
-        give_up(batch, &outcome->err);
+        batch_give_up(batch, &outcome->err);
     }
 }
 
@@ -391,18 +351,18 @@ static void set_start(struct apply_batch *batch)
     struct apply_row **rows;
     struct error err = { 0 };
 
-    pass_start(batch, false);
+    batch_pass_start(batch, false);
     if (net_fold(batch->arena, batch->work->mapping, batch->normal, batch->normal_count, &runs, &run_count, &err) < 0) {
         finish_later(batch, &err);
         return;
     }
     if (make_rows(batch, runs, run_count, &err) < 0) {
-        rows_start(batch);
+        batch_rows_start(batch);
         return;
     }
     work_begin(batch->work, batch->position);
     batch->statements = WORK_BEGIN_STATEMENTS;
-    queue_locks(batch, batch->rows, batch->row_count);
+    batch_queue_locks(batch, batch->rows, batch->row_count);
     rows = arena_array(batch->arena, batch->row_count + 1u, sizeof *rows);
     memcpy(rows, batch->rows, batch->row_count * sizeof *rows);
     for (uint32_t r = 0; r < run_count; r++) {
@@ -410,155 +370,6 @@ static void set_start(struct apply_batch *batch)
         first += runs[r].count;
     }
     pg_sync(batch->work->pg, on_set, batch);
-}
-
-/* ---- row by row ---- */
-
-/* One row of the present wave. */
-struct row_try {
-    struct apply_batch *batch;
-    struct apply_row *row;
-    int result; /* index of its statement's */
-};
-
-static void wave(struct apply_batch *batch);
-
-static void rows_failed(struct apply_batch *batch, const struct error *err)
-{
-    pg_hold(batch->work->pg, false);
-    pg_statement(batch->work->pg, "ROLLBACK", false, NULL);
-    pg_sync(batch->work->pg, NULL, NULL);
-    give_up(batch, err);
-}
-
-static void on_row(void *context, const struct pg_outcome *outcome)
-{
-    struct row_try *try = context;
-    struct apply_batch *batch = try->batch;
-
-    batch->waiting--;
-    if (outcome->ok) {
-        if (try->row->kind == APPLY_UPDATE)
-            note_met(batch, outcome->results[try->result]);
-    } else if (work_refused(outcome)) {
-        park_new(batch, try->row->net, work_reason(batch->arena, outcome));
-        try->row->met = true; /* it is parked, not skipped */
-    } else if (batch->trouble.code == 0) {
-        batch->trouble = outcome->err;
-    }
-    if (batch->waiting > 0)
-        return;
-    if (batch->trouble.code != 0)
-        rows_failed(batch, &batch->trouble);
-    else
-        wave(batch);
-}
-
-/* What the unit before it left, if it failed, is undone first; what it did, if it did not, is behind the savepoint. */
-static void queue_row(struct apply_batch *batch, struct apply_row *row)
-{
-    struct row_try *try = arena_alloc(batch->arena, sizeof *try);
-    struct pg *pg = batch->work->pg;
-
-    *try = (struct row_try){ .batch = batch, .row = row };
-    pg_statement(pg, "ROLLBACK TO SAVEPOINT item", false, NULL);
-    try->result = 1 + (int)notice_queue(pg, batch->work->mapping, batch->work->inspection, row);
-    apply_queue(batch->work->sql, pg, &row, 1);
-    pg_statement(pg, "RELEASE SAVEPOINT item", false, NULL);
-    pg_statement(pg, "SAVEPOINT item", false, NULL);
-    pg_sync(pg, on_row, try);
-    batch->waiting++;
-}
-
-static bool in_wave(const struct apply_batch *batch, uint32_t first_row, uint64_t record)
-{
-    for (uint32_t i = first_row; i < batch->row_count; i++)
-        if (batch->rows[i]->net->record == record)
-            return true;
-    return false;
-}
-
-/* Makes the next item's row and queues it, or parks it. ERR_STOP when the broker fed what is not in the mapping. */
-static int row_next(struct apply_batch *batch, struct error *err)
-{
-    const struct item *item = batch->normal[batch->next];
-    struct apply_row **row = &batch->rows[batch->row_count];
-    struct net *net;
-    struct park *park;
-
-    if (net_new(batch->arena, batch->work->mapping, item, &net, err) < 0)
-        return err->code;
-    batch->next++;
-    park = park_find(batch, net->block, net->record);
-    if (park)
-        return net_add(batch->arena, batch->work->mapping, park->net, item, err);
-    if (apply_row_make(batch->arena, batch->work->sql, net, batch->row_count, row, err) < 0) {
-        park_new(batch, net, arena_copy(batch->arena, err->text, strlen(err->text)));
-        return 0;
-    }
-    batch->row_count++;
-    if ((*row)->kind != APPLY_NOTHING)
-        queue_row(batch, *row);
-    return 0;
-}
-
-/* Sends rows without waiting for each, but never a second item of a record before it is known what became of the first.
- */
-static void wave(struct apply_batch *batch)
-{
-    uint32_t first_row = batch->row_count;
-    struct error err = { 0 };
-
-    while (batch->next < batch->normal_count && batch->waiting < WAVE_ROWS &&
-           (batch->waiting == 0 || !in_wave(batch, first_row, batch->normal[batch->next]->record))) {
-        if (row_next(batch, &err) == 0)
-            continue;
-        batch->trouble = err;
-        if (batch->waiting == 0)
-            rows_failed(batch, &err);
-        return;
-    }
-    if (batch->waiting > 0)
-        return;
-    pg_statement(batch->work->pg, "ROLLBACK TO SAVEPOINT item", false, NULL);
-    pg_sync(batch->work->pg, NULL, NULL);
-    pg_hold(batch->work->pg, false);
-    conclude(batch);
-}
-
-static void on_rows_locked(void *context, const struct pg_outcome *outcome)
-{
-    struct apply_batch *batch = context;
-
-    if (!outcome->ok) {
-        give_up(batch, &outcome->err);
-        return;
-    }
-    pg_hold(batch->work->pg, true);
-    wave(batch);
-}
-
-/* A deferred constraint is checked at its row, so that it is that row which is parked. */
-static void rows_start(struct apply_batch *batch)
-{
-    struct apply_row **rows;
-    uint32_t count = 0;
-    struct error ignored;
-
-    pass_start(batch, true);
-    rows = arena_array(batch->arena, batch->count + 1u, sizeof *rows);
-    for (uint32_t i = 0; i < batch->normal_count; i++) {
-        struct net *net;
-
-        if (net_new(batch->arena, batch->work->mapping, batch->normal[i], &net, &ignored) == 0 &&
-            apply_row_make(batch->arena, batch->work->sql, net, 0, &rows[count], &ignored) == 0)
-            count++;
-    }
-    work_begin(batch->work, batch->position);
-    pg_statement(batch->work->pg, "SET CONSTRAINTS ALL IMMEDIATE", false, NULL);
-    queue_locks(batch, rows, count);
-    pg_statement(batch->work->pg, "SAVEPOINT item", false, NULL);
-    pg_sync(batch->work->pg, on_rows_locked, batch);
 }
 
 /* ---- beginning and end ---- */
@@ -578,12 +389,12 @@ static void on_commit(void *context, const struct pg_outcome *outcome)
         finish(batch, &err);
     } else if (work_refused(outcome) && !batch->by_row) {
         work_reset(batch->work);
-        rows_start(batch);
+        batch_rows_start(batch);
     } else {
         err = outcome->err;
         if (err.code == ERR_REJECT)
             err.code = ERR_STOP; /* no row is to blame */
-        give_up(batch, &err);
+        batch_give_up(batch, &err);
     }
 }
 

@@ -5,6 +5,7 @@ import time
 
 import psycopg
 import pytest
+import zmq
 
 import peer
 import zmtp
@@ -26,10 +27,18 @@ def town():
         made.region.end()
 
 
+def knock(link):
+    """Says hello; libzmq takes nothing more for a connection whose handshake was refused."""
+    try:
+        link.socket.send(HELLO, zmq.NOBLOCK)
+    except zmq.Again:
+        pass
+
+
 def silent(link):
-    """Says hello in every way there is and hears nothing."""
+    """Says hello again and again and hears nothing."""
     for _ in range(3):
-        link.send(HELLO)
+        knock(link)
     with pytest.raises(Silence):
         link.receive(1)
 
@@ -169,13 +178,13 @@ def test_the_door_stays_shut_while_the_broker_stops(town):
             time.sleep(0.3)
             broker.send(signal.SIGSTOP)
             for link in strangers:
-                link.send(HELLO)
+                knock(link)
             broker.send(signal.SIGTERM)
             broker.send(signal.SIGCONT)
             until = time.monotonic() + 3
             while time.monotonic() < until and broker.alive():
                 for link in strangers:
-                    link.send(HELLO)
+                    knock(link)
                 try:
                     forged_null(town)
                 except OSError:

@@ -1,0 +1,60 @@
+/* apply_batch.h: what the two ways of applying a batch share: a set at a time (apply_batch.c), row by row
+ * (apply_rows.c). */
+#ifndef SELARAS_APPLY_BATCH_H
+#define SELARAS_APPLY_BATCH_H
+
+#include "agents/postgres/apply_work.h"
+
+/* An item that is not applied but parked, or joins what is. */
+struct park {
+    struct net *net;
+    const char *reason;
+};
+
+struct apply_batch {
+    struct apply_work *work;
+    const struct item *const *items;
+    uint32_t count;
+    feed_position position;
+    const uint8_t *leaf;
+    apply_batch_done *done;
+    void *context;
+    struct arena *arena; /* of the present pass */
+
+    const struct item **normal, **joining; /* items by whether their record is parked already */
+    uint32_t normal_count, joining_count;
+
+    struct apply_row **rows; /* by number */
+    uint32_t row_count;
+    int *updates; /* results, within the unit, that name the rows which updates met */
+    uint32_t update_count;
+    int statements; /* queued in the present unit */
+
+    bool by_row;
+    uint32_t next;    /* of `normal`, in row mode */
+    uint32_t waiting; /* rows of the present wave without result */
+    struct error trouble;
+
+    struct park *parks;
+    uint32_t park_count, new_park_count; /* the new ones come first */
+    struct report *reports;
+    uint32_t report_count;
+};
+
+/* Begins anew: which items join what is parked, and nothing done yet. */
+void batch_pass_start(struct apply_batch *batch, bool by_row);
+/* Takes the locks of all rows before the first is written, block by block in key order, and waits for none. */
+void batch_queue_locks(struct apply_batch *batch, struct apply_row **rows, uint32_t count);
+/* Marks the rows that an update returned. */
+void batch_note_met(struct apply_batch *batch, const PGresult *result);
+struct park *batch_park_find(struct apply_batch *batch, uint16_t block, uint64_t record);
+void batch_park_new(struct apply_batch *batch, struct net *net, const char *reason);
+/* All rows are written: ends the transaction. */
+void batch_conclude(struct apply_batch *batch);
+/* The transaction was rolled back: tells the owner. */
+void batch_give_up(struct apply_batch *batch, const struct error *err);
+
+/* Does the whole batch again, row by row (apply_rows.c). */
+void batch_rows_start(struct apply_batch *batch);
+
+#endif
