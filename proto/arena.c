@@ -55,11 +55,13 @@ struct arena *arena_new(void)
 
 void arena_free(struct arena **arena)
 {
-    if (!*arena)
+    struct arena *old = *arena;
+
+    *arena = NULL; /* first: the pointer may lie in the arena itself */
+    if (!old)
         return;
-    blocks_free((*arena)->blocks);
-    free(*arena);
-    *arena = NULL;
+    blocks_free(old->blocks);
+    free(old);
 }
 
 void arena_reset(struct arena *arena)

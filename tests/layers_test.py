@@ -16,10 +16,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # other way round.
 SHELLS = {
     "daemon": ["main", "net", "schema", "settings", "status", "store", "store_read", "store_sql", "store_write"],
-    "agents": ["link", "main", "settings"],
+    "agents": ["link", "main", "requests", "run", "settings", "status"],
 }
 CORES = {
-    "agents/postgres": ["applied", "apply_fold", "fold", "key_index", "pgoutput", "stream", "touched"],
+    "agents/postgres": ["applied", "apply_fold", "fold", "key_index", "parked", "pgoutput", "stream", "touched"],
 }
 
 # Folders of ours that a file of each folder may include.

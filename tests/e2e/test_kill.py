@@ -79,6 +79,18 @@ def sample():
         made.region.end()
 
 
+@pytest.fixture(autouse=True)
+def running_and_in_step(sample):
+    """Whatever a failed test before left dead is started again."""
+    region = sample.region
+    if not region.broker.alive():
+        region.start_broker()
+    for agency in region.agencies.values():
+        if not agency.agent.alive():
+            agency.start()
+    region.wait_in_step()
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("victim", ["broker", *AGENCIES])
 def test_killed_at_any_moment_all_end_in_step_and_audited_once(sample, victim, seed):
