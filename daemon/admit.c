@@ -19,7 +19,7 @@ static bool refuse(struct share *share, const char *code, const char *text)
 static bool history_agrees(struct broker *broker, struct work *work, struct share *share)
 {
     const struct hello *hello = &share->peer->hello;
-    const struct agency_row *row = &share->peer->row;
+    const struct agency_row *row = &share->row; /* as this very batch leaves it */
     static const uint8_t none[HASH_BYTES];
     const struct found *found = &work->batch->found;
 
@@ -39,7 +39,10 @@ static bool history_agrees(struct broker *broker, struct work *work, struct shar
         return refuse(share, "history", "its database has another system identifier: it was replaced or restored elsewhere");
     if (hello->applied > broker->head)
         return refuse(share, "history", "it has applied more than the ledger holds: the broker's database was restored");
-    if (hello->applied > 0 && memcmp(hello->applied_leaf, none, sizeof none) != 0 &&
+    if (hello->applied < row->base)
+        return refuse(share, "history", "it has applied less than it had when it last sent changes: its database was restored");
+    /* The leaf of S itself is not known to an agency that has applied nothing since its load. */
+    if (hello->applied > 0 && (memcmp(hello->applied_leaf, none, sizeof none) != 0 || hello->applied != row->load) &&
         (!found->leaf_known || memcmp(hello->applied_leaf, found->leaf, sizeof found->leaf) != 0))
         return refuse(share, "history", "the last entry it applied is not in the ledger: the broker's database was restored");
     return true;
@@ -51,7 +54,7 @@ void quarantine(struct broker *broker, struct work *work, struct share *share, c
 
     entry_say(broker, work, row, "quarantined", reason);
     share->row.state = STATE_QUARANTINED;
-    snprintf(share->row.reason, sizeof share->row.reason, "%s", reason);
+    text_copy(share->row.reason, sizeof share->row.reason, text_of(reason));
     share->write = true;
     share->quarantined = true;
 }
@@ -93,32 +96,54 @@ static void remember_blocks(struct broker *broker, struct work *work, struct sha
     buffer_free(&packed);
 }
 
-void decide_hello(struct broker *broker, struct work *work, struct share *share)
+/* Whether its blocks fit the catalog, and are of the types they were: what is linked under a block stays of that type. */
+static bool mapping_agrees(struct broker *broker, struct work *work, struct share *share)
 {
-    const struct hello *hello = &share->peer->hello;
+    const struct peer *peer = share->peer;
+    struct buffer packed = { 0 };
     struct agency_block *blocks;
     uint16_t count;
     struct error err;
+    bool bound;
+
+    blocks_pack(peer->hello.blocks, peer->hello.block_count, &packed);
+    bound = blocks_bind(work->batch->arena, broker->catalog, peer->index, (struct text){ packed.bytes, (uint32_t)packed.length },
+                        &blocks, &count, &err) == 0;
+    buffer_free(&packed);
+    if (!bound)
+        return refuse(share, "mapping", err.text);
+    for (uint16_t i = 0; i < count && peer->hello.incarnation > 0; i++) {
+        const struct agency_block *before = peer_block_named(peer, blocks[i].name);
+
+        if (before && before->type != blocks[i].type)
+            return refuse(share, "mapping", "a block maps another record type than before: that takes a new load, or a new name");
+    }
+    return true;
+}
+
+void decide_hello(struct broker *broker, struct work *work, struct share *share)
+{
+    const struct hello *hello = &share->peer->hello;
 
     share->row.session++;
     share->write = true;
     snprintf(share->row.software, sizeof share->row.software, "%.*s", (int)hello->software.length, hello->software.bytes);
     share->row.seen_at_us = broker->now_us;
+    if (!share->row.enrolled || share->rekeyed) {
+        refuse(share, "revoked", "the key of this agency was revoked or replaced");
+        return;
+    }
     if (!history_agrees(broker, work, share)) {
         if (share->row.state != STATE_QUARANTINED)
             quarantine(broker, work, share, share->refusal_text);
         return;
     }
-    remember_blocks(broker, work, share);
-    if (blocks_bind(work->batch->arena, broker->catalog, share->peer->index, share->row.blocks, &blocks, &count, &err) < 0) {
-        share->row.blocks = share->peer->row.blocks;
-        refuse(share, "mapping", err.text);
+    if (!mapping_agrees(broker, work, share))
         return;
-    }
+    remember_blocks(broker, work, share);
     if (hello->incarnation == 0)
         start_load(broker, work, share);
 }
-
 /* The load is complete: whoever lacks records is filled up, and the feed may start. */
 void end_load(struct broker *broker, struct work *work, struct share *share, const struct piece *piece)
 {
@@ -138,23 +163,19 @@ void decide_fill(struct broker *broker, struct work *work, struct share *share)
     struct peer *peer = share->peer;
     const struct wanted_fill *fill = &work->batch->wanted.fill;
     const struct agency_block *block = peer_block(peer, fill->type);
-    uint32_t count = 0;
+    const struct found *found = &work->batch->found;
     struct text held;
 
-    for (uint32_t i = 0; i < work->batch->found.record_count; i++) {
-        struct canonical *record = work->batch->found.records[i];
+    for (uint32_t i = 0; i < found->record_count; i++) {
+        struct canonical *record = found->records[i];
+        bool due = record->type == &broker->catalog->types[fill->type] && record->number > fill->after &&
+                   record->number <= found->fill_last; /* what was found for other reasons may lie beyond */
 
-        /* Found for other reasons, or linked or deleted meanwhile. */
-        if (record->type != &broker->catalog->types[fill->type] || record->number <= fill->after || !record->exists)
-            continue;
-        if (links_held(work->links, peer->row.id, block->name, record->number, &held))
-            continue;
-        send_item(broker, work, peer, record);
-        if (peer->fill_after < record->number)
-            peer->fill_after = record->number;
-        count++;
+        if (due && record->exists && !links_held(work->links, peer->row.id, block->name, record->number, &held))
+            send_item(broker, work, peer, record);
     }
-    if (count == 0) {
+    peer->fill_after = found->fill_last;
+    if (found->fill_rows == 0) {
         peer->fill_type++;
         peer->fill_after = 0;
     }
@@ -182,14 +203,10 @@ void open_ledger(struct broker *broker, struct work *work)
 void decide_admins(struct broker *broker, struct work *work)
 {
     for (struct admin *admin = work->admins; admin; admin = admin->next) {
-        struct peer *peer = NULL;
+        struct peer *peer = peer_named(broker, admin->name); /* broker.c has made its place */
         struct share *share;
         char text[192], hex[65];
 
-        for (uint32_t i = 0; i < broker->peer_count; i++)
-            if (strcmp(broker->peers[i].row.name, admin->name) == 0)
-                peer = &broker->peers[i];
-        assert(peer); /* broker.c has made its place */
         share = share_of(work, peer);
         if (!share) {
             share = &work->shares[work->share_count++];
@@ -198,6 +215,7 @@ void decide_admins(struct broker *broker, struct work *work)
         for (int i = 0; i < 32; i++)
             snprintf(hex + 2 * i, 3, "%02x", admin->key[i]);
         snprintf(text, sizeof text, "key %s by %s", admin->revoke ? "revoked" : hex, admin->user);
+        share->rekeyed = share->rekeyed || admin->revoke || memcmp(share->row.key, admin->key, sizeof share->row.key) != 0;
         share->row.enrolled = !admin->revoke;
         memcpy(share->row.key, admin->key, sizeof share->row.key);
         share->write = true;

@@ -1,7 +1,7 @@
 /* batch.h: one durable step of the broker: what must be looked up for it, what was found, and what is to be written.
  *
  * Open data between the pure core, which fills `wanted` and `writes`, and the store, which fills `found`. Everything lives in
- * the batch's arena, which the store resets when it is done with. */
+ * the batch's arena, which the core frees when the batch is committed. */
 #ifndef SELARAS_BATCH_H
 #define SELARAS_BATCH_H
 
@@ -55,6 +55,8 @@ struct found {
     uint32_t record_count;
     struct link *links; /* of the records */
     uint32_t link_count;
+    uint32_t fill_rows; /* of the wanted fill; they are among the records */
+    uint64_t fill_last; /* the last one's number */
     bool leaf_known;
     uint8_t leaf[HASH_BYTES]; /* hash of the wanted leaf */
 };
@@ -78,8 +80,7 @@ struct debt {
 };
 struct settled_debt {
     uint16_t agency;
-    uint64_t record;
-    enum debt_kind kind;
+    feed_position entry; /* as the debt has it */
     const char *how; /* "answered", "released", "closed" */
 };
 
@@ -142,7 +143,6 @@ struct ledger_state {
     bool opened; /* false: an empty schema; entry 0 must be written */
     feed_position head;
     int64_t head_time_us;
-    uint8_t head_leaf[HASH_BYTES];
     uint64_t next_record;
     uint32_t catalog_version;
     uint8_t catalog_hash[HASH_BYTES];

@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOG_LEVEL_WARN = 4, SILENCE_MS = 60 * 1000 };
+enum {
+    LOG_LEVEL_WARN = 4,
+    SILENCE_MS = 60 * 1000,
+    FEED_CREDIT_MOST = 64 * 1024 * 1024, /* of one agency: what it does not read waits in our memory */
+};
 
 /* ---- actions ---- */
 
@@ -88,6 +92,14 @@ void peer_fail(struct broker *broker, struct peer *peer, const char *code, const
     peer_drop(broker, peer);
 }
 
+void peer_ack(struct broker *broker, struct peer *peer)
+{
+    struct message message = { .kind = MESSAGE_ACK };
+
+    message.ack = (struct ack){ .lsn = peer->row.lsn, .load_number = peer->row.load_number, .base = peer->row.base };
+    peer_send(broker, peer, &message);
+}
+
 void peer_drop(struct broker *broker, struct peer *peer)
 {
     peer->up = false;
@@ -103,6 +115,24 @@ struct peer *peer_by_id(struct broker *broker, uint16_t id)
         if (broker->peers[i].row.id == id)
             return &broker->peers[i];
     return NULL;
+}
+
+struct peer *peer_named(struct broker *broker, const char *name)
+{
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        if (strcmp(broker->peers[i].row.name, name) == 0)
+            return &broker->peers[i];
+    return NULL;
+}
+
+void text_copy(char *ret, size_t size, struct text text)
+{
+    size_t length = text.length < size ? text.length : size - 1;
+
+    while (length < text.length && length > 0 && ((unsigned char)text.bytes[length] & 0xc0) == 0x80)
+        length--; /* inside a character */
+    memcpy(ret, text.bytes, length);
+    ret[length] = '\0';
 }
 
 const struct agency_block *peer_block(const struct peer *peer, uint16_t type)
@@ -123,7 +153,7 @@ const struct agency_block *peer_block_named(const struct peer *peer, struct text
 
 bool peer_is_fed(const struct peer *peer)
 {
-    return peer->up && peer->row.mode == MODE_FULL &&
+    return peer->up && peer->row.enrolled && peer->row.mode == MODE_FULL &&
            (peer->row.state == STATE_FILLING || peer->row.state == STATE_ACTIVE);
 }
 
@@ -183,7 +213,6 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     broker->opened = state->opened;
     broker->head = state->head;
     broker->head_time_us = state->head_time_us;
-    memcpy(broker->head_leaf, state->head_leaf, HASH_BYTES);
     broker->next_record = state->opened ? state->next_record : 1;
     broker->catalog_version = state->catalog_version;
     broker->step_arena = arena_new();
@@ -198,9 +227,11 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
         struct peer *peer = peer_add(broker, &state->agencies[i]);
 
         peer->stored = true;
-        if (peer->index != AGENCY_GONE && blocks_bind(peer->blocks_arena, catalog, peer->index, peer->row.blocks, &peer->blocks,
-                                                      &peer->block_count, err) < 0)
-            peer->block_count = 0; /* a new catalog: its next hello says what it maps now */
+        /* Where they do not fit a new catalog, its next hello says what it maps now. */
+        peer->bound = peer->index != AGENCY_GONE && blocks_bind(peer->blocks_arena, catalog, peer->index, peer->row.blocks,
+                                                                &peer->blocks, &peer->block_count, err) == 0;
+        if (!peer->bound)
+            peer->block_count = 0;
     }
     for (uint32_t i = 0; i < state->debt_count; i++) {
         struct peer *peer = peer_by_id(broker, state->debts[i].agency);
@@ -234,6 +265,23 @@ static void peer_free(struct broker *broker, struct peer *peer)
     free(peer->blocks_bytes);
 }
 
+static void *admin_pop(struct admin **list)
+{
+    struct admin *admin = *list;
+    void *request = admin->request;
+
+    *list = admin->next;
+    free(admin);
+    return request;
+}
+
+void *broker_abandoned(struct broker *broker)
+{
+    if (broker->admins)
+        return admin_pop(&broker->admins);
+    return broker->work ? work_abandoned(broker->work) : NULL;
+}
+
 void broker_free(struct broker **broker)
 {
     struct broker *old = *broker;
@@ -242,6 +290,8 @@ void broker_free(struct broker **broker)
         return;
     for (uint32_t i = 0; i < old->peer_count; i++)
         peer_free(old, &old->peers[i]);
+    if (old->work)
+        work_free(old->work);
     reconciler_free(&old->reconciler);
     arena_free(&old->step_arena);
     free(old->peers);
@@ -276,7 +326,9 @@ static void on_credit(struct broker *broker, struct peer *peer, struct arena **a
 {
     (void)arena;
     (void)size;
-    if (message->credit.total > peer->out_credit)
+    if (message->credit.total > peer->out_used + FEED_CREDIT_MOST)
+        peer_fail(broker, peer, "credit", "no more than %d bytes of feed go ahead", FEED_CREDIT_MOST);
+    else if (message->credit.total > peer->out_credit)
         peer->out_credit = message->credit.total;
     feed_wake(broker, peer);
 }
@@ -302,8 +354,7 @@ static void on_error(struct broker *broker, struct peer *peer, struct arena **ar
     if (message->error.code.length == 7 && memcmp(message->error.code.bytes, "history", 7) == 0 &&
         peer->row.state != STATE_QUARANTINED) {
         peer->quarantine_waits = true;
-        snprintf(peer->quarantine_reason, sizeof peer->quarantine_reason, "%.*s", (int)message->error.text.length,
-                 message->error.text.bytes);
+        text_copy(peer->quarantine_reason, sizeof peer->quarantine_reason, message->error.text);
     }
     peer_drop(broker, peer);
 }
@@ -329,6 +380,11 @@ static void on_hello(struct broker *broker, struct peer *peer, struct arena **ar
 
     if (message->hello.version != PROTOCOL_VERSION) {
         send_error(broker, route, 0, 0, "version", "this broker speaks protocol version 1");
+        return;
+    }
+    if (message->hello.software.length >= sizeof peer->row.software ||
+        message->hello.source.system.length >= sizeof peer->row.system || message->hello.credit > FEED_CREDIT_MOST) {
+        send_error(broker, route, 0, 0, "malformed", "hello: software, system or credit is larger than may be");
         return;
     }
     if (peer->index == AGENCY_GONE) {
@@ -366,8 +422,10 @@ static bool in_session(struct broker *broker, struct peer *peer, const struct ro
             send_error(broker, route, message->session, 0, "no-session", "say hello");
         return message->kind == MESSAGE_ERROR && !peer->up; /* why an agent stops is heard at any time */
     }
-    if (message->number <= peer->in_number)
-        return false; /* seen already; once-only rests on positions */
+    if (message->number <= peer->in_number) { /* seen already; once-only rests on positions */
+        peer_ack(broker, peer);
+        return false;
+    }
     if (message->number != peer->in_number + 1) {
         peer_fail(broker, peer, "gap", "message %" PRIu64 " came where %" PRIu64 " was expected", message->number,
                   peer->in_number + 1);
@@ -422,34 +480,51 @@ static void answer(struct broker *broker, void *request, const char *fmt, ...)
     action->text = arena_copy(broker->step_arena, text, strlen(text));
 }
 
-static struct peer *peer_named(struct broker *broker, const char *name)
+/* Whether another agency has this key, or is about to get it. */
+static const char *key_holder(const struct broker *broker, const char *name, const uint8_t key[32])
 {
     for (uint32_t i = 0; i < broker->peer_count; i++)
-        if (strcmp(broker->peers[i].row.name, name) == 0)
-            return &broker->peers[i];
+        if (strcmp(broker->peers[i].row.name, name) != 0 && broker->peers[i].row.enrolled &&
+            memcmp(broker->peers[i].row.key, key, 32) == 0)
+            return broker->peers[i].row.name;
+    for (const struct admin *admin = broker->admins; admin; admin = admin->next)
+        if (strcmp(admin->name, name) != 0 && !admin->revoke && memcmp(admin->key, key, 32) == 0)
+            return admin->name;
     return NULL;
+}
+
+static const char *nearest_agency(const struct catalog *catalog, const char *name)
+{
+    const char *names[CATALOG_AGENCIES_MAX + 1] = { NULL };
+
+    for (uint8_t i = 0; i < catalog->agency_count; i++)
+        names[i] = catalog->agencies[i];
+    return nearest_word(name, names);
 }
 
 static void on_admin(struct broker *broker, const struct broker_event *event)
 {
     bool revoke = event->kind == BROKER_EVENT_REVOKE;
     struct peer *peer = peer_named(broker, event->name);
-    struct admin *admin;
+    const char *holder;
+    struct admin *admin, **last = &broker->admins;
 
     if (revoke && (!peer || !peer->row.enrolled)) {
         answer(broker, event->request, "%s has no key that could be revoked", event->name);
         return;
     }
     if (catalog_agency(broker->catalog, event->name, strlen(event->name)) < 0) {
-        answer(broker, event->request, "the catalog names no agency %s", event->name);
+        const char *near = nearest_agency(broker->catalog, event->name);
+
+        answer(broker, event->request, "the catalog names no agency %s%s%s", event->name, near ? "; did you mean " : "",
+               near ? near : "");
         return;
     }
-    for (uint32_t i = 0; i < broker->peer_count && !revoke; i++)
-        if (&broker->peers[i] != peer && broker->peers[i].row.enrolled &&
-            memcmp(broker->peers[i].row.key, event->key, 32) == 0) {
-            answer(broker, event->request, "this key belongs to %s already: each agency needs its own", broker->peers[i].row.name);
-            return;
-        }
+    holder = revoke ? NULL : key_holder(broker, event->name, event->key);
+    if (holder) {
+        answer(broker, event->request, "this key belongs to %s already: each agency needs its own", holder);
+        return;
+    }
     if (!peer && broker->batch) {
         answer(broker, event->request, "busy: try again");
         return;
@@ -472,8 +547,9 @@ static void on_admin(struct broker *broker, const struct broker_event *event)
     if (!revoke)
         memcpy(admin->key, event->key, sizeof admin->key);
     admin->request = event->request;
-    admin->next = broker->admins;
-    broker->admins = admin;
+    while (*last)
+        last = &(*last)->next;
+    *last = admin;
 }
 
 /* ---- steps ---- */
@@ -491,6 +567,17 @@ static void on_found(struct broker *broker)
         return;
     }
     action_add(broker, BROKER_ACTION_STORE)->batch = broker->batch;
+}
+
+/* What was sent on this route is lost, and whatever came behind it would be out of order: the agency says hello again. */
+static void on_lost(struct broker *broker, const struct route *route)
+{
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        if (broker->peers[i].up && same_route(&broker->peers[i].route, route)) {
+            action_log(broker, LOG_LEVEL_WARN, &broker->peers[i], "session %" PRIu64 " ended: it does not take what it is sent",
+                       broker->peers[i].row.session);
+            peer_drop(broker, &broker->peers[i]);
+        }
 }
 
 static void on_tick(struct broker *broker)
@@ -529,6 +616,9 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_ENROL:
     case BROKER_EVENT_REVOKE:
         on_admin(broker, event);
+        break;
+    case BROKER_EVENT_LOST:
+        on_lost(broker, &event->route);
         break;
     case BROKER_EVENT_TICK:
         on_tick(broker);

@@ -31,6 +31,7 @@ enum broker_event_kind {
     BROKER_EVENT_SCANNED, /* scan */
     BROKER_EVENT_ENROL,   /* name, key, request */
     BROKER_EVENT_REVOKE,  /* name, request */
+    BROKER_EVENT_LOST,    /* route: a message to it could not be sent */
     BROKER_EVENT_TICK,
     BROKER_EVENT_COUNT,
 };
@@ -52,7 +53,6 @@ enum broker_action_kind {
     BROKER_ACTION_LOOKUP, /* batch: fill `found`; answered by BROKER_EVENT_FOUND */
     BROKER_ACTION_STORE,  /* batch: durable before anything that follows; answered by BROKER_EVENT_STORED */
     BROKER_ACTION_SCAN,   /* scan; answered by BROKER_EVENT_SCANNED */
-    BROKER_ACTION_KEYS,   /* the set of admitted keys has changed */
     BROKER_ACTION_ANSWER, /* request: ok, text */
     BROKER_ACTION_LOG,    /* level, agency (NULL: the broker), text */
     BROKER_ACTION_COUNT,
@@ -82,6 +82,8 @@ struct broker_actions {
 must_check int broker_new(const struct broker_options *options, const struct catalog *catalog, struct text catalog_text,
                           const struct ledger_state *state, struct broker **ret, struct error *err);
 void broker_free(struct broker **broker);
+/* An operator's request that this broker has not answered and, being dropped, will not; NULL when there is no more. */
+void *broker_abandoned(struct broker *broker);
 
 void broker_step(struct broker *broker, const struct broker_event *event, struct broker_actions *ret);
 

@@ -63,6 +63,7 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
     const struct catalog_type *type = &broker->catalog->types[block->type];
     struct canonical *found = NULL;
     uint64_t linked;
+    struct text held;
 
     for (uint16_t i = 0; i < type->field_count; i++) {
         struct canonical *other;
@@ -78,6 +79,12 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
     linked = found ? 0 : links_find(work->links, peer->row.id, block->name, change->key, base);
     if (linked)
         found = record_numbered(work, linked);
+    if (found && found->type != type)
+        found = NULL;
+    /* Two rows of one agency with one identifier are never merged. */
+    if (found && links_held(work->links, peer->row.id, block->name, found->number, &held) &&
+        (held.length != change->key.length || memcmp(held.bytes, change->key.bytes, held.length) != 0))
+        return (struct target){ .held = "another row there is this record" };
     return (struct target){ .record = found ? found : record_create(broker, work, block->type) };
 }
 
@@ -127,8 +134,20 @@ static void hold_change(struct broker *broker, struct work *work, struct entry_r
                why);
 }
 
+uint64_t target_resolve(struct broker *broker, struct work *work, const struct peer *peer, const struct piece *piece,
+                        const struct change *change)
+{
+    const struct agency_block *block = peer_block_named(peer, change->block);
+    struct target target;
+
+    if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD)
+        return 0;
+    target = target_of_key(broker, work, peer, block, change, piece->base);
+    return target.record ? target.record->number : 0;
+}
+
 void decide_change(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
-                          const struct change *change, uint32_t number)
+                   const struct change *change, uint32_t number, uint64_t resolved)
 {
     struct peer *peer = share->peer;
     const struct agency_block *block = peer_block_named(peer, change->block);
@@ -142,7 +161,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     struct text key = { arena_copy(arena, change->key.bytes, change->key.length), change->key.length };
 
     entry_source(row, share, piece, number);
-    row->boundary = piece->final && number + 1 == piece->change_count;
+    row->boundary = false; /* decide_piece sets it on the last one */
     row->entry.type = text_of(type->name);
     row->entry.operation = change->operation;
     row->committed = true;
@@ -152,7 +171,8 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     if (change->operation != OPERATION_DELETE)
         fields_of_change(type, change, fields);
     target = insert ? target_of_insert(broker, work, peer, block, change, fields, piece->base)
-                    : target_of_key(broker, work, peer, block, change, piece->base);
+                    : (struct target){ .record = resolved ? record_numbered(work, resolved) : NULL,
+                                       .held = resolved ? NULL : "no record has this key" };
     if (target.held) {
         hold_change(broker, work, row, peer, target.held);
         return;
@@ -167,7 +187,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
         .commit_time_us = piece->commit_time_us,
     };
     if (insert || change->old_key.length > 0)
-        links_move(work->links, peer->row.id, block->name, key, target.record->number);
+        links_move(work->links, peer->row.id, block->name, key, target.record->number, piece->nothing_seen ? share->row.load : piece->base);
     else if (change->operation == OPERATION_DELETE)
         links_remove(work->links, peer->row.id, block->name, target.record->number);
     reconcile(broker->reconciler, arena, &writer, target.record, change->operation, fields, row->entry.position, taken_by_other,

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void decide_piece(struct broker *broker, struct work *work, struct share *share, const struct piece *piece)
+/* One piece; `resolved` are the records of its changes. */
+static void decide_piece(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
+                         const uint64_t *resolved)
 {
-    if (piece_is_duplicate(&share->row, piece))
-        return;
     if (piece->lsn > 0)
         debts_answered(work, share->peer, piece->base);
     for (uint32_t i = 0; i < piece->report_count; i++) {
@@ -22,7 +22,7 @@ static void decide_piece(struct broker *broker, struct work *work, struct share 
             decide_report(broker, work, share->peer, report, record);
     }
     for (uint32_t i = 0; i < piece->change_count; i++)
-        decide_change(broker, work, share, piece, &piece->changes[i], i);
+        decide_change(broker, work, share, piece, &piece->changes[i], i, resolved[i]);
     share->row.changes += piece->change_count;
     share->write = true;
     if (share->row.state == STATE_LOADING && piece->lsn > 0)
@@ -38,6 +38,33 @@ static void decide_piece(struct broker *broker, struct work *work, struct share 
     }
     if (piece->final)
         share->row.lsn = piece->lsn;
+}
+
+/* The source transaction whose pieces begin at `first`: returns how many they are. What each change is about is looked up before
+ * any of them moves a key. */
+static uint32_t decide_transaction(struct broker *broker, struct work *work, struct share *share, uint32_t first)
+{
+    struct writes *writes = &work->batch->writes;
+    uint32_t before = writes->entry_count, count = 1;
+    uint64_t **resolved;
+
+    while (!share->pieces[first + count - 1]->final)
+        count++;
+    if (piece_is_duplicate(&share->row, share->pieces[first]) || share->row.state == STATE_QUARANTINED)
+        return count;
+    resolved = arena_array(work->batch->arena, count, sizeof(uint64_t *));
+    for (uint32_t p = 0; p < count; p++) {
+        const struct piece *piece = share->pieces[first + p];
+
+        resolved[p] = arena_array(work->batch->arena, piece->change_count, sizeof(uint64_t));
+        for (uint32_t c = 0; c < piece->change_count; c++)
+            resolved[p][c] = target_resolve(broker, work, share->peer, piece, &piece->changes[c]);
+    }
+    for (uint32_t p = 0; p < count; p++)
+        decide_piece(broker, work, share, share->pieces[first + p], resolved[p]);
+    if (writes->entry_count > before)
+        writes->entries[writes->entry_count - 1].boundary = true;
+    return count;
 }
 
 static void write_agency(struct work *work, const struct share *share)
@@ -58,37 +85,45 @@ static void write_agency(struct work *work, const struct share *share)
 }
 
 /* Keys that no link knows may still be identifiers: they are looked up once more. */
-static bool want_more(struct broker *broker, struct work *work)
+static bool want_key_as_identifier(struct work *work, const struct peer *peer, const struct piece *piece,
+                                   const struct change *change, uint32_t *capacity)
 {
+    const struct agency_block *block = peer_block_named(peer, change->block);
+    struct text key = change->old_key.length > 0 ? change->old_key : change->key;
     struct wanted *wanted = &work->batch->wanted;
-    uint32_t capacity = wanted->identifier_count;
+    const struct catalog_field *field;
+    struct value value;
+    struct error err;
+
+    if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD || block->generated || block->key_count != 1 ||
+        links_find(work->links, peer->row.id, block->name, key, piece->base))
+        return false;
+    field = &work->batch->catalog->types[block->type].fields[block->key_fields[0]];
+    if (!field->identifier ||
+        value_parse(work->batch->arena, field->type, field->scale, key.bytes, key.length, &value, &err) < 0)
+        return false; /* no record can have it */
+    wanted->identifiers = room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
+    wanted->identifiers[wanted->identifier_count++] =
+        (struct wanted_identifier){ .type = block->type, .field = block->key_fields[0], .value = value };
+    wanted->links = true;
+    return true;
+}
+
+static bool want_more(struct work *work)
+{
+    uint32_t capacity = work->batch->wanted.identifier_count;
     bool more = false;
 
     if (work->second)
         return false;
     work->second = true;
     for (uint32_t s = 0; s < work->share_count; s++)
-        for (uint32_t p = 0; p < work->shares[s].piece_count; p++)
-            for (uint32_t c = 0; c < work->shares[s].pieces[p]->change_count; c++) {
-                const struct piece *piece = work->shares[s].pieces[p];
-                const struct change *change = &piece->changes[c];
-                const struct agency_block *block = peer_block_named(work->shares[s].peer, change->block);
-                struct text key = change->old_key.length > 0 ? change->old_key : change->key;
+        for (uint32_t p = 0; p < work->shares[s].piece_count; p++) {
+            const struct piece *piece = work->shares[s].pieces[p];
 
-                if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD || block->generated ||
-                    block->key_count != 1 || piece_is_duplicate(&work->shares[s].peer->row, piece) ||
-                    links_find(work->links, work->shares[s].peer->row.id, block->name, key, piece->base))
-                    continue;
-                wanted->identifiers =
-                    room(work, wanted->identifiers, wanted->identifier_count, &capacity, sizeof *wanted->identifiers);
-                wanted->identifiers[wanted->identifier_count++] =
-                    (struct wanted_identifier){ .type = block->type,
-                                                .field = block->key_fields[0],
-                                                .value = { .bytes = key.bytes, .length = key.length, .state = VALUE_SET } };
-                wanted->links = true;
-                more = true;
-            }
-    (void)broker;
+            for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&work->shares[s].peer->row, piece); c++)
+                more |= want_key_as_identifier(work, work->shares[s].peer, piece, &piece->changes[c], &capacity);
+        }
     return more;
 }
 
@@ -101,7 +136,7 @@ bool decide_found(struct broker *broker)
     work->links = links_new(batch);
     work->records = map_new(batch->arena);
     work->identifiers = map_new(batch->arena);
-    if (want_more(broker, work))
+    if (want_more(work))
         return false;
     for (uint32_t i = 0; i < batch->found.record_count; i++)
         index_record(work, batch->found.records[i]);
@@ -118,15 +153,15 @@ bool decide_found(struct broker *broker)
 
         if (share->peer->quarantine_waits && share->row.state != STATE_QUARANTINED)
             quarantine(broker, work, share, share->peer->quarantine_reason);
-        for (uint32_t p = 0; p < share->piece_count; p++)
-            decide_piece(broker, work, share, share->pieces[p]);
+        for (uint32_t p = 0; p < share->piece_count;)
+            p += decide_transaction(broker, work, share, p);
         if (share->hello)
             decide_hello(broker, work, share);
         if (share->fill && share->row.state == STATE_FILLING)
             decide_fill(broker, work, share);
     }
     links_write(work->links, writes);
-    pack_leaves(broker, work);
+    pack_leaves(work);
     writes->agencies = arena_array(batch->arena, work->share_count, sizeof *writes->agencies);
     writes->applied = arena_array(batch->arena, work->share_count, sizeof *writes->applied);
     for (uint32_t i = 0; i < work->share_count; i++) {

@@ -11,6 +11,9 @@ struct work;
 bool decide_start(struct broker *broker);
 /* Everything was found: decides and fills batch->writes. False: more must be looked up first (batch->wanted says what). */
 bool decide_found(struct broker *broker);
+/* The work of a core that is dropped: an operator's request it has not answered, or NULL; and its memory. */
+void *work_abandoned(struct work *work);
+void work_free(struct work *work);
 /* It is committed: takes over what is now true, answers whoever waits, and ends the batch. */
 void decide_stored(struct broker *broker);
 

@@ -107,7 +107,7 @@ struct entry_row *send_item(struct broker *broker, struct work *work, struct pee
     return row;
 }
 
-void pack_leaves(struct broker *broker, struct work *work)
+void pack_leaves(struct work *work)
 {
     struct writes *writes = &work->batch->writes;
 
@@ -119,10 +119,4 @@ void pack_leaves(struct broker *broker, struct work *work)
         row->leaf = (struct text){ arena_copy(work->batch->arena, work->scratch.bytes, work->scratch.length),
                                    (uint32_t)work->scratch.length };
     }
-    if (writes->entry_count > 0) {
-        const struct text *last = &writes->entries[writes->entry_count - 1].leaf;
-
-        leaf_hash(last->bytes, last->length, broker->head_leaf);
-    }
 }
-

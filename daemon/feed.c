@@ -99,7 +99,7 @@ static bool item_make(struct broker *broker, struct peer *peer, struct arena *ar
     item->field_count = kept;
     if (item->operation == OPERATION_INSERT)
         return block->fed[UNIT_EXISTENCE] && (block->insert || row->key.length > 0);
-    return kept > 0;
+    return kept > 0 && (block->insert || row->key.length > 0);
 }
 
 static void feed_queue(struct peer *peer, struct arena *arena, struct feed feed, size_t size)
@@ -159,13 +159,14 @@ void feed_scanned(struct broker *broker, struct scan *scan)
     uint32_t count = 0;
     bool quiet;
 
-    assert(peer && peer->scanning);
-    peer->scanning = false;
-    if (!peer_is_fed(peer) || scan->after != peer->feed_scanned) { /* the session has changed meanwhile */
+    assert(peer);
+    if (!peer_is_fed(peer) || !peer->scanning || scan->after != peer->feed_scanned) { /* the session has changed meanwhile */
+        peer->scanning = false;
         arena_free(&scan->arena);
         feed_wake(broker, peer);
         return;
     }
+    peer->scanning = false;
     items = arena_array(scan->arena, scan->row_count, sizeof *items);
     for (uint32_t i = 0; i < scan->row_count; i++)
         count += item_make(broker, peer, scan->arena, &scan->rows[i], &items[count]);

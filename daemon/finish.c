@@ -33,6 +33,7 @@ static void bind_blocks(struct broker *broker, struct peer *peer)
     if (blocks_bind(peer->blocks_arena, broker->catalog, peer->index, peer->row.blocks, &peer->blocks, &peer->block_count, &err) <
         0)
         abort(); /* decide_hello has bound them */
+    peer->bound = true;
 }
 
 static void send_welcome(struct broker *broker, struct peer *peer)
@@ -107,14 +108,6 @@ static void finish_hello(struct broker *broker, struct share *share)
     }
 }
 
-static void send_ack(struct broker *broker, struct peer *peer)
-{
-    struct message message = { .kind = MESSAGE_ACK };
-
-    message.ack = (struct ack){ .lsn = peer->row.lsn, .load_number = peer->row.load_number, .base = peer->row.base };
-    peer_send(broker, peer, &message);
-}
-
 static uint32_t transactions_in(const struct share *share)
 {
     uint32_t count = 0;
@@ -122,6 +115,20 @@ static uint32_t transactions_in(const struct share *share)
     for (uint32_t i = 0; i < share->piece_count; i++)
         count += share->pieces[i]->final;
     return count;
+}
+
+/* Whoever holds the old key is not heard and not fed any more. */
+static void finish_rekeyed(struct broker *broker, struct share *share)
+{
+    struct peer *peer = share->peer;
+
+    peer_fail(broker, peer, "revoked", "the key of %s was %s", peer->row.name, peer->row.enrolled ? "replaced" : "revoked");
+    if (!share->hello) {
+        arena_free(&peer->hello_arena);
+        peer->hello_waits = false;
+    }
+    arena_free(&peer->next_arena);
+    peer->next_waits = false;
 }
 
 static void finish_share(struct broker *broker, struct share *share)
@@ -133,16 +140,19 @@ static void finish_share(struct broker *broker, struct share *share)
         take_row(peer, share);
     if (share->reset)
         debts_forget(peer);
+    if (share->rekeyed)
+        finish_rekeyed(broker, share);
     if (peer->row.state == STATE_QUARANTINED)
         peer->quarantine_waits = false;
     if (share->quarantined) {
+        peer_fail(broker, peer, "history", "%s", peer->row.reason);
         action_log(broker, 3, peer, "quarantined: %s. Nothing of it takes effect until an operator has decided", peer->row.reason);
     }
     if (share->hello)
         finish_hello(broker, share);
     else if (share->piece_count > 0 && peer->up && peer->ready >= taken) {
         peer->ready -= taken;
-        send_ack(broker, peer);
+        peer_ack(broker, peer);
         stage_release(broker, peer);
     }
 }
@@ -156,14 +166,28 @@ static void finish_admins(struct broker *broker, struct work *work)
         action->request = admin->request;
         action->ok = true;
         action->text = "{}";
-        for (uint32_t i = 0; i < broker->peer_count; i++)
-            if (admin->revoke && strcmp(broker->peers[i].row.name, admin->name) == 0 && broker->peers[i].up)
-                peer_fail(broker, &broker->peers[i], "revoked", "the key of %s was revoked", admin->name);
         action_log(broker, 5, NULL, "%s: key %s by %s", admin->name, admin->revoke ? "revoked" : "enrolled", admin->user);
         work->admins = admin->next;
         free(admin);
-        action_add(broker, BROKER_ACTION_KEYS);
     }
+}
+
+void *work_abandoned(struct work *work)
+{
+    struct admin *admin = work->admins;
+    void *request;
+
+    if (!admin)
+        return NULL;
+    request = admin->request;
+    work->admins = admin->next;
+    free(admin);
+    return request;
+}
+
+void work_free(struct work *work)
+{
+    buffer_free(&work->scratch);
 }
 
 void decide_stored(struct broker *broker)
@@ -189,6 +213,6 @@ void decide_stored(struct broker *broker)
         stage_bury(&broker->peers[i]);
         feed_wake(broker, &broker->peers[i]);
     }
-    buffer_free(&work->scratch);
+    work_free(work);
     arena_free(&arena);
 }

@@ -77,7 +77,7 @@ enough:
 
 static bool has_work(const struct broker *broker, const struct peer *peer)
 {
-    return peer->ready > 0 || peer->hello_waits || peer->quarantine_waits || peer->row.state == STATE_FILLING ||
+    return peer->ready > 0 || peer->hello_waits || peer->quarantine_waits || (peer->row.state == STATE_FILLING && peer->bound) ||
            (peer->applied > peer->row.applied && broker->now_ms - broker->applied_ms >= 200);
 }
 
@@ -196,8 +196,10 @@ bool decide_start(struct broker *broker)
     work->shares = arena_array(arena, broker->peer_count, sizeof *work->shares);
     work->admins = broker->admins;
     broker->admins = NULL;
+    /* Another agency comes first each time, so that one that fills whole batches does not keep the others waiting. */
+    broker->turn++;
     for (uint32_t i = 0; i < broker->peer_count; i++) {
-        struct peer *peer = &broker->peers[i];
+        struct peer *peer = &broker->peers[(i + broker->turn) % broker->peer_count];
         struct share *share = &work->shares[work->share_count];
 
         if (!has_work(broker, peer))
@@ -211,7 +213,7 @@ bool decide_start(struct broker *broker)
             share->hello = false; /* one leaf a batch: this hello waits for the next */
         if (!share->hello && changes < broker->options.batch_changes)
             changes += take_pieces(work, share, broker->options.batch_changes - changes);
-        if (peer->row.state == STATE_FILLING && work->batch->wanted.fill.limit == 0)
+        if (peer->row.state == STATE_FILLING && peer->bound && work->batch->wanted.fill.limit == 0)
             want_fill(broker, work, share);
     }
     want_pieces(broker, work);

@@ -104,10 +104,17 @@ bool links_held(const struct links *links, uint16_t agency, struct text block, u
     return true;
 }
 
-void links_move(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record)
+void links_move(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record, feed_position base)
 {
-    links_remove(links, agency, block, record);
-    node_add(links, &(struct link){ .agency = agency, .block = block, .key = key, .record = record }, false);
+    feed_position until = 0;
+
+    for (struct node *node = *record_slot(links, agency, block, record); node; node = node->next_of_record) {
+        if (node->link.since <= base)
+            node->removed = true;
+        else if (!node->removed && (until == 0 || node->link.since < until))
+            until = node->link.since;
+    }
+    node_add(links, &(struct link){ .agency = agency, .block = block, .key = key, .record = record, .until = until }, false);
 }
 
 void links_feed(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record, feed_position position)

@@ -15,8 +15,9 @@ struct links *links_new(struct batch *batch);
 uint64_t links_find(const struct links *links, uint16_t agency, struct text block, struct text key, feed_position base);
 /* Whether the agency holds the record under a key that is still good; its key in *ret. */
 bool links_held(const struct links *links, uint16_t agency, struct text block, uint64_t record, struct text *ret);
-/* The agency itself gave the record this key: good at once, and another key of it is over. */
-void links_move(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record);
+/* The agency itself, having applied up to `base`, gave the record this key: good at once, and the key it had is over. A key that
+ * an item gives it beyond `base` is still to come, and ends this one then. */
+void links_move(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record, feed_position base);
 /* An item at `position` gives the record this key there: the old one, if any, is good until then. */
 void links_feed(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record, feed_position position);
 /* An item at `position` deletes the row. */

@@ -34,6 +34,7 @@ struct program {
     struct loop_source *tick;
     struct broker *broker; /* NULL while the database is away or another broker is active */
     struct broker_actions actions;
+    struct route lost;   /* a message to it could not be sent in this step */
     struct batch *batch; /* in flight: its memory is ours to free when the core is dropped */
     struct buffer json;
     int64_t since_us;
@@ -50,7 +51,8 @@ static void act(struct program *program, const struct broker_action *action)
 
     switch (action->kind) {
     case BROKER_ACTION_SEND:
-        net_send(program->net, &action->route, action->frame.bytes, action->frame.length);
+        if (!net_send(program->net, &action->route, action->frame.bytes, action->frame.length))
+            program->lost = action->route;
         break;
     case BROKER_ACTION_LOOKUP:
         program->batch = action->batch;
@@ -62,8 +64,6 @@ static void act(struct program *program, const struct broker_action *action)
     case BROKER_ACTION_SCAN:
         store_scan(program->store, action->scan);
         break;
-    case BROKER_ACTION_KEYS:
-        break; /* the net asks for every message */
     case BROKER_ACTION_ANSWER:
         request = action->request;
         control_answer(&request, action->ok, action->text);
@@ -86,9 +86,15 @@ static void step(struct program *program, struct broker_event *event)
     event->now_us = loop_time_us();
     event->monotonic_ms = loop_monotonic_ms();
     broker_step(program->broker, event, &program->actions);
+    program->lost.length = 0;
     for (size_t i = 0; i < program->actions.count; i++)
         act(program, &program->actions.actions[i]);
-    notify_watchdog();
+    if (program->lost.length > 0) { /* one at a time: the next message to another that is gone finds it too */
+        struct broker_event lost = { .kind = BROKER_EVENT_LOST };
+
+        lost.route = program->lost;
+        step(program, &lost);
+    }
 }
 
 /* ---- the store ---- */
@@ -96,6 +102,10 @@ static void step(struct program *program, struct broker_event *event)
 /* Drops what the core knew: PostgreSQL knows better. Agencies are told to say hello when they next speak. */
 static void drop_broker(struct program *program)
 {
+    struct control_request *request;
+
+    while (program->broker && (request = broker_abandoned(program->broker)))
+        control_answer(&request, false, "the broker's database is away: try again");
     broker_free(&program->broker);
     if (program->batch)
         arena_free(&program->batch->arena);
@@ -181,6 +191,13 @@ static void on_failed(void *context, const struct error *err)
 }
 
 /* ---- the net ---- */
+
+static bool on_door(void *context)
+{
+    const struct program *program = context;
+
+    return program->broker != NULL;
+}
 
 static uint16_t on_key(void *context, const uint8_t key[32])
 {
@@ -278,6 +295,7 @@ static void on_control(void *context, struct control_request *request, const str
 
 static void on_tick(void *context)
 {
+    notify_watchdog(); /* the loop turns; whether batches do is what `selaras status` shows */
     step(context, &(struct broker_event){ .kind = BROKER_EVENT_TICK });
 }
 
@@ -322,7 +340,7 @@ static int configure(struct program *program, const char *path, struct error *er
 
 static int run(struct program *program, struct error *err)
 {
-    const struct net_sink net_sink = { program, on_key, on_frame, on_refused };
+    const struct net_sink net_sink = { program, on_door, on_key, on_frame, on_refused };
     const struct store_sink store_sink = { program, on_ready, on_waiting, on_found, on_stored, on_scanned, on_failed };
 
     if (net_open(program->loop, program->settings.endpoint, &program->key, &net_sink, &program->net, err) < 0 ||
@@ -356,7 +374,7 @@ static int check_database(struct program *program, struct error *err)
 {
     struct ledger_state state = { 0 };
 
-    return store_prepare(program->settings.database, program->catalog, program->arena, &state, err);
+    return store_prepare(program->settings.database, program->catalog, program->arena, &state, false, err);
 }
 
 static const char help[] =

@@ -6,7 +6,7 @@
 
 /* ZMQ_ZAP_ENFORCE_DOMAIN: libzmq 4.3.4 has it, its header hides it behind DRAFT, and czmq's setter compiles to nothing. */
 enum { ZAP_ENFORCE_DOMAIN = 93 };
-enum { FRAMES_PER_TURN = 200, ZAP_FRAMES_MAX = 16 };
+enum { FRAMES_PER_TURN = 200, ZAP_FRAMES_MAX = 16, WARN_INTERVAL_MS = 10000 };
 static const char domain[] = "selaras";
 
 struct net {
@@ -15,6 +15,8 @@ struct net {
     struct loop_source *router_source, *zap_source;
     struct net_sink sink;
     char endpoint[256];
+    uint32_t refused;  /* connections since the last warning */
+    int64_t warned_ms; /* when that was */
 };
 
 /* ---- ZAP ---- */
@@ -70,8 +72,10 @@ static void zap_send(void *socket, const void *bytes, size_t length, bool more)
     zmq_send(socket, bytes, length, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
 }
 
-static void zap_answer(void *socket, struct zap_request *request, const uint8_t *key)
+static void zap_answer(void *socket, struct zap_request *request, const uint8_t *key, bool open)
 {
+    const char *status = key ? "200" : open ? "400" : "300", *text = key ? "OK" : open ? "unknown key" : "come again";
+
     char user[65] = "";
 
     if (request->count <= ZAP_ID)
@@ -82,10 +86,25 @@ static void zap_answer(void *socket, struct zap_request *request, const uint8_t 
     zap_send(socket, "", 0, true);
     zap_send(socket, "1.0", 3, true);
     zap_send(socket, zmq_msg_data(&request->frames[ZAP_ID]), zmq_msg_size(&request->frames[ZAP_ID]), true);
-    zap_send(socket, key ? "200" : "400", 3, true);
-    zap_send(socket, key ? "OK" : "unknown key", key ? 2 : 11, true);
+    zap_send(socket, status, 3, true);
+    zap_send(socket, text, strlen(text), true);
     zap_send(socket, user, strlen(user), true);
     zap_send(socket, "", 0, false);
+}
+
+/* Anyone can knock as often as they like: one line a while, with how many there were. */
+static void warn_refused(struct net *net, zmq_msg_t *address)
+{
+    size_t length = zmq_msg_size(address);
+    int64_t now_ms = loop_monotonic_ms();
+
+    net->refused++;
+    if (net->warned_ms != 0 && now_ms - net->warned_ms < WARN_INTERVAL_MS)
+        return;
+    log_write(LOG_WARN, "%u connection%s refused, last from %.*s: the key is no agency's (selaras key list)", net->refused,
+              net->refused == 1 ? " was" : "s were", (int)(length < 64 ? length : 64), (const char *)zmq_msg_data(address));
+    net->refused = 0;
+    net->warned_ms = now_ms;
 }
 
 static void on_zap(void *context)
@@ -95,13 +114,12 @@ static void on_zap(void *context)
     struct zap_request request;
 
     while (zap_receive(socket, &request)) {
-        const uint8_t *key = zap_admits(net, &request);
+        bool open = net->sink.open(net->sink.context);
+        const uint8_t *key = open ? zap_admits(net, &request) : NULL;
 
-        if (!key && request.count == ZAP_COUNT)
-            log_write(LOG_WARN, "a connection from %.*s was refused: its key is no agency's (selaras key list)",
-                      (int)(zmq_msg_size(&request.frames[ZAP_ADDRESS]) < 64 ? zmq_msg_size(&request.frames[ZAP_ADDRESS]) : 64),
-                      (const char *)zmq_msg_data(&request.frames[ZAP_ADDRESS]));
-        zap_answer(socket, &request, key);
+        if (open && !key && request.count == ZAP_COUNT)
+            warn_refused(net, &request.frames[ZAP_ADDRESS]);
+        zap_answer(socket, &request, key, open);
         for (int i = 0; i < request.count; i++)
             zmq_msg_close(&request.frames[i]);
     }

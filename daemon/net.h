@@ -15,6 +15,8 @@ struct net;
 
 struct net_sink {
     void *context;
+    /* Whether keys can be judged now; while not, connections are told to come again. */
+    bool (*open)(void *context);
     /* The agency of this key now, or 0: nobody's. Asked at each handshake and for each message. */
     uint16_t (*agency_of_key)(void *context, const uint8_t key[32]);
     /* One frame of an agency; borrowed. */

@@ -36,6 +36,7 @@ struct peer {
     char *blocks_bytes;
     struct agency_block *blocks;
     uint16_t block_count;
+    bool bound; /* the blocks fit the catalog in force */
     struct peer_debt *debts;
 
     /* The session. */
@@ -45,7 +46,8 @@ struct peer {
     uint64_t in_number, out_number;
     uint64_t in_credit, in_used, out_credit, out_used;
     struct staged *staged, *staged_last;
-    uint64_t open_bytes;         /* of a transaction whose end has not come */
+    uint64_t open_bytes;         /* of the frames of a transaction whose end has not come */
+    uint64_t open_memory;        /* what they take here */
     uint32_t ready;              /* complete transactions waiting */
     uint64_t queued_lsn;         /* of the last piece that came */
     uint32_t queued_number;
@@ -97,7 +99,6 @@ struct broker {
 
     feed_position head;
     int64_t head_time_us;
-    uint8_t head_leaf[HASH_BYTES];
     uint64_t next_record;
     uint32_t catalog_version;
     bool catalog_fresh; /* the catalog must still be activated */
@@ -105,7 +106,8 @@ struct broker {
 
     struct batch *batch; /* in flight; NULL: idle */
     struct work *work;   /* what it is about: see decide.h */
-    struct admin *admins;
+    struct admin *admins; /* oldest first */
+    uint32_t turn;        /* the agency whose changes are taken first next time */
     uint64_t salts; /* made so far */
     int64_t now_us, now_ms;
     int64_t applied_ms; /* when applied positions were last stored */
@@ -124,7 +126,12 @@ void peer_fail(struct broker *broker, struct peer *peer, const char *code, const
     __attribute__((format(printf, 4, 5)));
 /* Ends the session: what it had staged and waiting is dropped; it comes again. */
 void peer_drop(struct broker *broker, struct peer *peer);
+/* Says how far everything of it is committed. */
+void peer_ack(struct broker *broker, struct peer *peer);
 struct peer *peer_by_id(struct broker *broker, uint16_t id);
+struct peer *peer_named(struct broker *broker, const char *name);
+/* A copy that ends in NUL, cut at the end of a character when it does not fit. */
+void text_copy(char *ret, size_t size, struct text text);
 /* The block that maps this type, or NULL. */
 const struct agency_block *peer_block(const struct peer *peer, uint16_t type);
 /* The block of this name, or NULL. */

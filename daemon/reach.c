@@ -21,7 +21,7 @@ static struct text natural_key(struct work *work, const struct agency_block *blo
             return nothing;
         length += record->values[block->key_fields[i]].length + 1;
     }
-    if (block->generated || length == 0)
+    if (block->generated || length == 0 || length - 1 > KEY_BYTES_MAX)
         return nothing;
     key.bytes = at = arena_alloc(work->batch->arena, length);
     for (uint8_t i = 0; i < block->key_count; i++) {

@@ -284,6 +284,19 @@ static bool wins(const struct decision *decision, uint16_t index)
     return outranks(&unit->policy, decision->writer->agency, state->writer);
 }
 
+/* A whole record must fit into one frame, with room for names. */
+static bool outgrows(const struct decision *decision)
+{
+    size_t size = 0;
+
+    for (uint16_t i = 0; i < type_of(decision)->field_count; i++) {
+        struct value value = decision->fields[i].state == VALUE_ABSENT ? decision->record->values[i] : decision->fields[i];
+
+        size += value.state == VALUE_SET ? value.length : 0;
+    }
+    return size > RECORD_BYTES_MAX;
+}
+
 /* DESIGN section 6, steps 1, 2, 4 and 5 of one unit. */
 static struct judgement judge(const struct decision *decision, uint16_t index)
 {
@@ -294,7 +307,7 @@ static struct judgement judge(const struct decision *decision, uint16_t index)
         return (struct judgement){ VERDICT_UNCHANGED, "same value" };
     if (!policy_writes(policy, decision->writer->agency))
         return (struct judgement){ VERDICT_PUT_BACK, "not allowed" };
-    wrong = defect(decision, index);
+    wrong = outgrows(decision) ? "record too large" : defect(decision, index);
     if (wrong)
         return (struct judgement){ VERDICT_PUT_BACK, wrong };
     if (!is_concurrent(decision, index))

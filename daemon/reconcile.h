@@ -9,6 +9,8 @@
 
 #include "daemon/canonical.h"
 
+enum { RECORD_BYTES_MAX = 768 * 1024 }; /* of all values together; a write that exceeds it is put back */
+
 /* Who made the change, and what they had seen. */
 struct writer {
     agency_index agency;

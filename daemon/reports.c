@@ -31,8 +31,7 @@ static void debt_settle(struct work *work, struct peer *peer, struct peer_debt *
 
     writes->settled = room(work, writes->settled, writes->settled_count, &work->settled_capacity, sizeof *writes->settled);
     writes->settled[writes->settled_count++] = (struct settled_debt){ .agency = peer->row.id,
-                                                                      .record = settled->debt.record,
-                                                                      .kind = settled->debt.kind,
+                                                                      .entry = settled->debt.entry,
                                                                       .how = how };
     *at = settled->next;
     free(settled);
@@ -148,7 +147,7 @@ static void report_linked(struct broker *broker, struct work *work, struct peer 
 
     (void)broker;
     (void)record;
-    links_move(work->links, peer->row.id, report->block, key, report->record);
+    links_move(work->links, peer->row.id, report->block, key, report->record, report->position);
 }
 
 typedef void report_handler(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,

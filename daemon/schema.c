@@ -258,17 +258,13 @@ static int state_read(PGconn *connection, struct arena *arena, struct ledger_sta
 
         memcpy(ret->catalog_hash, hash.bytes, hash.length < HASH_BYTES ? hash.length : HASH_BYTES);
     }
-    if (ret->opened) {
-        struct text leaf = pg_result_bytes(arena, result, 0, 6);
-
-        if (PQgetisnull(result, 0, 6))
-            return error_set(err, ERR_STOP, "database: the ledger's last entry is missing: this database was changed or restored in part");
-        leaf_hash(leaf.bytes, leaf.length, ret->head_leaf);
-    }
+    if (ret->opened && PQgetisnull(result, 0, 6))
+        return error_set(err, ERR_STOP, "database: the ledger's last entry is missing: this database was changed or restored in part");
     return 0;
 }
 
-int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *arena, struct ledger_state *ret, struct error *err)
+int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *arena, struct ledger_state *ret, bool keep,
+                  struct error *err)
 {
     scoped(connection_finish) PGconn *connection = PQconnectdb(dsn);
 
@@ -281,10 +277,8 @@ int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *
     for (uint16_t i = 0; i < catalog->type_count; i++)
         if (table_keep(connection, arena, &catalog->types[i], err) < 0)
             return err->code;
-    if (run(connection, "COMMIT", "preparing the schema", err) < 0)
-        return err->code;
     if (state_read(connection, arena, ret, err) < 0 || agencies_read(connection, arena, ret, err) < 0 ||
         debts_read(connection, arena, ret, err) < 0)
         return err->code;
-    return 0;
+    return run(connection, keep ? "COMMIT" : "ROLLBACK", "preparing the schema", err);
 }

@@ -31,8 +31,16 @@ static const char *piece_fault(const struct peer *peer, const struct piece *piec
 
     if (piece->lsn == 0) {
         *why = "a load piece outside of a load, or out of order";
-        return loading && piece->nothing_seen && piece->final && piece->first == peer->queued_number + 1 ? NULL : "malformed";
+        return loading && piece->nothing_seen && piece->final && piece->report_count == 0 &&
+                       piece->first == peer->queued_number + 1
+                   ? NULL
+                   : "malformed";
     }
+    *why = "a report of an item that was not sent, or of a block that hello did not declare";
+    for (uint32_t i = 0; i < piece->report_count; i++)
+        if (piece->reports[i].position == 0 || piece->reports[i].position > piece->base ||
+            !peer_block_named(peer, piece->reports[i].block))
+            return "malformed";
     *why = "a piece without a base";
     if (piece->nothing_seen)
         return "malformed";
@@ -44,6 +52,9 @@ static const char *piece_fault(const struct peer *peer, const struct piece *piec
     *why = "a base above what was sent to this agency, or below an earlier one";
     if (piece->base > most || piece->base < peer->queued_base)
         return "base";
+    *why = "a part of a transaction without changes";
+    if (!piece->final && piece->change_count == 0)
+        return "malformed";
     *why = "positions must rise, and the parts of a transaction follow each other";
     if (peer->queued_open)
         return piece->lsn == peer->queued_lsn && piece->first == peer->queued_number ? NULL : "malformed";
@@ -63,6 +74,28 @@ static int check_value(struct arena *arena, const struct catalog_field *field, s
         return error_set(err, ERR_REJECT, "field %s: not the canonical spelling of a %s", field->name, value_type_name(field->type));
     if (field->identifier && value.length > KEY_BYTES_MAX)
         return error_set(err, ERR_REJECT, "field %s: an identifier of %u bytes is too long", field->name, value.length);
+    return 0;
+}
+
+/* "Changing a member sends and decides the whole group": a part of one cannot be decided. */
+static int check_groups(const struct catalog_type *type, const struct agency_block *block, const struct change *change,
+                        struct error *err)
+{
+    bool present[CATALOG_FIELDS_MAX] = { false };
+
+    for (uint16_t i = 0; i < change->field_count; i++)
+        present[catalog_field(type, change->fields[i].name.bytes, change->fields[i].name.length)] = true;
+    for (uint16_t u = 0; u < type->unit_count; u++) {
+        const struct catalog_unit *unit = &type->units[u];
+        uint16_t count = 0, mapped = 0;
+
+        for (uint16_t i = 0; unit->group && i < unit->field_count; i++) {
+            count = (uint16_t)(count + present[unit->fields[i]]);
+            mapped = (uint16_t)(mapped + block->fields[unit->fields[i]]);
+        }
+        if (count > 0 && count < mapped)
+            return error_set(err, ERR_REJECT, "it has only a part of group %s", unit->name);
+    }
     return 0;
 }
 
@@ -92,7 +125,7 @@ static int check_change(const struct broker *broker, const struct peer *peer, st
             check_value(arena, &type->fields[field], change->fields[i].old, err) < 0)
             return err->code;
     }
-    return 0;
+    return change->operation == OPERATION_DELETE ? 0 : check_groups(type, block, change, err);
 }
 
 static int check_changes(const struct broker *broker, const struct peer *peer, struct arena *arena, const struct piece *piece,
@@ -151,9 +184,27 @@ static bool stage_piece(struct broker *broker, struct peer *peer, struct arena *
     return true;
 }
 
+/* Raises the agency's credit when it is worth a message: what waits for a batch counts against the window. A transaction whose
+ * end has not come does not: it must not wait for credit that only its own end could free; stage-limit bounds it. */
+static void give_credit(struct broker *broker, struct peer *peer)
+{
+    struct message message = { .kind = MESSAGE_CREDIT };
+    uint64_t waiting = 0, total;
+
+    for (const struct staged *at = peer->staged; at; at = at->next)
+        waiting += at->size;
+    waiting -= peer->open_bytes < waiting ? peer->open_bytes : waiting;
+    total = peer->in_used + broker->options.window_bytes - (waiting < broker->options.window_bytes ? waiting : broker->options.window_bytes);
+    if (total < peer->in_credit + broker->options.window_bytes / 4)
+        return;
+    peer->in_credit = message.credit.total = total;
+    peer_send(broker, peer, &message);
+}
+
 void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message, size_t size)
 {
     struct staged *staged = arena_alloc(arena, sizeof *staged);
+    uint32_t ready = peer->ready;
 
     staged->arena = arena;
     staged->changes = message->changes;
@@ -163,6 +214,11 @@ void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena
         arena_free(&arena);
         peer_fail(broker, peer, "credit", "%" PRIu64 " bytes of changes were sent, %" PRIu64 " were allowed", peer->in_used,
                   peer->in_credit);
+        return;
+    }
+    if (staged->changes.piece_count == 0) {
+        arena_free(&arena);
+        peer_fail(broker, peer, "malformed", "a changes message without a piece");
         return;
     }
     for (uint32_t i = 0; i < staged->changes.piece_count; i++)
@@ -175,19 +231,18 @@ void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena
     else
         peer->staged = staged;
     peer->staged_last = staged;
-    /* A transaction larger than the window must not wait for credit that only its own end could free. */
-    peer->open_bytes = peer->queued_open ? peer->open_bytes + size : 0;
-    if (peer->open_bytes > broker->options.stage_bytes)
+    /* Only a frame that ends nothing adds to the open transaction; one that ends some begins it anew with its last piece. */
+    peer->open_bytes = !peer->queued_open ? 0 : peer->ready > ready ? size : peer->open_bytes + size;
+    peer->open_memory = !peer->queued_open ? 0 : arena_used(arena) + (peer->ready > ready ? 0 : peer->open_memory);
+    if (peer->open_memory > broker->options.stage_bytes)
         peer_fail(broker, peer, "malformed", "one transaction is larger than stage-limit (%" PRIu64 " bytes): raise it in broker.zpl",
                   broker->options.stage_bytes);
-    else if (peer->open_bytes > broker->options.window_bytes / 2)
-        peer->in_credit += size;
+    else
+        give_credit(broker, peer);
 }
 
 void stage_release(struct broker *broker, struct peer *peer)
 {
-    uint64_t staged = 0;
-
     while (peer->staged && peer->staged->done == peer->staged->changes.piece_count) {
         struct staged *done = peer->staged;
         struct arena *arena = done->arena;
@@ -197,18 +252,8 @@ void stage_release(struct broker *broker, struct peer *peer)
             peer->staged_last = NULL;
         arena_free(&arena);
     }
-    for (const struct staged *at = peer->staged; at; at = at->next)
-        staged += at->size;
-    if (!peer->up)
-        return;
-    staged -= peer->open_bytes < staged ? peer->open_bytes : staged;
-    if (peer->in_used + broker->options.window_bytes - staged >= peer->in_credit + broker->options.window_bytes / 4) {
-        struct message message = { .kind = MESSAGE_CREDIT };
-
-        peer->in_credit = peer->in_used + broker->options.window_bytes - staged;
-        message.credit.total = peer->in_credit;
-        peer_send(broker, peer, &message);
-    }
+    if (peer->up)
+        give_credit(broker, peer);
 }
 
 static void staged_free(struct staged **list)
@@ -235,7 +280,7 @@ void stage_clear(struct broker *broker, struct peer *peer)
     }
     staged_free(&peer->staged);
     peer->staged_last = NULL;
-    peer->open_bytes = 0;
+    peer->open_bytes = peer->open_memory = 0;
     peer->ready = 0;
     peer->queued_open = false;
     peer->load_ended = false;

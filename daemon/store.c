@@ -39,14 +39,19 @@ static void fail(struct store *store, const struct error *err)
         store->sink.failed(store->sink.context, err);
 }
 
+/* The connections first: what is open on them is told, while the batch that it belongs to is still there. */
 static void restart(struct store *store, const struct error *err)
 {
-    fail(store, err);
-    if (err->code != ERR_RETRY)
-        return;
-    pg_reopen(store->writer);
-    pg_reopen(store->reader);
+    const struct error kept = *err;
+
+    if (kept.code == ERR_RETRY) {
+        pg_reopen(store->writer);
+        pg_reopen(store->reader);
+    }
+    fail(store, &kept);
 }
+
+static void try_lock(void *context);
 
 static void activate(struct store *store)
 {
@@ -54,12 +59,10 @@ static void activate(struct store *store)
     struct ledger_state state = { 0 };
     struct error err;
 
-    if (store_prepare(store->dsn, store->catalog, arena, &state, &err) < 0) {
-        if (err.code != ERR_RETRY)
-            store->sink.failed(store->sink.context, &err);
-        else
-            retry_later(store);
-        pg_reopen(store->writer);
+    if (store_prepare(store->dsn, store->catalog, arena, &state, true, &err) < 0) {
+        store->sink.failed(store->sink.context, &err);
+        if (!store->retry && err.code == ERR_RETRY)
+            store->retry = loop_timer(store->loop, RETRY_MS, true, try_lock, store);
         return;
     }
     store->active = true;
@@ -68,21 +71,21 @@ static void activate(struct store *store)
     store->sink.ready(store->sink.context, &state);
 }
 
-static void try_lock(void *context);
-
 static void on_lock(void *context, const struct pg_outcome *outcome)
 {
     struct store *store = context;
 
     if (!outcome->ok)
         return; /* on_writer hears of the lost connection */
-    if (PQgetvalue(outcome->results[0], 0, 0)[0] == 't') {
+    if (PQgetvalue(outcome->results[0], 0, 0)[0] == 't' && pg_up(store->reader)) {
         activate(store);
         return;
     }
-    if (!store->waited)
-        store->sink.waiting(store->sink.context);
-    store->waited = true;
+    if (PQgetvalue(outcome->results[0], 0, 0)[0] != 't') {
+        if (!store->waited)
+            store->sink.waiting(store->sink.context);
+        store->waited = true;
+    }
     if (!store->retry)
         store->retry = loop_timer(store->loop, RETRY_MS, true, try_lock, store);
 }
@@ -92,7 +95,7 @@ static void try_lock(void *context)
     struct store *store = context;
 
     loop_remove(&store->retry);
-    if (!pg_up(store->writer)) {
+    if (!pg_up(store->writer) || !pg_up(store->reader)) {
         reconnect(store);
         return;
     }
@@ -108,8 +111,9 @@ static void on_writer(void *context, bool up, const struct error *err)
         try_lock(store);
         return;
     }
-    store->sink.failed(store->sink.context, err);
+    pg_reopen(store->reader); /* what it still reads is of the past */
     store->active = false;
+    store->sink.failed(store->sink.context, err);
     retry_later(store);
 }
 
@@ -121,8 +125,8 @@ static void on_reader(void *context, bool up, const struct error *err)
         return;
     if (store->active) {
         store->active = false;
-        store->sink.failed(store->sink.context, err);
         pg_reopen(store->writer); /* one loss, one restart: the state is read again */
+        store->sink.failed(store->sink.context, err);
     }
     retry_later(store);
 }
@@ -171,7 +175,7 @@ struct lookup {
     struct batch *batch;
     int count;
     struct expected {
-        enum { EXPECT_KEYS, EXPECT_RECORDS, EXPECT_LINKS, EXPECT_LEAF } what;
+        enum { EXPECT_KEYS, EXPECT_RECORDS, EXPECT_LINKS, EXPECT_FILL, EXPECT_LEAF } what;
         uint16_t type;
     } expected[RESULTS_MAX];
 };
@@ -275,7 +279,7 @@ static void look_up_fill(struct store *store, struct lookup *lookup)
     pg_text(&parameters, arena_copy(arena, fill->block.bytes, fill->block.length));
     pg_text(&parameters, arena_printf(arena, "%u", fill->limit));
     pg_statement(store->writer, store->types[fill->type].fill, true, &parameters);
-    expect(lookup, EXPECT_RECORDS, fill->type);
+    expect(lookup, EXPECT_FILL, fill->type);
 }
 
 static int take_result(struct lookup *lookup, const struct expected *expected, const PGresult *result, struct error *err)
@@ -288,6 +292,11 @@ static int take_result(struct lookup *lookup, const struct expected *expected, c
         read_links(batch->arena, result, &batch->found.keys, &batch->found.key_count);
         return 0;
     case EXPECT_RECORDS:
+        return read_records(batch, &batch->catalog->types[expected->type], result, err);
+    case EXPECT_FILL:
+        batch->found.fill_rows = (uint32_t)PQntuples(result);
+        if (batch->found.fill_rows > 0)
+            batch->found.fill_last = (uint64_t)pg_result_int8(result, PQntuples(result) - 1, 0);
         return read_records(batch, &batch->catalog->types[expected->type], result, err);
     case EXPECT_LINKS:
         read_links(batch->arena, result, &batch->found.links, &batch->found.link_count);

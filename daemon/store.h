@@ -33,9 +33,9 @@ void store_write(struct store *store, struct batch *batch);
 /* Fills the rows, then scanned(). */
 void store_scan(struct store *store, struct scan *scan);
 
-/* Creates or extends the schema for this catalog and reads where the ledger stands: blocking, on a connection of its own. For store.c
+/* Creates or extends the schema for this catalog and reads where the ledger stands; without `keep` nothing of it stays. Blocking, on a connection of its own. For store.c
  * and `selaras-broker --check`. */
 must_check int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *arena, struct ledger_state *ret,
-                             struct error *err);
+                             bool keep, struct error *err);
 
 #endif

@@ -134,8 +134,10 @@ static inline void find_fill(struct world *world, struct batch *batch)
             has_link(world, stored->number, fill->agency, fill->block))
             continue;
         find_record(world, batch, stored);
+        batch->found.fill_last = stored->number;
         count++;
     }
+    batch->found.fill_rows = count;
 }
 
 static inline void store_find(struct world *world, struct batch *batch)
@@ -239,8 +241,7 @@ static inline void keep_debts(struct world *world, const struct writes *writes)
     for (uint32_t i = 0; i < writes->settled_count; i++)
         for (uint32_t j = 0; j < world->debt_count; j++)
             if (world->debts[j].debt.agency == writes->settled[i].agency &&
-                world->debts[j].debt.record == writes->settled[i].record &&
-                world->debts[j].debt.kind == writes->settled[i].kind)
+                world->debts[j].debt.entry == writes->settled[i].entry)
                 world->debts[j].settled = true;
 }
 

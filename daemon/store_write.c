@@ -277,14 +277,14 @@ static void write_debts(struct store *store, const struct batch *batch)
 
 static const char sql_settled[] =
     "UPDATE selaras.debt d SET settled = v.how, settled_at = pg_catalog.now()"
-    " FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[]) AS v (agency, record, kind, how)"
-    " WHERE d.agency = v.agency::smallint AND d.record = v.record AND d.kind = v.kind AND d.settled IS NULL";
+    " FROM unnest($1::int[], $2::bigint[], $3::text[]) AS v (agency, entry, how)"
+    " WHERE d.agency = v.agency::smallint AND d.entry = v.entry AND d.settled IS NULL";
 
 static void write_settled(struct store *store, const struct batch *batch)
 {
     struct statement statement = { .store = store };
-    struct pg_array *agency = array(&statement, PG_OID_INT4), *record = array(&statement, PG_OID_INT8),
-                    *kind = array(&statement, PG_OID_TEXT), *how = array(&statement, PG_OID_TEXT);
+    struct pg_array *agency = array(&statement, PG_OID_INT4), *entry = array(&statement, PG_OID_INT8),
+                    *how = array(&statement, PG_OID_TEXT);
 
     if (batch->writes.settled_count == 0)
         return;
@@ -292,8 +292,7 @@ static void write_settled(struct store *store, const struct batch *batch)
         const struct settled_debt *settled = &batch->writes.settled[i];
 
         pg_array_int4(agency, settled->agency);
-        pg_array_int8(record, (int64_t)settled->record);
-        add_name(kind, settled->kind == DEBT_PARKED ? "parked" : "skipped");
+        pg_array_int8(entry, (int64_t)settled->entry);
         add_name(how, settled->how);
     }
     run(&statement, sql_settled);

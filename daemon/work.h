@@ -19,6 +19,7 @@ struct share {
     bool write; /* the row has changed */
     bool reset;
     bool quarantined;
+    bool rekeyed; /* its key was revoked or replaced */
 };
 
 struct work {
@@ -54,7 +55,7 @@ struct text sending_pack(struct work *work, const struct sending *sending, const
 void record_write(struct work *work, struct canonical *record);
 /* The record, or its deletion, for one agency alone, as an entry of its own. */
 struct entry_row *send_item(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record);
-void pack_leaves(struct broker *broker, struct work *work);
+void pack_leaves(struct work *work);
 
 /* reach.c: how the item of an entry at `position` changes the links of whoever it goes to. */
 void link_item(struct work *work, const struct peer *peer, const struct canonical *record, enum operation operation,
@@ -75,8 +76,12 @@ feed_position base_of_record(const struct peer *peer, uint64_t record, feed_posi
 /* changes.c: the changes of a piece. */
 void index_record(struct work *work, struct canonical *record);
 struct canonical *record_numbered(const struct work *work, uint64_t number);
+/* The record that an update or deletion is about, by what its keys meant before the transaction; 0: none, or an insert. All of a
+ * transaction are resolved before any is decided: within it keys may be exchanged. */
+uint64_t target_resolve(struct broker *broker, struct work *work, const struct peer *peer, const struct piece *piece,
+                        const struct change *change);
 void decide_change(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
-                   const struct change *change, uint32_t number);
+                   const struct change *change, uint32_t number, uint64_t resolved);
 
 /* admit.c: who may take part: hellos, loads, quarantines, keys. */
 void decide_hello(struct broker *broker, struct work *work, struct share *share);

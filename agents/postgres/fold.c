@@ -335,6 +335,18 @@ bool fold_left(const struct fold *fold)
     return fold->cursor != NULL;
 }
 
+/* Whether the field's group is there whole: one with a member that could not be translated is left out, as a field would be. */
+static bool group_whole(const struct mapping_block *block, const struct value *fields, uint16_t index)
+{
+    const struct catalog_type *type = block->type;
+    uint16_t unit = type->fields[block->fields[index].field].unit;
+
+    for (uint16_t i = 0; i < block->field_count && type->units[unit].group; i++)
+        if (type->fields[block->fields[i].field].unit == unit && fields[i].state == VALUE_ABSENT)
+            return false;
+    return true;
+}
+
 /* Whether a member of the field's group has changed: "changing a member sends and decides the whole group". */
 static bool group_changed(const struct mapping_block *block, const struct value *before, const struct value *now,
                           uint16_t index)
@@ -362,7 +374,7 @@ static void change_fields(struct arena *arena, const struct mapping_block *block
                             : field_changed(before[i], now[i]) ||
                                  (now[i].state != VALUE_ABSENT && group_changed(block, before, now, i));
 
-        if (!part)
+        if (!part || (now && !group_whole(block, now, i)))
             continue;
         field->name = (struct text){ block->fields[i].name, (uint32_t)strlen(block->fields[i].name) };
         field->value = now ? now[i] : (struct value){ 0 };

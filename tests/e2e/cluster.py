@@ -320,13 +320,23 @@ class Run:
             raise Failed(f"{' '.join(argv)}: status {done.returncode}\n{done.stdout}{done.stderr}")
         return done.returncode, done.stdout, done.stderr
 
+    def complaints(self):
+        """What no log may hold: sanitizers' reports and failed assertions, each with the log it stands in."""
+        found = []
+        for path in sorted({process.log for process in self.processes if not process.name.endswith("-postgres")}):
+            with open(path, encoding="utf-8", errors="replace") as log:
+                found += [f"{path}: {line.strip()}" for line in log
+                          if "Sanitizer" in line or "runtime error:" in line or "Assertion" in line]
+        return found
+
     def detach(self):
         """Leaves everything running (--keep, once all went well) and returns the script that ends it."""
         Run.live.remove(self)
         return write_stop(self)
 
     def end(self, remove=True):
-        """Ends every process, at once; removes the folder unless it is wanted for its logs. Safe to call twice."""
+        """Ends every process, at once; removes the folder unless it is wanted for its logs. Safe to call twice. Failed when a
+        log holds what no log may hold: then the folder stays."""
         for process in reversed(self.processes):
             process.send(signal.SIGQUIT if process.name.endswith("-postgres") else signal.SIGKILL)
         for process in self.processes:
@@ -335,8 +345,11 @@ class Run:
             except Failed:
                 process.kill()
         self.port_guard.close()
+        complaints = self.complaints() if self in Run.live else []
         if self in Run.live:
             Run.live.remove(self)
+        if complaints:
+            raise Failed("\n  ".join(["a program says that it is broken:"] + complaints))
         if remove:
             shutil.rmtree(self.folder, ignore_errors=True)
 

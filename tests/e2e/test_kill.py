@@ -9,8 +9,8 @@ import pytest
 from conftest import Sample
 from region import AGENCIES
 
-MOMENTS = 8         # for each process and seed
-SEEDS = [1]
+MOMENTS = 10        # for each process and seed
+SEEDS = [1, 2]
 
 
 class Worker:
