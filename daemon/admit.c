@@ -1,10 +1,7 @@
 /* Who may take part: hellos, loads, quarantines, keys. */
 #include "daemon/work.h"
 
-#include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static bool refuse(struct share *share, const char *code, const char *text)
@@ -28,23 +25,29 @@ static bool history_agrees(struct broker *broker, struct work *work, struct shar
     if (hello->incarnation == 0) {
         bool untouched = row->state <= STATE_LOADING || (row->load_lsn > 0 && row->lsn == row->load_lsn);
 
-        return untouched || refuse(share, "history",
-                                   "this agency was loaded before and its database no longer says so: it was restored from a "
-                                   "backup or replaced");
+        return untouched ||
+               refuse(share, "history",
+                      "this agency was loaded before and its database no longer says so: it was restored from a "
+                      "backup or replaced");
     }
     if (hello->incarnation != row->incarnation)
-        return refuse(share, "history", "its database belongs to another load than the broker has: one of the two was restored");
+        return refuse(share, "history",
+                      "its database belongs to another load than the broker has: one of the two was restored");
     if (row->system[0] && (strlen(row->system) != hello->source.system.length ||
                            memcmp(row->system, hello->source.system.bytes, hello->source.system.length) != 0))
-        return refuse(share, "history", "its database has another system identifier: it was replaced or restored elsewhere");
+        return refuse(share, "history",
+                      "its database has another system identifier: it was replaced or restored elsewhere");
     if (hello->applied > broker->head)
-        return refuse(share, "history", "it has applied more than the ledger holds: the broker's database was restored");
+        return refuse(share, "history",
+                      "it has applied more than the ledger holds: the broker's database was restored");
     if (hello->applied < row->base)
-        return refuse(share, "history", "it has applied less than it had when it last sent changes: its database was restored");
+        return refuse(share, "history",
+                      "it has applied less than it had when it last sent changes: its database was restored");
     /* The leaf of S itself is not known to an agency that has applied nothing since its load. */
     if (hello->applied > 0 && (memcmp(hello->applied_leaf, none, sizeof none) != 0 || hello->applied != row->load) &&
         (!found->leaf_known || memcmp(hello->applied_leaf, found->leaf, sizeof found->leaf) != 0))
-        return refuse(share, "history", "the last entry it applied is not in the ledger: the broker's database was restored");
+        return refuse(share, "history",
+                      "the last entry it applied is not in the ledger: the broker's database was restored");
     return true;
 }
 
@@ -76,7 +79,8 @@ static void start_load(struct broker *broker, struct work *work, struct share *s
     share->row.load = row->entry.position;
     share->row.fence = (struct fence){ 0 };
     share->row.timeline = hello->source.timeline;
-    snprintf(share->row.system, sizeof share->row.system, "%.*s", (int)hello->source.system.length, hello->source.system.bytes);
+    snprintf(share->row.system, sizeof share->row.system, "%.*s", (int)hello->source.system.length,
+             hello->source.system.bytes);
     share->reset = true;
 }
 
@@ -89,14 +93,16 @@ static void remember_blocks(struct broker *broker, struct work *work, struct sha
     blocks_pack(share->peer->hello.blocks, share->peer->hello.block_count, &packed);
     if (packed.length != share->peer->row.blocks.length ||
         memcmp(packed.bytes, share->peer->row.blocks.bytes, packed.length) != 0) {
-        share->row.blocks = (struct text){ arena_copy(work->batch->arena, packed.bytes, packed.length), (uint32_t)packed.length };
+        share->row.blocks =
+            (struct text){ arena_copy(work->batch->arena, packed.bytes, packed.length), (uint32_t)packed.length };
         row = entry_add(broker, work, ENTRY_MAPPING, share->peer);
         entry_commit(broker, row, share->row.blocks);
     }
     buffer_free(&packed);
 }
 
-/* Whether its blocks fit the catalog, and are of the types they were: what is linked under a block stays of that type. */
+/* Whether its blocks fit the catalog, and are of the types they were: what is linked under a block stays of that type.
+ */
 static bool mapping_agrees(struct broker *broker, struct work *work, struct share *share)
 {
     const struct peer *peer = share->peer;
@@ -107,8 +113,8 @@ static bool mapping_agrees(struct broker *broker, struct work *work, struct shar
     bool bound;
 
     blocks_pack(peer->hello.blocks, peer->hello.block_count, &packed);
-    bound = blocks_bind(work->batch->arena, broker->catalog, peer->index, (struct text){ packed.bytes, (uint32_t)packed.length },
-                        &blocks, &count, &err) == 0;
+    bound = blocks_bind(work->batch->arena, broker->catalog, peer->index,
+                        (struct text){ packed.bytes, (uint32_t)packed.length }, &blocks, &count, &err) == 0;
     buffer_free(&packed);
     if (!bound)
         return refuse(share, "mapping", err.text);
@@ -116,7 +122,8 @@ static bool mapping_agrees(struct broker *broker, struct work *work, struct shar
         const struct agency_block *before = peer_block_named(peer, blocks[i].name);
 
         if (before && before->type != blocks[i].type)
-            return refuse(share, "mapping", "a block maps another record type than before: that takes a new load, or a new name");
+            return refuse(share, "mapping",
+                          "a block maps another record type than before: that takes a new load, or a new name");
     }
     return true;
 }
@@ -127,7 +134,8 @@ void decide_hello(struct broker *broker, struct work *work, struct share *share)
 
     share->row.session++;
     share->write = true;
-    snprintf(share->row.software, sizeof share->row.software, "%.*s", (int)hello->software.length, hello->software.bytes);
+    snprintf(share->row.software, sizeof share->row.software, "%.*s", (int)hello->software.length,
+             hello->software.bytes);
     share->row.seen_at_us = broker->now_us;
     if (!share->row.enrolled || share->rekeyed) {
         refuse(share, "revoked", "the key of this agency was revoked or replaced");
@@ -215,12 +223,12 @@ void decide_admins(struct broker *broker, struct work *work)
         for (int i = 0; i < 32; i++)
             snprintf(hex + 2 * i, 3, "%02x", admin->key[i]);
         snprintf(text, sizeof text, "key %s by %s", admin->revoke ? "revoked" : hex, admin->user);
-        share->rekeyed = share->rekeyed || admin->revoke || memcmp(share->row.key, admin->key, sizeof share->row.key) != 0;
+        share->rekeyed =
+            share->rekeyed || admin->revoke || memcmp(share->row.key, admin->key, sizeof share->row.key) != 0;
         share->row.enrolled = !admin->revoke;
         memcpy(share->row.key, admin->key, sizeof share->row.key);
         share->write = true;
-        entry_say(broker, work, entry_add(broker, work, admin->revoke ? ENTRY_REVOCATION : ENTRY_ENROLMENT, peer), admin->name,
-                  text);
+        entry_say(broker, work, entry_add(broker, work, admin->revoke ? ENTRY_REVOCATION : ENTRY_ENROLMENT, peer),
+                  admin->name, text);
     }
 }
-

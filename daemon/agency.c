@@ -53,8 +53,8 @@ static int field_bind(const struct catalog_type *type, const struct block *block
 }
 
 /* "A mapping holds a group whole or only reads it." */
-static int groups_check(const struct catalog_type *type, agency_index agency, const struct block *block, const bool *mapped,
-                        struct error *err)
+static int groups_check(const struct catalog_type *type, agency_index agency, const struct block *block,
+                        const bool *mapped, struct error *err)
 {
     for (uint16_t u = 0; u < type->unit_count; u++) {
         const struct catalog_unit *unit = &type->units[u];
@@ -63,14 +63,15 @@ static int groups_check(const struct catalog_type *type, agency_index agency, co
         for (uint16_t i = 0; i < unit->field_count; i++)
             count = (uint16_t)(count + mapped[unit->fields[i]]);
         if (count > 0 && count < unit->field_count && policy_writes(&unit->policy, agency))
-            return error_set(err, ERR_REJECT, "block %.*s maps only a part of group %s, which this agency may write: map all of it",
+            return error_set(err, ERR_REJECT,
+                             "block %.*s maps only a part of group %s, which this agency may write: map all of it",
                              (int)block->name.length, block->name.bytes, unit->name);
     }
     return 0;
 }
 
-static int block_bind(struct arena *arena, const struct catalog *catalog, agency_index agency, const struct block *block,
-                      struct agency_block *ret, struct error *err)
+static int block_bind(struct arena *arena, const struct catalog *catalog, agency_index agency,
+                      const struct block *block, struct agency_block *ret, struct error *err)
 {
     int type_index = catalog_type(catalog, block->type.bytes, block->type.length);
     const struct catalog_type *type;

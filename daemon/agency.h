@@ -53,8 +53,8 @@ struct agency_row {
     int64_t seen_at_us;
 };
 
-/* Ties packed blocks (blocks_pack) to the catalog. ERR_REJECT says which block names what the catalog does not have. `agency`
- * is its place in the catalog. */
+/* Ties packed blocks (blocks_pack) to the catalog. ERR_REJECT says which block names what the catalog does not have.
+ * `agency` is its place in the catalog. */
 must_check int blocks_bind(struct arena *arena, const struct catalog *catalog, agency_index agency, struct text packed,
                            struct agency_block **ret, uint16_t *ret_count, struct error *err);
 

@@ -1,7 +1,7 @@
 /* batch.h: one durable step of the broker: what must be looked up for it, what was found, and what is to be written.
  *
- * Open data between the pure core, which fills `wanted` and `writes`, and the store, which fills `found`. Everything lives in
- * the batch's arena, which the core frees when the batch is committed. */
+ * Open data between the pure core, which fills `wanted` and `writes`, and the store, which fills `found`. Everything
+ * lives in the batch's arena, which the core frees when the batch is committed. */
 #ifndef SELARAS_BATCH_H
 #define SELARAS_BATCH_H
 
@@ -36,9 +36,9 @@ struct wanted {
     uint32_t identifier_count;
     struct wanted_record *records;
     uint32_t record_count;
-    bool links;              /* of all records found, for all agencies */
+    bool links; /* of all records found, for all agencies */
     struct wanted_fill fill;
-    feed_position leaf;      /* of this entry; 0: none wanted */
+    feed_position leaf; /* of this entry; 0: none wanted */
 };
 
 struct link {
@@ -81,7 +81,7 @@ struct debt {
 struct settled_debt {
     uint16_t agency;
     feed_position entry; /* as the debt has it */
-    const char *how; /* "answered", "released", "closed" */
+    const char *how;     /* "answered", "released", "closed" */
 };
 
 enum link_write { LINK_ADD, LINK_END, LINK_REMOVE };
@@ -163,9 +163,9 @@ struct scan {
         feed_position position;
         struct text type;
         uint64_t record;
-        struct text block, key; /* its link before this entry; empty when it has none */
-        struct text sending;    /* effect, or reply when it is the writer's own */
-    } *rows;
+        struct text key;     /* of its link before this entry; empty when it has none */
+        struct text sending; /* effect, or reply when it is the writer's own */
+    } * rows;
     uint32_t row_count;
     feed_position end; /* everything up to here has been seen; a boundary */
     uint8_t leaf[HASH_BYTES];

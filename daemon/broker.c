@@ -55,7 +55,8 @@ static size_t send_message(struct broker *broker, const struct route *route, con
     message_pack(message, &packed);
     action = action_add(broker, BROKER_ACTION_SEND);
     action->route = *route;
-    action->frame = (struct text){ arena_copy(broker->step_arena, packed.bytes, packed.length), (uint32_t)packed.length };
+    action->frame =
+        (struct text){ arena_copy(broker->step_arena, packed.bytes, packed.length), (uint32_t)packed.length };
     buffer_free(&packed);
     return action->frame.length;
 }
@@ -67,8 +68,8 @@ size_t peer_send(struct broker *broker, struct peer *peer, struct message *messa
     return send_message(broker, &peer->route, message);
 }
 
-static void send_error(struct broker *broker, const struct route *route, uint64_t session, uint64_t number, const char *code,
-                       const char *text)
+static void send_error(struct broker *broker, const struct route *route, uint64_t session, uint64_t number,
+                       const char *code, const char *text)
 {
     struct message message = { .kind = MESSAGE_ERROR, .session = session, .number = number };
 
@@ -146,7 +147,8 @@ const struct agency_block *peer_block(const struct peer *peer, uint16_t type)
 const struct agency_block *peer_block_named(const struct peer *peer, struct text name)
 {
     for (uint16_t i = 0; i < peer->block_count; i++)
-        if (peer->blocks[i].name.length == name.length && memcmp(peer->blocks[i].name.bytes, name.bytes, name.length) == 0)
+        if (peer->blocks[i].name.length == name.length &&
+            memcmp(peer->blocks[i].name.bytes, name.bytes, name.length) == 0)
             return &peer->blocks[i];
     return NULL;
 }
@@ -170,7 +172,9 @@ static struct peer *peer_add(struct broker *broker, const struct agency_row *row
 
     assert(!broker->batch && broker->peer_count < CATALOG_AGENCIES_MAX);
     peer = &broker->peers[broker->peer_count++];
-    *peer = (struct peer){ .row = *row, .index = index < 0 ? AGENCY_GONE : (agency_index)index, .blocks_arena = arena_new() };
+    *peer = (struct peer){ .row = *row,
+                           .index = index < 0 ? AGENCY_GONE : (agency_index)index,
+                           .blocks_arena = arena_new() };
     if (index >= 0)
         broker->ids.id[index] = row->id;
     if (row->blocks.length > 0) {
@@ -191,10 +195,12 @@ static int check_catalog(struct broker *broker, const struct ledger_state *state
 
     broker->catalog_fresh = !state->opened || state->catalog_version != catalog->version;
     if (state->opened && catalog->version < state->catalog_version)
-        return error_set(err, ERR_STOP, "catalog: version %u is older than version %u, which is in force: raise its version",
+        return error_set(err, ERR_STOP,
+                         "catalog: version %u is older than version %u, which is in force: raise its version",
                          catalog->version, state->catalog_version);
     if (!broker->catalog_fresh && memcmp(state->catalog_hash, catalog->hash, HASH_BYTES) != 0)
-        return error_set(err, ERR_STOP, "catalog: version %u has changed since it was activated: give it a higher version",
+        return error_set(err, ERR_STOP,
+                         "catalog: version %u has changed since it was activated: give it a higher version",
                          catalog->version);
     return 0;
 }
@@ -228,8 +234,9 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
 
         peer->stored = true;
         /* Where they do not fit a new catalog, its next hello says what it maps now. */
-        peer->bound = peer->index != AGENCY_GONE && blocks_bind(peer->blocks_arena, catalog, peer->index, peer->row.blocks,
-                                                                &peer->blocks, &peer->block_count, err) == 0;
+        peer->bound =
+            peer->index != AGENCY_GONE && blocks_bind(peer->blocks_arena, catalog, peer->index, peer->row.blocks,
+                                                      &peer->blocks, &peer->block_count, err) == 0;
         if (!peer->bound)
             peer->block_count = 0;
     }
@@ -301,10 +308,11 @@ void broker_free(struct broker **broker)
 
 /* ---- messages ---- */
 
-typedef void message_handler(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
-                             size_t size);
+typedef void message_handler(struct broker *broker, struct peer *peer, struct arena **arena,
+                             const struct message *message, size_t size);
 
-static void on_changes(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message, size_t size)
+static void on_changes(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
+                       size_t size)
 {
     struct arena *taken = *arena;
 
@@ -312,7 +320,8 @@ static void on_changes(struct broker *broker, struct peer *peer, struct arena **
     stage_changes(broker, peer, taken, message, size);
 }
 
-static void on_applied(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message, size_t size)
+static void on_applied(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
+                       size_t size)
 {
     (void)arena;
     (void)size;
@@ -322,7 +331,8 @@ static void on_applied(struct broker *broker, struct peer *peer, struct arena **
         peer->applied = message->applied.position;
 }
 
-static void on_credit(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message, size_t size)
+static void on_credit(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
+                      size_t size)
 {
     (void)arena;
     (void)size;
@@ -333,7 +343,8 @@ static void on_credit(struct broker *broker, struct peer *peer, struct arena **a
     feed_wake(broker, peer);
 }
 
-static void on_ping(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message, size_t size)
+static void on_ping(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
+                    size_t size)
 {
     struct message pong = { .kind = MESSAGE_PONG };
 
@@ -345,7 +356,8 @@ static void on_ping(struct broker *broker, struct peer *peer, struct arena **are
 }
 
 /* An agent reports why it stops: its history is in doubt. */
-static void on_error(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message, size_t size)
+static void on_error(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
+                     size_t size)
 {
     (void)arena;
     (void)size;
@@ -359,12 +371,13 @@ static void on_error(struct broker *broker, struct peer *peer, struct arena **ar
     peer_drop(broker, peer);
 }
 
-static void on_bye(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message, size_t size)
+static void on_bye(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
+                   size_t size)
 {
     (void)arena;
     (void)size;
-    action_log(broker, 5, peer, "session %" PRIu64 " ended by its agent: %.*s", peer->row.session, (int)message->bye.text.length,
-               message->bye.text.bytes);
+    action_log(broker, 5, peer, "session %" PRIu64 " ended by its agent: %.*s", peer->row.session,
+               (int)message->bye.text.length, message->bye.text.bytes);
     peer_drop(broker, peer);
 }
 
@@ -414,7 +427,8 @@ static bool same_route(const struct route *left, const struct route *right)
 }
 
 /* Whether a message belongs to the peer's session and is the next of it. */
-static bool in_session(struct broker *broker, struct peer *peer, const struct route *route, const struct message *message)
+static bool in_session(struct broker *broker, struct peer *peer, const struct route *route,
+                       const struct message *message)
 {
     if (!peer->up || message->session != peer->row.session || !same_route(route, &peer->route)) {
         /* While its hello is being stored the agent may still send what belongs to the session before. */
@@ -569,13 +583,14 @@ static void on_found(struct broker *broker)
     action_add(broker, BROKER_ACTION_STORE)->batch = broker->batch;
 }
 
-/* What was sent on this route is lost, and whatever came behind it would be out of order: the agency says hello again. */
+/* What was sent on this route is lost, and whatever came behind it would be out of order: the agency says hello again.
+ */
 static void on_lost(struct broker *broker, const struct route *route)
 {
     for (uint32_t i = 0; i < broker->peer_count; i++)
         if (broker->peers[i].up && same_route(&broker->peers[i].route, route)) {
-            action_log(broker, LOG_LEVEL_WARN, &broker->peers[i], "session %" PRIu64 " ended: it does not take what it is sent",
-                       broker->peers[i].row.session);
+            action_log(broker, LOG_LEVEL_WARN, &broker->peers[i],
+                       "session %" PRIu64 " ended: it does not take what it is sent", broker->peers[i].row.session);
             peer_drop(broker, &broker->peers[i]);
         }
 }
@@ -586,7 +601,8 @@ static void on_tick(struct broker *broker)
         struct peer *peer = &broker->peers[i];
 
         if (peer->up && broker->now_ms - peer->heard_ms > SILENCE_MS) {
-            action_log(broker, LOG_LEVEL_WARN, peer, "session %" PRIu64 " ended: nothing heard for a minute", peer->row.session);
+            action_log(broker, LOG_LEVEL_WARN, peer, "session %" PRIu64 " ended: nothing heard for a minute",
+                       peer->row.session);
             peer_drop(broker, peer);
         }
         feed_idle(broker, peer);
@@ -639,7 +655,9 @@ bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret
     if (at >= broker->peer_count)
         return false;
     peer = &broker->peers[at];
-    *ret = (struct peer_view){ .row = &peer->row, .known = peer->index != AGENCY_GONE, .up = peer->up, .sent = peer->feed_sent };
+    *ret = (struct peer_view){
+        .row = &peer->row, .known = peer->index != AGENCY_GONE, .up = peer->up, .sent = peer->feed_sent
+    };
     for (const struct peer_debt *debt = peer->debts; debt; debt = debt->next)
         *(debt->debt.kind == DEBT_PARKED ? &ret->parked : &ret->skipped) += 1;
     return true;

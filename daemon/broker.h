@@ -1,8 +1,8 @@
 /* broker.h: the core of the broker: what happens goes in as events, what must be done comes out as actions.
  *
- * One batch at a time: gather what the agencies have sent, look up what it is about, decide, store all of it in one transaction,
- * then acknowledge and feed. Nothing here waits, reads a clock or knows PostgreSQL and ØMQ. When a store's result is lost the
- * shell drops this whole state and starts again from what PostgreSQL says. */
+ * One batch at a time: gather what the agencies have sent, look up what it is about, decide, store all of it in one
+ * transaction, then acknowledge and feed. Nothing here waits, reads a clock or knows PostgreSQL and ØMQ. When a store's
+ * result is lost the shell drops this whole state and starts again from what PostgreSQL says. */
 #ifndef SELARAS_BROKER_H
 #define SELARAS_BROKER_H
 
@@ -41,10 +41,20 @@ struct broker_event {
     int64_t now_us;
     int64_t monotonic_ms;
     union {
-        struct { uint16_t agency; struct route route; const void *frame; size_t length; };
+        struct {
+            uint16_t agency;
+            struct route route;
+            const void *frame;
+            size_t length;
+        };
         struct batch *batch;
         struct scan *scan;
-        struct { const char *name; const uint8_t *key; void *request; const char *user; };
+        struct {
+            const char *name;
+            const uint8_t *key;
+            void *request;
+            const char *user;
+        };
     };
 };
 
@@ -77,8 +87,8 @@ struct broker_actions {
     size_t count, capacity;
 };
 
-/* Starts from what the store has. The catalog, its text and the options must outlive it. Agencies that the catalog no longer
- * names keep their rows but cannot connect. ERR_STOP when stored blocks or state do not fit the catalog. */
+/* Starts from what the store has. The catalog, its text and the options must outlive it. Agencies that the catalog no
+ * longer names keep their rows but cannot connect. ERR_STOP when stored blocks or state do not fit the catalog. */
 must_check int broker_new(const struct broker_options *options, const struct catalog *catalog, struct text catalog_text,
                           const struct ledger_state *state, struct broker **ret, struct error *err);
 void broker_free(struct broker **broker);

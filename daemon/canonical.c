@@ -175,8 +175,8 @@ static struct unit_state *unit_named(struct canonical *record, struct text name,
     return NULL;
 }
 
-static void read_unit(struct cursor *cursor, struct arena *arena, const struct agency_ids *ids, struct canonical *record,
-                      uint16_t *hint)
+static void read_unit(struct cursor *cursor, struct arena *arena, const struct agency_ids *ids,
+                      struct canonical *record, uint16_t *hint)
 {
     struct unit_state lost, *state;
     uint32_t before_count;
@@ -222,7 +222,9 @@ int canonical_meta_read(struct arena *arena, const void *bytes, size_t length, c
     cursor_leave(&cursor);
     cursor_leave(&cursor);
     if (cursor_finish(&cursor, err) < 0)
-        return error_set(err, ERR_STOP, "selaras.%s: record %llu: its metadata is not what the broker wrote (%s); restore it from the ledger",
-                         record->type->name, (unsigned long long)record->number, cursor.problem);
+        return error_set(
+            err, ERR_STOP,
+            "selaras.%s: record %llu: its metadata is not what the broker wrote (%s); restore it from the ledger",
+            record->type->name, (unsigned long long)record->number, cursor.problem);
     return 0;
 }

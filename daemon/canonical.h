@@ -1,5 +1,5 @@
-/* canonical.h: one canonical record: the agreed state, the fold of its ledger entries, and what must be remembered of each
- * write to decide the next (DESIGN: reconciliation).
+/* canonical.h: one canonical record: the agreed state, the fold of its ledger entries, and what must be remembered of
+ * each write to decide the next (DESIGN: reconciliation).
  *
  * The values stand in the typed table, everything else in one bytea beside them (canonical_meta_pack). */
 #ifndef SELARAS_CANONICAL_H
@@ -33,8 +33,8 @@ struct canonical {
     const struct catalog_type *type;
     uint64_t number;
     bool exists;
-    bool dirty;  /* differs from what the store has */
-    bool queued; /* is among what the batch writes already */
+    bool dirty;               /* differs from what the store has */
+    bool queued;              /* is among what the batch writes already */
     struct value *values;     /* by field of the type */
     struct unit_state *units; /* by unit of the type */
     struct sent_list wholes;  /* the whole record, or its deletion, sent: counts as an item on each field */
@@ -49,7 +49,8 @@ void sent_set(struct arena *arena, struct sent_list *list, agency_index agency, 
 /* Forgets the agency's position if it is at or below `seen`: it can decide nothing any more. */
 void sent_prune(struct sent_list *list, agency_index agency, feed_position seen);
 
-/* How agencies are called in what is stored: a number that the broker gave them for ever, not their place in the catalog. */
+/* How agencies are called in what is stored: a number that the broker gave them for ever, not their place in the
+ * catalog. */
 struct agency_ids {
     uint16_t id[CATALOG_AGENCIES_MAX]; /* by index; 0: not enrolled yet */
     uint8_t count;
@@ -57,8 +58,8 @@ struct agency_ids {
 
 /* Packs everything but number, exists and values. */
 void canonical_meta_pack(const struct canonical *record, const struct agency_ids *ids, struct buffer *out);
-/* Reads it back. Fields that the type has gained since are unwritten; fields it has lost are left out. ERR_STOP when the bytes
- * are not what we wrote: the table was changed by someone else. */
+/* Reads it back. Fields that the type has gained since are unwritten; fields it has lost are left out. ERR_STOP when
+ * the bytes are not what we wrote: the table was changed by someone else. */
 must_check int canonical_meta_read(struct arena *arena, const void *bytes, size_t length, const struct agency_ids *ids,
                                    struct canonical *record, struct error *err);
 

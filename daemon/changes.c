@@ -1,10 +1,7 @@
 /* The changes of a piece: which record each is about, and what it does to it. */
 #include "daemon/work.h"
 
-#include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void index_identifiers(struct work *work, struct canonical *record)
@@ -14,7 +11,8 @@ static void index_identifiers(struct work *work, struct canonical *record)
 
         if (!record->type->fields[i].identifier || value.state != VALUE_SET)
             continue;
-        struct text key = map_key(work->batch->arena, i, text_of(record->type->name), (struct text){ value.bytes, value.length });
+        struct text key =
+            map_key(work->batch->arena, i, text_of(record->type->name), (struct text){ value.bytes, value.length });
 
         *map_slot(work->identifiers, key.bytes, key.length) = record;
     }
@@ -28,7 +26,8 @@ struct canonical *record_numbered(const struct work *work, uint64_t number)
 static struct canonical *record_identified(const struct work *work, const struct catalog_type *type, uint16_t field,
                                            struct value value)
 {
-    struct text key = map_key(work->batch->arena, field, text_of(type->name), (struct text){ value.bytes, value.length });
+    struct text key =
+        map_key(work->batch->arena, field, text_of(type->name), (struct text){ value.bytes, value.length });
     struct canonical *record = map_find(work->identifiers, key.bytes, key.length);
 
     /* An identifier that has moved on within this batch leaves its old place behind. */
@@ -57,8 +56,8 @@ static struct canonical *record_create(struct broker *broker, struct work *work,
 }
 
 static struct target target_of_insert(struct broker *broker, struct work *work, const struct peer *peer,
-                                      const struct agency_block *block, const struct change *change, const struct value *fields,
-                                      feed_position base)
+                                      const struct agency_block *block, const struct change *change,
+                                      const struct value *fields, feed_position base)
 {
     const struct catalog_type *type = &broker->catalog->types[block->type];
     struct canonical *found = NULL;
@@ -123,15 +122,17 @@ static bool taken_by_other(void *context, const struct canonical *record, uint16
 }
 
 /* A change that cannot be decided is in the ledger whole, and shown; nothing else happens. */
-static void hold_change(struct broker *broker, struct work *work, struct entry_row *row, const struct peer *peer, const char *why)
+static void hold_change(struct broker *broker, struct work *work, struct entry_row *row, const struct peer *peer,
+                        const char *why)
 {
     struct entry *entry = &row->entry;
 
     entry->fields = arena_alloc(work->batch->arena, sizeof *entry->fields);
-    entry->fields[0] = (struct entry_field){ .name = text_of("existence"), .verdict = VERDICT_HELD, .rule = text_of(why) };
+    entry->fields[0] =
+        (struct entry_field){ .name = text_of("existence"), .verdict = VERDICT_HELD, .rule = text_of(why) };
     entry->field_count = 1;
-    action_log(broker, 4, peer, "entry %" PRIu64 ": a change is held: %s; see: selaras log --verdict held", FEED_SEQUENCE(entry->position),
-               why);
+    action_log(broker, 4, peer, "entry %" PRIu64 ": a change is held: %s; see: selaras log --verdict held",
+               FEED_SEQUENCE(entry->position), why);
 }
 
 uint64_t target_resolve(struct broker *broker, struct work *work, const struct peer *peer, const struct piece *piece,
@@ -187,11 +188,12 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
         .commit_time_us = piece->commit_time_us,
     };
     if (insert || change->old_key.length > 0)
-        links_move(work->links, peer->row.id, block->name, key, target.record->number, piece->nothing_seen ? share->row.load : piece->base);
+        links_move(work->links, peer->row.id, block->name, key, target.record->number,
+                   piece->nothing_seen ? share->row.load : piece->base);
     else if (change->operation == OPERATION_DELETE)
         links_remove(work->links, peer->row.id, block->name, target.record->number);
-    reconcile(broker->reconciler, arena, &writer, target.record, change->operation, fields, row->entry.position, taken_by_other,
-              work, &outcome);
+    reconcile(broker->reconciler, arena, &writer, target.record, change->operation, fields, row->entry.position,
+              taken_by_other, work, &outcome);
     row->entry.fields = outcome.fields;
     row->entry.field_count = outcome.field_count;
     row->effect = sending_pack(work, &outcome.effect, &(struct reason){ 0 });
@@ -202,4 +204,3 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
         target.record->dirty = true; /* even one that was refused keeps its number */
     record_write(work, target.record);
 }
-

@@ -1,12 +1,13 @@
-/* Random histories of one record at three agencies: when traffic stops, every reader holds the canonical value. And the controls:
- * without echoes, corrections or whole records this very test must see them diverge.
+/* Random histories of one record at three agencies: when traffic stops, every reader holds the canonical value. And the
+ * controls: without echoes, corrections or whole records this very test must see them diverge.
  *
  * usage: converge_test [SEED]: one seed alone is told step by step. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include <cmocka.h>
 
 #include "daemon/reconcile_fixture.h"
@@ -62,7 +63,8 @@ static void tell(const struct world *world, int index, const char *did, const ch
     printf("%c %s %s", 'a' + index, did, what);
     for (int i = 0; fields && i < FIELDS; i++)
         if (fields[i].state != VALUE_ABSENT)
-            printf(" %s=%s", world->record->type->fields[i].name, fields[i].state == VALUE_NULL ? "null" : fields[i].bytes);
+            printf(" %s=%s", world->record->type->fields[i].name,
+                   fields[i].state == VALUE_NULL ? "null" : fields[i].bytes);
     printf("  [applied %llu, head %llu, exists %d, agreed %d]\n", (unsigned long long)world->agencies[index].applied,
            (unsigned long long)world->head, world->agencies[index].exists, world->record->exists);
 }
@@ -88,8 +90,8 @@ static bool taken(void *context, const struct canonical *record, uint16_t field,
 static struct value some_value(struct world *world, int field)
 {
     static const char *const words[FIELDS][3] = {
-        [NIK] = { "1", "1", "1" },    [NAME] = { "x", "y", "z" },      [ELIGIBLE] = { "true", "false", "true" },
-        [SIZE] = { "1", "2", "3" },   [DECILE] = { "1", "2", "3" },    [VILLAGE] = { "v", "w", "u" },
+        [NIK] = { "1", "1", "1" },    [NAME] = { "x", "y", "z" },   [ELIGIBLE] = { "true", "false", "true" },
+        [SIZE] = { "1", "2", "3" },   [DECILE] = { "1", "2", "3" }, [VILLAGE] = { "v", "w", "u" },
         [STREET] = { "s", "t", "r" },
     };
 
@@ -142,7 +144,8 @@ static void work_locally(struct world *world, int index)
         if (!any)
             return;
     }
-    tell(world, index, "does", operation_name(agency->queue[agency->last - 1].operation), agency->queue[agency->last - 1].fields);
+    tell(world, index, "does", operation_name(agency->queue[agency->last - 1].operation),
+         agency->queue[agency->last - 1].fields);
 }
 
 static struct line *append(struct world *world, int writer)
@@ -192,14 +195,14 @@ static void receive(struct world *world, int index)
     struct writer writer = { .agency = (agency_index)index, .base = base, .fed = fed };
 
     line = append(world, index);
-    reconcile(world->reconciler, world->arena, &writer, world->record, up->operation, up->fields, world->head, taken, NULL,
-              &outcome);
+    reconcile(world->reconciler, world->arena, &writer, world->record, up->operation, up->fields, world->head, taken,
+              NULL, &outcome);
     line->effect = outcome.effect;
     line->reply = outcome.reply;
     tell(world, index, "is heard:", operation_name(up->operation), up->fields);
     if (world->tell)
-        printf("  entry %llu on base %llu: effect %s, reply %s\n", (unsigned long long)world->head, (unsigned long long)base,
-               operation_name(line->effect.operation), operation_name(line->reply.operation));
+        printf("  entry %llu on base %llu: effect %s, reply %s\n", (unsigned long long)world->head,
+               (unsigned long long)base, operation_name(line->effect.operation), operation_name(line->reply.operation));
     if (world->without == ECHOES && outcome.reply.operation == OPERATION_UPDATE && outcome.reason.verdict.length == 0)
         line->reply = (struct sending){ 0 };
     if (world->without == CORRECTIONS && outcome.reason.verdict.length > 0)
@@ -262,8 +265,8 @@ static void begin_together(struct world *world)
 }
 
 /* One history; false: some agency ends with something else than the canonical record. */
-static bool converges(const struct reconciler *reconciler, const struct catalog *catalog, uint64_t seed, enum without without,
-                      bool tell)
+static bool converges(const struct reconciler *reconciler, const struct catalog *catalog, uint64_t seed,
+                      enum without without, bool tell)
 {
     struct world *world = calloc(1, sizeof *world);
     bool agreed = true;

@@ -2,12 +2,6 @@
 #include "daemon/decide.h"
 #include "daemon/work.h"
 
-#include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 /* One piece; `resolved` are the records of its changes. */
 static void decide_piece(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
                          const uint64_t *resolved)
@@ -40,8 +34,8 @@ static void decide_piece(struct broker *broker, struct work *work, struct share 
         share->row.lsn = piece->lsn;
 }
 
-/* The source transaction whose pieces begin at `first`: returns how many they are. What each change is about is looked up before
- * any of them moves a key. */
+/* The source transaction whose pieces begin at `first`: returns how many they are. What each change is about is looked
+ * up before any of them moves a key. */
 static uint32_t decide_transaction(struct broker *broker, struct work *work, struct share *share, uint32_t first)
 {
     struct writes *writes = &work->batch->writes;
@@ -95,14 +89,15 @@ static bool want_key_as_identifier(struct work *work, const struct peer *peer, c
     struct value value;
     struct error err;
 
-    if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD || block->generated || block->key_count != 1 ||
-        links_find(work->links, peer->row.id, block->name, key, piece->base))
+    if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD || block->generated ||
+        block->key_count != 1 || links_find(work->links, peer->row.id, block->name, key, piece->base))
         return false;
     field = &work->batch->catalog->types[block->type].fields[block->key_fields[0]];
     if (!field->identifier ||
         value_parse(work->batch->arena, field->type, field->scale, key.bytes, key.length, &value, &err) < 0)
         return false; /* no record can have it */
-    wanted->identifiers = room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
+    wanted->identifiers =
+        room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
     wanted->identifiers[wanted->identifier_count++] =
         (struct wanted_identifier){ .type = block->type, .field = block->key_fields[0], .value = value };
     wanted->links = true;

@@ -6,10 +6,11 @@
 
 struct work;
 
-/* Starts a batch when there is anything to do: takes what is staged and waiting, and says what must be looked up. False:
- * nothing to do. */
+/* Starts a batch when there is anything to do: takes what is staged and waiting, and says what must be looked up.
+ * False: nothing to do. */
 bool decide_start(struct broker *broker);
-/* Everything was found: decides and fills batch->writes. False: more must be looked up first (batch->wanted says what). */
+/* Everything was found: decides and fills batch->writes. False: more must be looked up first (batch->wanted says what).
+ */
 bool decide_found(struct broker *broker);
 /* The work of a core that is dropped: an operator's request it has not answered, or NULL; and its memory. */
 void *work_abandoned(struct work *work);

@@ -2,12 +2,6 @@
 #include "daemon/work.h"
 #include "proto/pack.h"
 
-#include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 static const struct text nothing = { "", 0 };
 
 struct entry_row *entry_add(struct broker *broker, struct work *work, enum entry_kind kind, const struct peer *peer)
@@ -49,8 +43,9 @@ void entry_say(struct broker *broker, struct work *work, struct entry_row *row, 
     msgpack_pack_array(&packer, 2);
     pack_text(&packer, text_of(first));
     pack_text(&packer, text_of(second));
-    entry_commit(broker, row, (struct text){ arena_copy(work->batch->arena, work->scratch.bytes, work->scratch.length),
-                                             (uint32_t)work->scratch.length });
+    entry_commit(broker, row,
+                 (struct text){ arena_copy(work->batch->arena, work->scratch.bytes, work->scratch.length),
+                                (uint32_t)work->scratch.length });
 }
 
 struct text sending_pack(struct work *work, const struct sending *sending, const struct reason *reason)
@@ -70,7 +65,8 @@ void record_write(struct work *work, struct canonical *record)
     if (!record->dirty || record->queued)
         return;
     record->queued = true;
-    writes->records = room(work, writes->records, writes->record_count, &work->record_capacity, sizeof *writes->records);
+    writes->records =
+        room(work, writes->records, writes->record_count, &work->record_capacity, sizeof *writes->records);
     writes->records[writes->record_count++] = record;
 }
 
@@ -79,10 +75,9 @@ void entry_source(struct entry_row *row, const struct share *share, const struct
     struct entry *entry = &row->entry;
 
     entry->sourced = true;
-    entry->source =
-        (struct position){ .incarnation = share->row.incarnation,
-                           .lsn = piece->lsn,
-                           .number = piece->lsn == 0 ? piece->first : piece->first + number };
+    entry->source = (struct position){ .incarnation = share->row.incarnation,
+                                       .lsn = piece->lsn,
+                                       .number = piece->lsn == 0 ? piece->first : piece->first + number };
     entry->nothing_seen = piece->nothing_seen;
     entry->base = piece->base;
     entry->commit_time_us = piece->commit_time_us;

@@ -1,4 +1,5 @@
-/* What an agency is sent: its feed is a scan of the ledger, filtered by what it reads, in frames that wait for its credit. */
+/* What an agency is sent: its feed is a scan of the ledger, filtered by what it reads, in frames that wait for its
+ * credit. */
 #include "daemon/peer.h"
 
 #include <assert.h>
@@ -73,7 +74,8 @@ void feed_wake(struct broker *broker, struct peer *peer)
 }
 
 /* Turns one row into an item of what the agency reads. False: nothing of it is for this agency. */
-static bool item_make(struct broker *broker, struct peer *peer, struct arena *arena, const struct scan_row *row, struct item *item)
+static bool item_make(struct broker *broker, struct peer *peer, struct arena *arena, const struct scan_row *row,
+                      struct item *item)
 {
     int type_index = catalog_type(broker->catalog, row->type.bytes, row->type.length);
     const struct agency_block *block = type_index < 0 ? NULL : peer_block(peer, (uint16_t)type_index);
@@ -160,7 +162,8 @@ void feed_scanned(struct broker *broker, struct scan *scan)
     bool quiet;
 
     assert(peer);
-    if (!peer_is_fed(peer) || !peer->scanning || scan->after != peer->feed_scanned) { /* the session has changed meanwhile */
+    if (!peer_is_fed(peer) || !peer->scanning ||
+        scan->after != peer->feed_scanned) { /* the session has changed meanwhile */
         peer->scanning = false;
         arena_free(&scan->arena);
         feed_wake(broker, peer);

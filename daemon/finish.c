@@ -3,7 +3,6 @@
 #include "daemon/work.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,8 +29,8 @@ static void bind_blocks(struct broker *broker, struct peer *peer)
     struct error err;
 
     arena_reset(peer->blocks_arena);
-    if (blocks_bind(peer->blocks_arena, broker->catalog, peer->index, peer->row.blocks, &peer->blocks, &peer->block_count, &err) <
-        0)
+    if (blocks_bind(peer->blocks_arena, broker->catalog, peer->index, peer->row.blocks, &peer->blocks,
+                    &peer->block_count, &err) < 0)
         abort(); /* decide_hello has bound them */
     peer->bound = true;
 }
@@ -122,7 +121,8 @@ static void finish_rekeyed(struct broker *broker, struct share *share)
 {
     struct peer *peer = share->peer;
 
-    peer_fail(broker, peer, "revoked", "the key of %s was %s", peer->row.name, peer->row.enrolled ? "replaced" : "revoked");
+    peer_fail(broker, peer, "revoked", "the key of %s was %s", peer->row.name,
+              peer->row.enrolled ? "replaced" : "revoked");
     if (!share->hello) {
         arena_free(&peer->hello_arena);
         peer->hello_waits = false;
@@ -146,7 +146,8 @@ static void finish_share(struct broker *broker, struct share *share)
         peer->quarantine_waits = false;
     if (share->quarantined) {
         peer_fail(broker, peer, "history", "%s", peer->row.reason);
-        action_log(broker, 3, peer, "quarantined: %s. Nothing of it takes effect until an operator has decided", peer->row.reason);
+        action_log(broker, 3, peer, "quarantined: %s. Nothing of it takes effect until an operator has decided",
+                   peer->row.reason);
     }
     if (share->hello)
         finish_hello(broker, share);
@@ -166,7 +167,8 @@ static void finish_admins(struct broker *broker, struct work *work)
         action->request = admin->request;
         action->ok = true;
         action->text = "{}";
-        action_log(broker, 5, NULL, "%s: key %s by %s", admin->name, admin->revoke ? "revoked" : "enrolled", admin->user);
+        action_log(broker, 5, NULL, "%s: key %s by %s", admin->name, admin->revoke ? "revoked" : "enrolled",
+                   admin->user);
         work->admins = admin->next;
         free(admin);
     }

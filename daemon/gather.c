@@ -3,9 +3,6 @@
 #include "daemon/work.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { FILL_RECORDS = 1000 };
@@ -77,12 +74,13 @@ enough:
 
 static bool has_work(const struct broker *broker, const struct peer *peer)
 {
-    return peer->ready > 0 || peer->hello_waits || peer->quarantine_waits || (peer->row.state == STATE_FILLING && peer->bound) ||
+    return peer->ready > 0 || peer->hello_waits || peer->quarantine_waits ||
+           (peer->row.state == STATE_FILLING && peer->bound) ||
            (peer->applied > peer->row.applied && broker->now_ms - broker->applied_ms >= 200);
 }
 
-static void want_identifiers(struct work *work, uint16_t type, const struct catalog_type *known, const struct change *change,
-                             uint32_t *capacity)
+static void want_identifiers(struct work *work, uint16_t type, const struct catalog_type *known,
+                             const struct change *change, uint32_t *capacity)
 {
     struct wanted *wanted = &work->batch->wanted;
 
@@ -219,4 +217,3 @@ bool decide_start(struct broker *broker)
     want_pieces(broker, work);
     return true;
 }
-

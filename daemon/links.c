@@ -2,7 +2,6 @@
 
 #include "daemon/map.h"
 
-#include <assert.h>
 #include <string.h>
 
 struct node {
@@ -104,7 +103,8 @@ bool links_held(const struct links *links, uint16_t agency, struct text block, u
     return true;
 }
 
-void links_move(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record, feed_position base)
+void links_move(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
+                feed_position base)
 {
     feed_position until = 0;
 
@@ -114,17 +114,20 @@ void links_move(struct links *links, uint16_t agency, struct text block, struct 
         else if (!node->removed && (until == 0 || node->link.since < until))
             until = node->link.since;
     }
-    node_add(links, &(struct link){ .agency = agency, .block = block, .key = key, .record = record, .until = until }, false);
+    node_add(links, &(struct link){ .agency = agency, .block = block, .key = key, .record = record, .until = until },
+             false);
 }
 
-void links_feed(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record, feed_position position)
+void links_feed(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
+                feed_position position)
 {
     struct node *old = node_good(links, agency, block, record);
 
     if (old && old->link.key.length == key.length && memcmp(old->link.key.bytes, key.bytes, key.length) == 0)
         return;
     links_end(links, agency, block, record, position);
-    node_add(links, &(struct link){ .agency = agency, .block = block, .key = key, .record = record, .since = position }, false);
+    node_add(links, &(struct link){ .agency = agency, .block = block, .key = key, .record = record, .since = position },
+             false);
 }
 
 void links_end(struct links *links, uint16_t agency, struct text block, uint64_t record, feed_position position)

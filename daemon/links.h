@@ -1,7 +1,7 @@
 /* links.h: (agency, local key) to record, as one batch sees and changes it.
  *
- * While an item of ours that changes a key is on its way, both keys are good: the old one for changes with a base below the
- * item, the new one for those from it on. */
+ * While an item of ours that changes a key is on its way, both keys are good: the old one for changes with a base below
+ * the item, the new one for those from it on. */
 #ifndef SELARAS_LINKS_H
 #define SELARAS_LINKS_H
 
@@ -15,11 +15,13 @@ struct links *links_new(struct batch *batch);
 uint64_t links_find(const struct links *links, uint16_t agency, struct text block, struct text key, feed_position base);
 /* Whether the agency holds the record under a key that is still good; its key in *ret. */
 bool links_held(const struct links *links, uint16_t agency, struct text block, uint64_t record, struct text *ret);
-/* The agency itself, having applied up to `base`, gave the record this key: good at once, and the key it had is over. A key that
- * an item gives it beyond `base` is still to come, and ends this one then. */
-void links_move(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record, feed_position base);
+/* The agency itself, having applied up to `base`, gave the record this key: good at once, and the key it had is over. A
+ * key that an item gives it beyond `base` is still to come, and ends this one then. */
+void links_move(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
+                feed_position base);
 /* An item at `position` gives the record this key there: the old one, if any, is good until then. */
-void links_feed(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record, feed_position position);
+void links_feed(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
+                feed_position position);
 /* An item at `position` deletes the row. */
 void links_end(struct links *links, uint16_t agency, struct text block, uint64_t record, feed_position position);
 /* The agency itself deleted the row. */

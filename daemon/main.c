@@ -1,5 +1,5 @@
-/* selaras-broker: reads its settings, then turns what arrives from agencies, operators and PostgreSQL into events of the core and
- * does what the core asks for. */
+/* selaras-broker: reads its settings, then turns what arrives from agencies, operators and PostgreSQL into events of
+ * the core and does what the core asks for. */
 #include "daemon/broker.h"
 #include "daemon/net.h"
 #include "daemon/reconcile.h"
@@ -134,8 +134,8 @@ static void on_ready(void *context, const struct ledger_state *state)
     }
     program->waiting = NULL;
     program->failing = false;
-    log_write(LOG_NOTE, "active on %s, catalog %u, ledger at entry %llu", net_endpoint(program->net), program->catalog->version,
-              (unsigned long long)FEED_SEQUENCE(state->head));
+    log_write(LOG_NOTE, "active on %s, catalog %u, ledger at entry %llu", net_endpoint(program->net),
+              program->catalog->version, (unsigned long long)FEED_SEQUENCE(state->head));
     notify_ready("active");
     step(program, &(struct broker_event){ .kind = BROKER_EVENT_TICK });
 }
@@ -226,7 +226,8 @@ static void on_refused(void *context, uint16_t agency, const struct route *route
     if (!program->broker)
         return; /* nobody is known while the database is away; the agent asks again */
     message.error.code = agency ? (struct text){ "malformed", 9 } : (struct text){ "revoked", 7 };
-    message.error.text = agency ? (struct text){ why, (uint32_t)strlen(why) } : (struct text){ "this key is no agency's", 23 };
+    message.error.text =
+        agency ? (struct text){ why, (uint32_t)strlen(why) } : (struct text){ "this key is no agency's", 23 };
     message_pack(&message, &packed);
     net_send(program->net, route, packed.bytes, packed.length);
     buffer_free(&packed);
@@ -244,8 +245,8 @@ static bool verb_is(struct text verb, const char *name)
     return verb.length == strlen(name) && memcmp(verb.bytes, name, verb.length) == 0;
 }
 
-static void on_key_verb(struct program *program, struct control_request *request, bool revoke, struct text name, struct text hex,
-                        const char *user)
+static void on_key_verb(struct program *program, struct control_request *request, bool revoke, struct text name,
+                        struct text hex, const char *user)
 {
     struct broker_event event = { .kind = revoke ? BROKER_EVENT_REVOKE : BROKER_EVENT_ENROL };
     char name_text[33], hex_text[65];
@@ -269,7 +270,8 @@ static void on_key_verb(struct program *program, struct control_request *request
     step(program, &event);
 }
 
-static void on_control(void *context, struct control_request *request, const struct text *arguments, int count, const char *user)
+static void on_control(void *context, struct control_request *request, const struct text *arguments, int count,
+                       const char *user)
 {
     struct program *program = context;
     struct text verb = argument(arguments, count, 0);
@@ -312,7 +314,8 @@ static void on_reload(void *context)
 {
     (void)context;
     notify_reloading();
-    log_write(LOG_NOTE, "no setting of the broker changes while it runs: restart it to read broker.zpl and the catalog again");
+    log_write(LOG_NOTE,
+              "no setting of the broker changes while it runs: restart it to read broker.zpl and the catalog again");
     notify_ready("active");
 }
 
@@ -414,7 +417,8 @@ int main(int argc, char **argv)
     log_start("selaras-broker", NULL, LOG_NOTE);
     program.loop = loop_new();
     program.since_us = loop_time_us();
-    if (configure(&program, argv[optind], &err) < 0 || (check ? check_database(&program, &err) : run(&program, &err)) < 0) {
+    if (configure(&program, argv[optind], &err) < 0 ||
+        (check ? check_database(&program, &err) : run(&program, &err)) < 0) {
         log_write(LOG_ERROR, "%s", err.text);
         program.status = EXIT_FAILURE;
     }

@@ -1,4 +1,5 @@
-/* map.h: finds things by a few bytes within one batch: records by number, links by key. Lives and dies with its arena. */
+/* map.h: finds things by a few bytes within one batch: records by number, links by key. Lives and dies with its arena.
+ */
 #ifndef SELARAS_MAP_H
 #define SELARAS_MAP_H
 
@@ -7,7 +8,8 @@
 struct map;
 
 struct map *map_new(struct arena *arena);
-/* The place of the value under this key, NULL inside when it is new; the key is copied. Valid until the next map_slot. */
+/* The place of the value under this key, NULL inside when it is new; the key is copied. Valid until the next map_slot.
+ */
 void **map_slot(struct map *map, const void *key, size_t length);
 /* The value, or NULL. */
 void *map_find(const struct map *map, const void *key, size_t length);

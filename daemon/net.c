@@ -4,7 +4,8 @@
 
 #include <czmq.h>
 
-/* ZMQ_ZAP_ENFORCE_DOMAIN: libzmq 4.3.4 has it, its header hides it behind DRAFT, and czmq's setter compiles to nothing. */
+/* ZMQ_ZAP_ENFORCE_DOMAIN: libzmq 4.3.4 has it, its header hides it behind DRAFT, and czmq's setter compiles to nothing.
+ */
 enum { ZAP_ENFORCE_DOMAIN = 93 };
 enum { FRAMES_PER_TURN = 200, ZAP_FRAMES_MAX = 16, WARN_INTERVAL_MS = 10000 };
 static const char domain[] = "selaras";
@@ -26,7 +27,18 @@ struct zap_request {
     zmq_msg_t frames[ZAP_FRAMES_MAX];
     int count;
 };
-enum { ZAP_ROUTE, ZAP_EMPTY, ZAP_VERSION, ZAP_ID, ZAP_DOMAIN, ZAP_ADDRESS, ZAP_IDENTITY, ZAP_MECHANISM, ZAP_KEY, ZAP_COUNT };
+enum {
+    ZAP_ROUTE,
+    ZAP_EMPTY,
+    ZAP_VERSION,
+    ZAP_ID,
+    ZAP_DOMAIN,
+    ZAP_ADDRESS,
+    ZAP_IDENTITY,
+    ZAP_MECHANISM,
+    ZAP_KEY,
+    ZAP_COUNT
+};
 
 /* Receives a whole message; false: nothing there. Frames beyond the array are taken and dropped. */
 static bool zap_receive(void *socket, struct zap_request *request)
@@ -61,10 +73,12 @@ static const uint8_t *zap_admits(struct net *net, struct zap_request *request)
 {
     zmq_msg_t *frames = request->frames;
 
-    if (request->count != ZAP_COUNT || !frame_is(&frames[ZAP_VERSION], "1.0") || !frame_is(&frames[ZAP_DOMAIN], domain) ||
-        !frame_is(&frames[ZAP_MECHANISM], "CURVE") || zmq_msg_size(&frames[ZAP_KEY]) != 32)
+    if (request->count != ZAP_COUNT || !frame_is(&frames[ZAP_VERSION], "1.0") ||
+        !frame_is(&frames[ZAP_DOMAIN], domain) || !frame_is(&frames[ZAP_MECHANISM], "CURVE") ||
+        zmq_msg_size(&frames[ZAP_KEY]) != 32)
         return NULL;
-    return net->sink.agency_of_key(net->sink.context, zmq_msg_data(&frames[ZAP_KEY])) ? zmq_msg_data(&frames[ZAP_KEY]) : NULL;
+    return net->sink.agency_of_key(net->sink.context, zmq_msg_data(&frames[ZAP_KEY])) ? zmq_msg_data(&frames[ZAP_KEY])
+                                                                                      : NULL;
 }
 
 static void zap_send(void *socket, const void *bytes, size_t length, bool more)
@@ -101,8 +115,9 @@ static void warn_refused(struct net *net, zmq_msg_t *address)
     net->refused++;
     if (net->warned_ms != 0 && now_ms - net->warned_ms < WARN_INTERVAL_MS)
         return;
-    log_write(LOG_WARN, "%u connection%s refused, last from %.*s: the key is no agency's (selaras key list)", net->refused,
-              net->refused == 1 ? " was" : "s were", (int)(length < 64 ? length : 64), (const char *)zmq_msg_data(address));
+    log_write(LOG_WARN, "%u connection%s refused, last from %.*s: the key is no agency's (selaras key list)",
+              net->refused, net->refused == 1 ? " was" : "s were", (int)(length < 64 ? length : 64),
+              (const char *)zmq_msg_data(address));
     net->refused = 0;
     net->warned_ms = now_ms;
 }
@@ -212,15 +227,17 @@ static int set(void *socket, int option, int value, struct error *err)
 
     if (zmq_setsockopt(socket, option, &value, sizeof value) < 0)
         return error_set(err, ERR_STOP, "socket option %d: %s", option, zmq_strerror(errno));
-    if (option == ZAP_ENFORCE_DOMAIN &&
-        (zmq_getsockopt(socket, option, &back, &size) < 0 || back != value))
-        return error_set(err, ERR_STOP, "this libzmq does not enforce the ZAP domain: unknown keys would be let in; 4.3.4 does");
+    if (option == ZAP_ENFORCE_DOMAIN && (zmq_getsockopt(socket, option, &back, &size) < 0 || back != value))
+        return error_set(err, ERR_STOP,
+                         "this libzmq does not enforce the ZAP domain: unknown keys would be let in; 4.3.4 does");
     return 0;
 }
 
 static int secure(void *socket, const struct key *key, struct error *err)
 {
-    static const struct { int option, value; } options[] = {
+    static const struct {
+        int option, value;
+    } options[] = {
         { ZMQ_CURVE_SERVER, 1 },
         { ZMQ_MAXMSGSIZE, 0 }, /* 64 bits wide: set below */
         { ZMQ_RCVHWM, 256 },
@@ -248,8 +265,8 @@ static int secure(void *socket, const struct key *key, struct error *err)
     return 0;
 }
 
-int net_open(struct loop *loop, const char *endpoint, const struct key *key, const struct net_sink *sink, struct net **ret,
-             struct error *err)
+int net_open(struct loop *loop, const char *endpoint, const struct key *key, const struct net_sink *sink,
+             struct net **ret, struct error *err)
 {
     struct net *net = calloc(1, sizeof *net);
     size_t size = sizeof net->endpoint;

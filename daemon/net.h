@@ -1,9 +1,9 @@
 /* net.h: the broker's ØMQ side: a ROUTER with CURVE, and the ZAP handler that decides which keys may connect.
  *
- * An agency is the key that ZAP saw, read from the payload frame of each message: nothing a message or a handshake claims
- * counts, and a key that is revoked is not heard again even on a connection that lives. libzmq's CURVE lets everyone in when no
- * handler answers; option 93 (ZAP_ENFORCE_DOMAIN) with a domain makes it refuse, and is read back before the socket is bound.
- * Source: RFC 27/ZAP, RFC 26/CurveZMQ. */
+ * An agency is the key that ZAP saw, read from the payload frame of each message: nothing a message or a handshake
+ * claims counts, and a key that is revoked is not heard again even on a connection that lives. libzmq's CURVE lets
+ * everyone in when no handler answers; option 93 (ZAP_ENFORCE_DOMAIN) with a domain makes it refuse, and is read back
+ * before the socket is bound. Source: RFC 27/ZAP, RFC 26/CurveZMQ. */
 #ifndef SELARAS_NET_H
 #define SELARAS_NET_H
 

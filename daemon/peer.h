@@ -46,15 +46,15 @@ struct peer {
     uint64_t in_number, out_number;
     uint64_t in_credit, in_used, out_credit, out_used;
     struct staged *staged, *staged_last;
-    uint64_t open_bytes;         /* of the frames of a transaction whose end has not come */
-    uint64_t open_memory;        /* what they take here */
-    uint32_t ready;              /* complete transactions waiting */
-    uint64_t queued_lsn;         /* of the last piece that came */
+    uint64_t open_bytes;  /* of the frames of a transaction whose end has not come */
+    uint64_t open_memory; /* what they take here */
+    uint32_t ready;       /* complete transactions waiting */
+    uint64_t queued_lsn;  /* of the last piece that came */
     uint32_t queued_number;
     feed_position queued_base;
-    bool queued_open;            /* that piece was not final */
-    uint32_t hello_timeline;     /* what its hello said; kept once a fence has proved it */
-    bool load_ended;             /* in a batch or committed */
+    bool queued_open;        /* that piece was not final */
+    uint32_t hello_timeline; /* what its hello said; kept once a fence has proved it */
+    bool load_ended;         /* in a batch or committed */
 
     /* A hello that waits for its batch, or is in it; `next_*` one that came meanwhile. */
     struct arena *hello_arena, *next_arena;
@@ -64,17 +64,17 @@ struct peer {
     struct staged *graves; /* frames of an ended session that the batch in flight may still borrow from */
 
     /* The feed. */
-    feed_position feed_sent;    /* end of the last batch sent whole */
-    feed_position feed_scanned; /* nothing for it up to here */
+    feed_position feed_sent;       /* end of the last batch sent whole */
+    feed_position feed_scanned;    /* nothing for it up to here */
     uint8_t feed_leaf[HASH_BYTES]; /* hash of the leaf there */
-    int64_t feed_quiet_ms;      /* since when scanned is ahead of sent */
+    int64_t feed_quiet_ms;         /* since when scanned is ahead of sent */
     bool scanning;
     struct outgoing *out, *out_last;
 
     feed_position applied; /* said, not stored yet */
     bool quarantine_waits;
     char quarantine_reason[256];
-    uint16_t fill_type;  /* while STATE_FILLING */
+    uint16_t fill_type; /* while STATE_FILLING */
     uint64_t fill_after;
 };
 
@@ -104,11 +104,11 @@ struct broker {
     bool catalog_fresh; /* the catalog must still be activated */
     bool opened;
 
-    struct batch *batch; /* in flight; NULL: idle */
-    struct work *work;   /* what it is about: see decide.h */
+    struct batch *batch;  /* in flight; NULL: idle */
+    struct work *work;    /* what it is about: see decide.h */
     struct admin *admins; /* oldest first */
     uint32_t turn;        /* the agency whose changes are taken first next time */
-    uint64_t salts; /* made so far */
+    uint64_t salts;       /* made so far */
     int64_t now_us, now_ms;
     int64_t applied_ms; /* when applied positions were last stored */
 
@@ -141,7 +141,8 @@ bool peer_is_fed(const struct peer *peer);
 void broker_salt(struct broker *broker, uint8_t ret[32]);
 
 /* stage.c: what an agency has sent and no batch has taken yet. */
-void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message, size_t size);
+void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
+                   size_t size);
 void stage_clear(struct broker *broker, struct peer *peer);
 /* No batch is in flight: what was kept for it may go. */
 void stage_bury(struct peer *peer);

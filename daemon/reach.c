@@ -1,10 +1,6 @@
 /* Which local key an item reaches an agency's row by. */
 #include "daemon/work.h"
 
-#include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct text nothing = { "", 0 };
@@ -37,7 +33,7 @@ static struct text natural_key(struct work *work, const struct agency_block *blo
 
 /* What an entry at `position` that sends `operation` to this peer does to its link. */
 void link_item(struct work *work, const struct peer *peer, const struct canonical *record, enum operation operation,
-                      bool identifier_changed, feed_position position)
+               bool identifier_changed, feed_position position)
 {
     const struct agency_block *block = peer_block(peer, (uint16_t)(record->type - work->batch->catalog->types));
     struct text key, held;
@@ -52,14 +48,14 @@ void link_item(struct work *work, const struct peer *peer, const struct canonica
     key = natural_key(work, block, record);
     if (key.length == 0)
         return;
-    if (operation == OPERATION_INSERT ? block->insert || links_held(work->links, peer->row.id, block->name, record->number, &held)
-                                      : identifier_changed &&
-                                            links_held(work->links, peer->row.id, block->name, record->number, &held))
+    if (operation == OPERATION_INSERT
+            ? block->insert || links_held(work->links, peer->row.id, block->name, record->number, &held)
+            : identifier_changed && links_held(work->links, peer->row.id, block->name, record->number, &held))
         links_feed(work->links, peer->row.id, block->name, key, record->number, position);
 }
 
 void link_readers(struct broker *broker, struct work *work, const struct peer *writer, const struct canonical *record,
-                         const struct outcome *outcome, feed_position position)
+                  const struct outcome *outcome, feed_position position)
 {
     if (outcome->reply.operation != OPERATION_NONE)
         link_item(work, writer, record, outcome->reply.operation, true, position);
@@ -68,6 +64,6 @@ void link_readers(struct broker *broker, struct work *work, const struct peer *w
         return;
     for (uint32_t i = 0; i < broker->peer_count; i++)
         if (&broker->peers[i] != writer && broker->peers[i].row.state >= STATE_FILLING)
-            link_item(work, &broker->peers[i], record, outcome->effect.operation, outcome->identifier_changed, position);
+            link_item(work, &broker->peers[i], record, outcome->effect.operation, outcome->identifier_changed,
+                      position);
 }
-

@@ -1,7 +1,6 @@
 #include "daemon/reconcile.h"
 
 #include <assert.h>
-#include <limits.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +34,8 @@ struct reconciler {
     bool **has_pattern;
 };
 
-/* The rules of `conflict` that two values alone can decide: which sign of new-against-canonical wins. 0: not of this kind. */
+/* The rules of `conflict` that two values alone can decide: which sign of new-against-canonical wins. 0: not of this
+ * kind. */
 static const int by_size[CONFLICT_COUNT] = { [CONFLICT_LARGEST] = 1, [CONFLICT_SMALLEST] = -1 };
 
 static int unit_supported(const struct catalog_type *type, uint16_t index, struct error *err)
@@ -45,12 +45,13 @@ static int unit_supported(const struct catalog_type *type, uint16_t index, struc
 
     if (policy->conflict == CONFLICT_LATEST || policy->conflict == CONFLICT_REVIEW ||
         (index == UNIT_EXISTENCE && policy->conflict != CONFLICT_OWNER))
-        return error_set(err, ERR_STOP,
-                         "catalog: %s/%s: conflict = %s is not decided by this version; use owner%s", type->name, unit->name,
-                         conflict_name(policy->conflict), index == UNIT_EXISTENCE ? "" : ", largest or smallest");
+        return error_set(err, ERR_STOP, "catalog: %s/%s: conflict = %s is not decided by this version; use owner%s",
+                         type->name, unit->name, conflict_name(policy->conflict),
+                         index == UNIT_EXISTENCE ? "" : ", largest or smallest");
     if (policy->otherwise == OTHERWISE_PROPOSE)
-        return error_set(err, ERR_STOP, "catalog: %s/%s: otherwise = propose is not decided by this version; use put-back",
-                         type->name, unit->name);
+        return error_set(err, ERR_STOP,
+                         "catalog: %s/%s: otherwise = propose is not decided by this version; use put-back", type->name,
+                         unit->name);
     return 0;
 }
 
@@ -122,7 +123,8 @@ static feed_position later(feed_position left, feed_position right)
     return left > right ? left : right;
 }
 
-/* The last position at which the whole record, or its deletion, was sent to the writer: every canonical write of existence is. */
+/* The last position at which the whole record, or its deletion, was sent to the writer: every canonical write of
+ * existence is. */
 static feed_position whole_sent_to_writer(const struct decision *decision)
 {
     const struct unit_state *existence = &decision->record->units[UNIT_EXISTENCE];
@@ -260,7 +262,8 @@ static const char *defect(const struct decision *decision, uint16_t index)
     return NULL;
 }
 
-/* Whether the writer of this change stands above the agency that wrote what it met. Decisions of officials stand above all. */
+/* Whether the writer of this change stands above the agency that wrote what it met. Decisions of officials stand above
+ * all. */
 static bool outranks(const struct policy *policy, agency_index agency, agency_index writer)
 {
     return writer != AGENCY_NOBODY && policy_rank(policy, agency) < policy_rank(policy, writer);
@@ -290,7 +293,8 @@ static bool outgrows(const struct decision *decision)
     size_t size = 0;
 
     for (uint16_t i = 0; i < type_of(decision)->field_count; i++) {
-        struct value value = decision->fields[i].state == VALUE_ABSENT ? decision->record->values[i] : decision->fields[i];
+        struct value value =
+            decision->fields[i].state == VALUE_ABSENT ? decision->record->values[i] : decision->fields[i];
 
         size += value.state == VALUE_SET ? value.length : 0;
     }
@@ -417,7 +421,8 @@ static void decide_unit(struct decision *decision, uint16_t index)
     if (is_accepted(judgement.verdict)) {
         accept_unit(decision, index);
     } else if (judgement.verdict != VERDICT_UNCHANGED) {
-        agency_index by = judgement.verdict == VERDICT_LOST ? decision->record->units[index].writer : unit->policy.write[0];
+        agency_index by =
+            judgement.verdict == VERDICT_LOST ? decision->record->units[index].writer : unit->policy.write[0];
 
         if (decision->writer->fed[index] && sent_to_writer(decision, index) <= decision->writer->base) {
             add_reason(decision, judgement, by);
@@ -496,8 +501,8 @@ void sending_whole(struct arena *arena, const struct canonical *record, struct s
     ret->field_count = type->field_count;
     ret->fields = arena_array(arena, type->field_count, sizeof *ret->fields);
     for (uint16_t i = 0; i < type->field_count; i++)
-        ret->fields[i] = (struct item_field){ { type->fields[i].name, (uint32_t)strlen(type->fields[i].name) },
-                                              record->values[i] };
+        ret->fields[i] =
+            (struct item_field){ { type->fields[i].name, (uint32_t)strlen(type->fields[i].name) }, record->values[i] };
 }
 
 /* A change to a deleted record by someone who knew, or who stands below whoever deleted it, never revives it. */
@@ -537,8 +542,8 @@ static void decide_deleted_update(struct decision *decision)
     send_to_all(decision);
 }
 
-/* "A re-insert that saw the deletion starts with every other field NULL": who deleted a person and adds one with the same
- * number again does not mean the old person's data. */
+/* "A re-insert that saw the deletion starts with every other field NULL": who deleted a person and adds one with the
+ * same number again does not mean the old person's data. */
 static void forget_values(struct canonical *record)
 {
     for (uint16_t i = 0; i < record->type->field_count; i++)
@@ -659,7 +664,8 @@ static void decide_known_insert(struct decision *decision, bool load)
         reply_outcome(decision, (struct judgement){ VERDICT_UNCHANGED, "record exists" }, AGENCY_NOBODY);
 }
 
-/* Whether nothing that the deleting agency did not know of stands against the deletion, or it stands above all who wrote it. */
+/* Whether nothing that the deleting agency did not know of stands against the deletion, or it stands above all who
+ * wrote it. */
 static struct judgement judge_deletion(const struct decision *decision)
 {
     const struct catalog_type *type = type_of(decision);
@@ -735,9 +741,9 @@ static void decide(struct decision *decision, enum operation operation)
         decide_deleted_update(decision);
 }
 
-void reconcile(const struct reconciler *reconciler, struct arena *arena, const struct writer *writer, struct canonical *record,
-               enum operation operation, const struct value *fields, feed_position position, identifier_taken *taken,
-               void *context, struct outcome *ret)
+void reconcile(const struct reconciler *reconciler, struct arena *arena, const struct writer *writer,
+               struct canonical *record, enum operation operation, const struct value *fields, feed_position position,
+               identifier_taken *taken, void *context, struct outcome *ret)
 {
     uint16_t field_count = record->type->field_count;
     struct decision decision = {

@@ -1,9 +1,9 @@
 /* reconcile.h: decides what one change does to one canonical record. Pure, total and deterministic.
  *
- * DESIGN section 6. What is sent to whom follows one principle: when traffic stops, every reader holds the canonical value.
- * The others get each canonical write. The writer itself ends with the last item that was sent to it on this field if that
- * was after its base, and with its own value otherwise; so an accepted write goes to it as well exactly in the first case (an
- * echo), and a write that was not accepted is put back exactly in the second (a correction). */
+ * DESIGN section 6. What is sent to whom follows one principle: when traffic stops, every reader holds the canonical
+ * value. The others get each canonical write. The writer itself ends with the last item that was sent to it on this
+ * field if that was after its base, and with its own value otherwise; so an accepted write goes to it as well exactly
+ * in the first case (an echo), and a write that was not accepted is put back exactly in the second (a correction). */
 #ifndef SELARAS_RECONCILE_H
 #define SELARAS_RECONCILE_H
 
@@ -14,10 +14,10 @@ enum { RECORD_BYTES_MAX = 768 * 1024 }; /* of all values together; a write that 
 /* Who made the change, and what they had seen. */
 struct writer {
     agency_index agency;
-    feed_position base;      /* the feed position it had applied */
-    feed_position since;     /* the entry that closed its last load */
-    bool nothing_seen;       /* a load: concurrent with everything; `base` still says what was sent */
-    const bool *fed;         /* by unit: it is sent items on this unit */
+    feed_position base;  /* the feed position it had applied */
+    feed_position since; /* the entry that closed its last load */
+    bool nothing_seen;   /* a load: concurrent with everything; `base` still says what was sent */
+    const bool *fed;     /* by unit: it is sent items on this unit */
     int64_t commit_time_us;
     bool clock_known;
     int64_t clock_offset_us, clock_uncertainty_us;
@@ -49,12 +49,13 @@ struct reconciler;
 must_check int reconciler_new(const struct catalog *catalog, struct reconciler **ret, struct error *err);
 void reconciler_free(struct reconciler **reconciler);
 
-/* Decides a change of `writer` on `record` as the entry at `position`, changes the record accordingly and says what must be
- * told. `fields` are the change's new values by field of the type, absent where the change has none; a delete has none at all.
- * `taken` is asked about new identifiers. What is returned lives in `arena` and borrows from `fields`. */
-void reconcile(const struct reconciler *reconciler, struct arena *arena, const struct writer *writer, struct canonical *record,
-               enum operation operation, const struct value *fields, feed_position position, identifier_taken *taken,
-               void *context, struct outcome *ret);
+/* Decides a change of `writer` on `record` as the entry at `position`, changes the record accordingly and says what
+ * must be told. `fields` are the change's new values by field of the type, absent where the change has none; a delete
+ * has none at all. `taken` is asked about new identifiers. What is returned lives in `arena` and borrows from `fields`.
+ */
+void reconcile(const struct reconciler *reconciler, struct arena *arena, const struct writer *writer,
+               struct canonical *record, enum operation operation, const struct value *fields, feed_position position,
+               identifier_taken *taken, void *context, struct outcome *ret);
 
 /* Every field of the record as an item carries it whole. */
 void sending_whole(struct arena *arena, const struct canonical *record, struct sending *ret);

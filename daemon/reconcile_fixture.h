@@ -55,8 +55,8 @@ static inline const struct catalog *catalog_fixture(struct arena *arena)
     const struct catalog *catalog;
     struct error err;
 
-    if (catalog_build(arena, tree_fixture(arena, fixture_catalog), fixture_catalog, sizeof fixture_catalog - 1, &catalog, &err) <
-        0) {
+    if (catalog_build(arena, tree_fixture(arena, fixture_catalog), fixture_catalog, sizeof fixture_catalog - 1,
+                      &catalog, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
         abort();
     }

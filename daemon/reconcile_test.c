@@ -1,9 +1,9 @@
-#include <stdio.h>
-#include <stdlib.h>
-/* cmocka wants these before it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include <cmocka.h>
 
 #include "daemon/reconcile_fixture.h"
@@ -68,9 +68,9 @@ static void change(struct scene *scene, agency_index agency, feed_position base,
               &scene->outcome);
 }
 
-#define CHANGE(scene, agency, base, ...) \
+#define CHANGE(scene, agency, base, ...)                                                                               \
     change(scene, agency, base, OPERATION_UPDATE, (const char *const[FIELDS]){ __VA_ARGS__ })
-#define INSERT(scene, agency, base, ...) \
+#define INSERT(scene, agency, base, ...)                                                                               \
     change(scene, agency, base, OPERATION_INSERT, (const char *const[FIELDS]){ __VA_ARGS__ })
 
 static enum verdict verdict_on(const struct scene *scene, const char *name)
@@ -127,7 +127,7 @@ static void the_owner_wins_whoever_comes_first(void **state)
     assert_value(scene, NAME, "a");
     assert_int_equal(verdict_on(scene, "name"), VERDICT_WON);
     assert_true(sends(&scene->outcome.reply, "name")); /* so A needs an echo */
-    CHANGE(scene, B, 2, [NAME] = "c"); /* 4: did not see 3, whose item is on its way */
+    CHANGE(scene, B, 2, [NAME] = "c");                 /* 4: did not see 3, whose item is on its way */
     assert_value(scene, NAME, "a");
     assert_int_equal(verdict_on(scene, "name"), VERDICT_LOST);
     assert_int_equal(scene->outcome.reply.operation, OPERATION_NONE);
@@ -291,7 +291,8 @@ static void a_load_is_answered_only_where_it_differs(void **state)
     struct scene *scene = *state;
 
     INSERT(scene, A, 0, [NIK] = "1", [NAME] = "x", [SIZE] = "4", [DECILE] = "2");
-    change(scene, C, 1, OPERATION_LOAD, (const char *const[FIELDS]){ [NIK] = "1", [NAME] = "old", [SIZE] = "4", [DECILE] = "-" });
+    change(scene, C, 1, OPERATION_LOAD,
+           (const char *const[FIELDS]){ [NIK] = "1", [NAME] = "old", [SIZE] = "4", [DECILE] = "-" });
     assert_value(scene, NAME, "x");
     assert_int_equal(verdict_on(scene, "name"), VERDICT_LOST);
     assert_int_equal(scene->outcome.reply.operation, OPERATION_UPDATE);
@@ -309,7 +310,8 @@ static void what_cannot_be_decided_by_this_version_is_refused(void **state)
     const struct catalog *catalog;
 
     memcpy(strstr(text, "largest"), "latest\n", 7);
-    assert_int_equal(catalog_build(scene->arena, tree_fixture(scene->arena, text), text, strlen(text), &catalog, &err), 0);
+    assert_int_equal(catalog_build(scene->arena, tree_fixture(scene->arena, text), text, strlen(text), &catalog, &err),
+                     0);
     assert_int_equal(reconciler_new(catalog, &reconciler, &err), ERR_STOP);
     assert_non_null(strstr(err.text, "person/size: conflict = latest"));
 }

@@ -1,11 +1,8 @@
 /* What the agency's stream says became of items, and what is owed for it. */
 #include "daemon/work.h"
 
-#include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const struct text nothing = { "", 0 };
 
@@ -29,10 +26,10 @@ static void debt_settle(struct work *work, struct peer *peer, struct peer_debt *
     struct writes *writes = &work->batch->writes;
     struct peer_debt *settled = *at;
 
-    writes->settled = room(work, writes->settled, writes->settled_count, &work->settled_capacity, sizeof *writes->settled);
-    writes->settled[writes->settled_count++] = (struct settled_debt){ .agency = peer->row.id,
-                                                                      .entry = settled->debt.entry,
-                                                                      .how = how };
+    writes->settled =
+        room(work, writes->settled, writes->settled_count, &work->settled_capacity, sizeof *writes->settled);
+    writes->settled[writes->settled_count++] =
+        (struct settled_debt){ .agency = peer->row.id, .entry = settled->debt.entry, .how = how };
     *at = settled->next;
     free(settled);
 }
@@ -125,7 +122,8 @@ static void report_parked(struct broker *broker, struct work *work, struct peer 
         .reason = { arena_copy(work->batch->arena, report->text.bytes, report->text.length), report->text.length },
     };
     debt_open(work, peer, &debt);
-    action_log(broker, 4, peer, "record %" PRIu64 " is parked: %s; see: selaras parked list", report->record, debt.reason.bytes);
+    action_log(broker, 4, peer, "record %" PRIu64 " is parked: %s; see: selaras parked list", report->record,
+               debt.reason.bytes);
 }
 
 static void report_settled(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
@@ -136,7 +134,8 @@ static void report_settled(struct broker *broker, struct work *work, struct peer
 
     if (!*debt)
         return;
-    report_entry(broker, work, peer, closed ? ENTRY_CLOSED : ENTRY_RELEASED, report, record)->entry.refers = (*debt)->debt.entry;
+    report_entry(broker, work, peer, closed ? ENTRY_CLOSED : ENTRY_RELEASED, report, record)->entry.refers =
+        (*debt)->debt.entry;
     debt_settle(work, peer, debt, closed ? "closed" : "released");
 }
 
@@ -156,7 +155,6 @@ static report_handler *const report_handlers[REPORT_COUNT] = {
     [REPORT_SKIPPED] = report_skipped, [REPORT_PARKED] = report_parked, [REPORT_RELEASED] = report_settled,
     [REPORT_CLOSED] = report_settled,  [REPORT_LINKED] = report_linked,
 };
-
 
 void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                    struct canonical *record)

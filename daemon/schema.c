@@ -1,5 +1,5 @@
-/* The broker's schema: made when it is not there, extended by what the catalog has gained, and where the ledger stands. On a
- * connection of its own, blocking: nothing else can be done before. */
+/* The broker's schema: made when it is not there, extended by what the catalog has gained, and where the ledger stands.
+ * On a connection of its own, blocking: nothing else can be done before. */
 #include "daemon/store_read.h"
 #include "schema_sql.h"
 
@@ -38,8 +38,8 @@ static int run(PGconn *connection, const char *sql, const char *what, struct err
     return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ? 0 : failed(connection, result, what, err);
 }
 
-static int query(PGconn *connection, const char *sql, int count, const char *const *values, const char *what, PGresult **ret,
-                 struct error *err)
+static int query(PGconn *connection, const char *sql, int count, const char *const *values, const char *what,
+                 PGresult **ret, struct error *err)
 {
     PGresult *result = PQexecParams(connection, sql, count, NULL, values, NULL, NULL, 0);
 
@@ -56,12 +56,13 @@ static int schema_create(PGconn *connection, struct error *err)
 {
     scoped(result_clear) PGresult *result = NULL;
 
-    if (query(connection, "SELECT pg_catalog.to_regnamespace('selaras') IS NOT NULL", 0, NULL, "looking for the schema", &result,
-              err) < 0)
+    if (query(connection, "SELECT pg_catalog.to_regnamespace('selaras') IS NOT NULL", 0, NULL, "looking for the schema",
+              &result, err) < 0)
         return err->code;
     if (PQgetvalue(result, 0, 0)[0] == 't')
         return 0;
-    if (run(connection, daemon_schema_sql, "creating schema selaras (the broker's role needs CREATE on its database)", err) < 0)
+    if (run(connection, daemon_schema_sql, "creating schema selaras (the broker's role needs CREATE on its database)",
+            err) < 0)
         return err->code;
     return 0;
 }
@@ -81,13 +82,15 @@ static int column_keep(PGconn *connection, struct arena *arena, const struct cat
               2, values, "looking at canonical tables", &result, err) < 0)
         return err->code;
     if (PQntuples(result) == 0)
-        return run(connection,
-                   arena_printf(arena, "ALTER TABLE selaras.\"%s\" ADD COLUMN \"%s\" %s", type->name, field->name, wanted),
-                   "adding a column", err);
+        return run(
+            connection,
+            arena_printf(arena, "ALTER TABLE selaras.\"%s\" ADD COLUMN \"%s\" %s", type->name, field->name, wanted),
+            "adding a column", err);
     if (strcmp(PQgetvalue(result, 0, 0), wanted) != 0)
-        return error_set(err, ERR_STOP,
-                         "catalog: %s/%s is %s, but selaras.%s.%s is %s: a field cannot change its type; give it a new name",
-                         type->name, field->name, wanted, type->name, field->name, PQgetvalue(result, 0, 0));
+        return error_set(
+            err, ERR_STOP,
+            "catalog: %s/%s is %s, but selaras.%s.%s is %s: a field cannot change its type; give it a new name",
+            type->name, field->name, wanted, type->name, field->name, PQgetvalue(result, 0, 0));
     return 0;
 }
 
@@ -109,8 +112,8 @@ static bool is_table(const char *name)
 static int table_keep(PGconn *connection, struct arena *arena, const struct catalog_type *type, struct error *err)
 {
     if (is_table(type->name))
-        return error_set(err, ERR_STOP, "catalog: a record type cannot be called %s: a table of the broker has this name",
-                         type->name);
+        return error_set(err, ERR_STOP,
+                         "catalog: a record type cannot be called %s: a table of the broker has this name", type->name);
     if (run(connection,
             arena_printf(arena,
                          "CREATE TABLE IF NOT EXISTS selaras.\"%s\""
@@ -122,19 +125,20 @@ static int table_keep(PGconn *connection, struct arena *arena, const struct cata
         const struct catalog_field *field = &type->fields[i];
 
         if (is_ours(field->name))
-            return error_set(err, ERR_STOP, "catalog: %s/%s: this name is the broker's own; give the field another", type->name,
-                             field->name);
+            return error_set(err, ERR_STOP, "catalog: %s/%s: this name is the broker's own; give the field another",
+                             type->name, field->name);
         if (column_keep(connection, arena, type, field, err) < 0)
             return err->code;
-        /* The core keeps identifiers unique; this is the belt to its braces, and what they are looked up by. Deferred, because
-         * two records may exchange theirs within one transaction. */
+        /* The core keeps identifiers unique; this is the belt to its braces, and what they are looked up by. Deferred,
+         * because two records may exchange theirs within one transaction. */
         if (field->identifier &&
             run(connection,
-                arena_printf(arena,
-                             "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conname = '%s_%s_once') THEN"
-                             " ALTER TABLE selaras.\"%s\" ADD CONSTRAINT \"%s_%s_once\" UNIQUE (\"%s\")"
-                             " DEFERRABLE INITIALLY DEFERRED; END IF; END $$",
-                             type->name, field->name, type->name, type->name, field->name, field->name),
+                arena_printf(
+                    arena,
+                    "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conname = '%s_%s_once') THEN"
+                    " ALTER TABLE selaras.\"%s\" ADD CONSTRAINT \"%s_%s_once\" UNIQUE (\"%s\")"
+                    " DEFERRABLE INITIALLY DEFERRED; END IF; END $$",
+                    type->name, field->name, type->name, type->name, field->name, field->name),
                 "making an identifier unique", err) < 0)
             return err->code;
     }
@@ -181,7 +185,8 @@ static void agency_read(struct arena *arena, const PGresult *result, int row, st
     ret->fence.seq = number_at(result, row, at++);
     if (!PQgetisnull(result, row, at)) {
         bytes = pg_result_bytes(arena, result, row, at);
-        memcpy(ret->fence.token, bytes.bytes, bytes.length < sizeof ret->fence.token ? bytes.length : sizeof ret->fence.token);
+        memcpy(ret->fence.token, bytes.bytes,
+               bytes.length < sizeof ret->fence.token ? bytes.length : sizeof ret->fence.token);
     }
     at++;
     ret->applied = number_at(result, row, at++);
@@ -196,8 +201,10 @@ static void agency_read(struct arena *arena, const PGresult *result, int row, st
 }
 
 static const char sql_agencies[] =
-    "SELECT id, name, key, mode, state, reason, session, incarnation, lsn, load_number, base, load, load_lsn, since, system,"
-    " timeline, fence_seq, fence_token, applied, (extract(epoch FROM applied_at) * 1000000)::bigint, changes, fed, blocks,"
+    "SELECT id, name, key, mode, state, reason, session, incarnation, lsn, load_number, base, load, load_lsn, since, "
+    "system,"
+    " timeline, fence_seq, fence_token, applied, (extract(epoch FROM applied_at) * 1000000)::bigint, changes, fed, "
+    "blocks,"
     " software, (extract(epoch FROM seen_at) * 1000000)::bigint FROM selaras.agency ORDER BY id";
 
 static int agencies_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)
@@ -217,8 +224,9 @@ static int debts_read(PGconn *connection, struct arena *arena, struct ledger_sta
 {
     scoped(result_clear) PGresult *result = NULL;
 
-    if (query(connection, "SELECT agency, record, kind = 'parked', position, entry FROM selaras.debt WHERE settled IS NULL", 0, NULL,
-              "reading debts", &result, err) < 0)
+    if (query(connection,
+              "SELECT agency, record, kind = 'parked', position, entry FROM selaras.debt WHERE settled IS NULL", 0,
+              NULL, "reading debts", &result, err) < 0)
         return err->code;
     ret->debt_count = (uint32_t)PQntuples(result);
     ret->debts = arena_array(arena, ret->debt_count, sizeof *ret->debts);
@@ -233,10 +241,10 @@ static int debts_read(PGconn *connection, struct arena *arena, struct ledger_sta
     return 0;
 }
 
-static const char sql_state[] =
-    "SELECT s.format, s.head, (extract(epoch FROM s.head_time) * 1000000)::bigint, s.next_record, s.catalog, c.hash, e.leaf"
-    " FROM selaras.state s LEFT JOIN selaras.catalog c ON c.version = s.catalog"
-    " LEFT JOIN selaras.entry e ON e.position = s.head";
+static const char sql_state[] = "SELECT s.format, s.head, (extract(epoch FROM s.head_time) * 1000000)::bigint, "
+                                "s.next_record, s.catalog, c.hash, e.leaf"
+                                " FROM selaras.state s LEFT JOIN selaras.catalog c ON c.version = s.catalog"
+                                " LEFT JOIN selaras.entry e ON e.position = s.head";
 
 static int state_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)
 {
@@ -245,8 +253,9 @@ static int state_read(PGconn *connection, struct arena *arena, struct ledger_sta
     if (query(connection, sql_state, 0, NULL, "reading where the ledger stands", &result, err) < 0)
         return err->code;
     if (PQntuples(result) != 1 || number_at(result, 0, 0) != SCHEMA_FORMAT)
-        return error_set(err, ERR_STOP, "database: schema selaras is of another format than this broker's (%d): was it made by "
-                                        "another version?",
+        return error_set(err, ERR_STOP,
+                         "database: schema selaras is of another format than this broker's (%d): was it made by "
+                         "another version?",
                          SCHEMA_FORMAT);
     ret->head = number_at(result, 0, 1);
     ret->opened = ret->head > 0;
@@ -259,19 +268,22 @@ static int state_read(PGconn *connection, struct arena *arena, struct ledger_sta
         memcpy(ret->catalog_hash, hash.bytes, hash.length < HASH_BYTES ? hash.length : HASH_BYTES);
     }
     if (ret->opened && PQgetisnull(result, 0, 6))
-        return error_set(err, ERR_STOP, "database: the ledger's last entry is missing: this database was changed or restored in part");
+        return error_set(err, ERR_STOP,
+                         "database: the ledger's last entry is missing: this database was changed or restored in part");
     return 0;
 }
 
-int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *arena, struct ledger_state *ret, bool keep,
-                  struct error *err)
+int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *arena, struct ledger_state *ret,
+                  bool keep, struct error *err)
 {
     scoped(connection_finish) PGconn *connection = PQconnectdb(dsn);
 
     if (PQstatus(connection) != CONNECTION_OK)
         return error_set(err, ERR_RETRY, "database: %s", PQerrorMessage(connection));
     if (run(connection,
-            "SET client_min_messages = warning; SET search_path = ''; SET timezone = 'UTC'; SET bytea_output = 'hex'; BEGIN", "starting", err) < 0 ||
+            "SET client_min_messages = warning; SET search_path = ''; SET timezone = 'UTC'; SET bytea_output = 'hex'; "
+            "BEGIN",
+            "starting", err) < 0 ||
         schema_create(connection, err) < 0)
         return err->code;
     for (uint16_t i = 0; i < catalog->type_count; i++)

@@ -14,12 +14,12 @@ struct broker_settings {
     uint64_t stage_bytes;
     uint32_t batch_changes;
     uint32_t feed_items;
-    bool detail; /* log more */
 };
 
 extern const struct setting broker_setting_table[];
 
 /* Reads broker.zpl into `ret`; text in `arena`. ERR_REJECT or ERR_STOP with path and remedy. */
-must_check int broker_settings_read(struct arena *arena, const char *path, struct broker_settings *ret, struct error *err);
+must_check int broker_settings_read(struct arena *arena, const char *path, struct broker_settings *ret,
+                                    struct error *err);
 
 #endif

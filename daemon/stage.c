@@ -1,13 +1,13 @@
-/* What an agency has sent and no batch has taken yet. Pieces must come in the order of its stream; what is wrong with that ends
- * the session, and nothing is lost: the agency sends again what welcome does not have. */
+/* What an agency has sent and no batch has taken yet. Pieces must come in the order of its stream; what is wrong with
+ * that ends the session, and nothing is lost: the agency sends again what welcome does not have. */
 #include "daemon/peer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Whether the broker has it, so that it only needs another ack: "a transaction at or below the last committed end LSN is a
- * duplicate as a whole". */
+/* Whether the broker has it, so that it only needs another ack: "a transaction at or below the last committed end LSN
+ * is a duplicate as a whole". */
 static bool is_duplicate(const struct peer *peer, const struct piece *piece)
 {
     if (piece->lsn == 0)
@@ -71,7 +71,8 @@ static int check_value(struct arena *arena, const struct catalog_field *field, s
     if (value_parse(arena, field->type, field->scale, value.bytes, value.length, &canonical, err) < 0)
         return error_wrap(err, "field %s", field->name);
     if (!value_equal(value, canonical))
-        return error_set(err, ERR_REJECT, "field %s: not the canonical spelling of a %s", field->name, value_type_name(field->type));
+        return error_set(err, ERR_REJECT, "field %s: not the canonical spelling of a %s", field->name,
+                         value_type_name(field->type));
     if (field->identifier && value.length > KEY_BYTES_MAX)
         return error_set(err, ERR_REJECT, "field %s: an identifier of %u bytes is too long", field->name, value.length);
     return 0;
@@ -100,8 +101,8 @@ static int check_groups(const struct catalog_type *type, const struct agency_blo
 }
 
 /* One change as PROTOCOL 5.2 wants it, of a block and fields that hello declared. */
-static int check_change(const struct broker *broker, const struct peer *peer, struct arena *arena, struct change *change,
-                        struct error *err)
+static int check_change(const struct broker *broker, const struct peer *peer, struct arena *arena,
+                        struct change *change, struct error *err)
 {
     const struct agency_block *block;
     const struct catalog_type *type;
@@ -128,8 +129,8 @@ static int check_change(const struct broker *broker, const struct peer *peer, st
     return change->operation == OPERATION_DELETE ? 0 : check_groups(type, block, change, err);
 }
 
-static int check_changes(const struct broker *broker, const struct peer *peer, struct arena *arena, const struct piece *piece,
-                         struct error *err)
+static int check_changes(const struct broker *broker, const struct peer *peer, struct arena *arena,
+                         const struct piece *piece, struct error *err)
 {
     for (uint32_t i = 0; i < piece->change_count; i++)
         if (check_change(broker, peer, arena, &piece->changes[i], err) < 0)
@@ -171,7 +172,8 @@ static bool stage_piece(struct broker *broker, struct peer *peer, struct arena *
     }
     if (!fence_is_sound(peer, &piece->fence)) {
         snprintf(peer->quarantine_reason, sizeof peer->quarantine_reason,
-                 "its fence row %" PRIu64 " is not the one seen before: this database was restored or cloned", piece->fence.seq);
+                 "its fence row %" PRIu64 " is not the one seen before: this database was restored or cloned",
+                 piece->fence.seq);
         peer->quarantine_waits = true;
         peer_fail(broker, peer, "history", "%s", peer->quarantine_reason);
         return false;
@@ -184,8 +186,9 @@ static bool stage_piece(struct broker *broker, struct peer *peer, struct arena *
     return true;
 }
 
-/* Raises the agency's credit when it is worth a message: what waits for a batch counts against the window. A transaction whose
- * end has not come does not: it must not wait for credit that only its own end could free; stage-limit bounds it. */
+/* Raises the agency's credit when it is worth a message: what waits for a batch counts against the window. A
+ * transaction whose end has not come does not: it must not wait for credit that only its own end could free;
+ * stage-limit bounds it. */
 static void give_credit(struct broker *broker, struct peer *peer)
 {
     struct message message = { .kind = MESSAGE_CREDIT };
@@ -194,14 +197,16 @@ static void give_credit(struct broker *broker, struct peer *peer)
     for (const struct staged *at = peer->staged; at; at = at->next)
         waiting += at->size;
     waiting -= peer->open_bytes < waiting ? peer->open_bytes : waiting;
-    total = peer->in_used + broker->options.window_bytes - (waiting < broker->options.window_bytes ? waiting : broker->options.window_bytes);
+    total = peer->in_used + broker->options.window_bytes -
+            (waiting < broker->options.window_bytes ? waiting : broker->options.window_bytes);
     if (total < peer->in_credit + broker->options.window_bytes / 4)
         return;
     peer->in_credit = message.credit.total = total;
     peer_send(broker, peer, &message);
 }
 
-void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message, size_t size)
+void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
+                   size_t size)
 {
     struct staged *staged = arena_alloc(arena, sizeof *staged);
     uint32_t ready = peer->ready;
@@ -212,8 +217,8 @@ void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena
     peer->in_used += size;
     if (peer->in_used > peer->in_credit) {
         arena_free(&arena);
-        peer_fail(broker, peer, "credit", "%" PRIu64 " bytes of changes were sent, %" PRIu64 " were allowed", peer->in_used,
-                  peer->in_credit);
+        peer_fail(broker, peer, "credit", "%" PRIu64 " bytes of changes were sent, %" PRIu64 " were allowed",
+                  peer->in_used, peer->in_credit);
         return;
     }
     if (staged->changes.piece_count == 0) {
@@ -231,11 +236,13 @@ void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena
     else
         peer->staged = staged;
     peer->staged_last = staged;
-    /* Only a frame that ends nothing adds to the open transaction; one that ends some begins it anew with its last piece. */
+    /* Only a frame that ends nothing adds to the open transaction; one that ends some begins it anew with its last
+     * piece. */
     peer->open_bytes = !peer->queued_open ? 0 : peer->ready > ready ? size : peer->open_bytes + size;
     peer->open_memory = !peer->queued_open ? 0 : arena_used(arena) + (peer->ready > ready ? 0 : peer->open_memory);
     if (peer->open_memory > broker->options.stage_bytes)
-        peer_fail(broker, peer, "malformed", "one transaction is larger than stage-limit (%" PRIu64 " bytes): raise it in broker.zpl",
+        peer_fail(broker, peer, "malformed",
+                  "one transaction is larger than stage-limit (%" PRIu64 " bytes): raise it in broker.zpl",
                   broker->options.stage_bytes);
     else
         give_credit(broker, peer);

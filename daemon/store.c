@@ -51,7 +51,7 @@ static void restart(struct store *store, const struct error *err)
     fail(store, &kept);
 }
 
-static void try_lock(void *context);
+static void lock_again(void *context);
 
 static void activate(struct store *store)
 {
@@ -62,7 +62,7 @@ static void activate(struct store *store)
     if (store_prepare(store->dsn, store->catalog, arena, &state, true, &err) < 0) {
         store->sink.failed(store->sink.context, &err);
         if (!store->retry && err.code == ERR_RETRY)
-            store->retry = loop_timer(store->loop, RETRY_MS, true, try_lock, store);
+            store->retry = loop_timer(store->loop, RETRY_MS, true, lock_again, store);
         return;
     }
     store->active = true;
@@ -87,20 +87,27 @@ static void on_lock(void *context, const struct pg_outcome *outcome)
         store->waited = true;
     }
     if (!store->retry)
-        store->retry = loop_timer(store->loop, RETRY_MS, true, try_lock, store);
+        store->retry = loop_timer(store->loop, RETRY_MS, true, lock_again, store);
 }
 
+/* Both connections are up: asks for the lock, now or again. */
 static void try_lock(void *context)
 {
     struct store *store = context;
 
+    if (store->active || !pg_up(store->writer) || !pg_up(store->reader))
+        return; /* the other one calls when it is up, or has failed and set the timer */
     loop_remove(&store->retry);
-    if (!pg_up(store->writer) || !pg_up(store->reader)) {
-        reconnect(store);
-        return;
-    }
     pg_statement(store->writer, sql_lock, false, NULL);
     pg_sync(store->writer, on_lock, store);
+}
+
+static void lock_again(void *context)
+{
+    struct store *store = context;
+
+    reconnect(store); /* whatever was lost meanwhile; what is up stays */
+    try_lock(store);
 }
 
 static void on_writer(void *context, bool up, const struct error *err)
@@ -121,8 +128,10 @@ static void on_reader(void *context, bool up, const struct error *err)
 {
     struct store *store = context;
 
-    if (up)
+    if (up) {
+        try_lock(store);
         return;
+    }
     if (store->active) {
         store->active = false;
         pg_reopen(store->writer); /* one loss, one restart: the state is read again */
@@ -131,7 +140,8 @@ static void on_reader(void *context, bool up, const struct error *err)
     retry_later(store);
 }
 
-struct store *store_open(struct loop *loop, const char *dsn, const struct catalog *catalog, const struct store_sink *sink)
+struct store *store_open(struct loop *loop, const char *dsn, const struct catalog *catalog,
+                         const struct store_sink *sink)
 {
     struct store *store = calloc(1, sizeof *store);
 
@@ -282,7 +292,8 @@ static void look_up_fill(struct store *store, struct lookup *lookup)
     expect(lookup, EXPECT_FILL, fill->type);
 }
 
-static int take_result(struct lookup *lookup, const struct expected *expected, const PGresult *result, struct error *err)
+static int take_result(struct lookup *lookup, const struct expected *expected, const PGresult *result,
+                       struct error *err)
 {
     struct batch *batch = lookup->batch;
     struct text hash;
@@ -388,19 +399,20 @@ void store_write(struct store *store, struct batch *batch)
 
 /* ---- feeds ---- */
 
-/* What concerns the agency after a position, up to where a source transaction ends; and the leaf there. With nothing found, how far
- * the ledger is. */
+/* What concerns the agency after a position, up to where a source transaction ends; and the leaf there. With nothing
+ * found, how far the ledger is. */
 static const char sql_scan[] =
     "WITH hit AS (SELECT e.position FROM selaras.entry e WHERE e.position > $1"
     "  AND (CASE WHEN e.agency = $2 THEN e.reply ELSE e.effect END) IS NOT NULL ORDER BY e.position LIMIT $3),"
     " last AS MATERIALIZED (SELECT e.position, pg_catalog.sha256('\\x00'::bytea || e.leaf) AS leaf FROM selaras.entry e"
     "  WHERE e.position = (SELECT CASE WHEN pg_catalog.count(*) < $3 THEN (SELECT head FROM selaras.state) ELSE"
-    "   (SELECT b.position FROM selaras.entry b WHERE b.position >= (SELECT pg_catalog.max(h.position) FROM hit h) AND b.boundary"
+    "   (SELECT b.position FROM selaras.entry b WHERE b.position >= (SELECT pg_catalog.max(h.position) FROM hit h) AND "
+    "b.boundary"
     "    ORDER BY b.position LIMIT 1) END FROM hit))"
-    " SELECT last.position, last.leaf, r.position, r.type, r.record, r.block, r.key, r.sending FROM last LEFT JOIN LATERAL"
-    "  (SELECT e.position, e.type, e.record, l.block, l.key,"
+    " SELECT last.position, last.leaf, r.position, r.type, r.record, r.key, r.sending FROM last LEFT JOIN LATERAL"
+    "  (SELECT e.position, e.type, e.record, l.key,"
     "    CASE WHEN e.agency = $2 THEN e.reply ELSE e.effect END AS sending"
-    "   FROM selaras.entry e LEFT JOIN LATERAL (SELECT k.block, k.key FROM selaras.link k WHERE k.record = e.record"
+    "   FROM selaras.entry e LEFT JOIN LATERAL (SELECT k.key FROM selaras.link k WHERE k.record = e.record"
     "    AND k.agency = $4::smallint AND k.since < e.position AND (k.until IS NULL OR k.until >= e.position)"
     "    ORDER BY k.since DESC LIMIT 1) l ON true"
     "   WHERE e.position > $1 AND e.position <= last.position"
@@ -427,9 +439,8 @@ static void take_scan(struct scan *scan, const PGresult *result)
             .position = (feed_position)pg_result_int8(result, i, 2),
             .type = read_text(scan->arena, result, i, 3),
             .record = (uint64_t)pg_result_int8(result, i, 4),
-            .block = read_text(scan->arena, result, i, 5),
-            .key = read_text(scan->arena, result, i, 6),
-            .sending = pg_result_bytes(scan->arena, result, i, 7),
+            .key = read_text(scan->arena, result, i, 5),
+            .sending = pg_result_bytes(scan->arena, result, i, 6),
         };
     }
 }
@@ -449,7 +460,8 @@ static void on_scan(void *context, const struct pg_outcome *outcome)
     if (PQntuples(outcome->results[0]) == 0) {
         struct error err;
 
-        error_set(&err, ERR_STOP, "database: the ledger has no entry at its own head: it was changed or restored in part");
+        error_set(&err, ERR_STOP,
+                  "database: the ledger has no entry at its own head: it was changed or restored in part");
         arena_free(&scan->arena);
         restart(store, &err);
         return;

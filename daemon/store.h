@@ -1,7 +1,8 @@
 /* store.h: the broker's PostgreSQL: looks up what a batch is about, writes it in one transaction, reads the feed.
  *
- * Two connections: one writes (and holds the lock that makes this broker the active one), one reads feeds. A result that was lost
- * leaves it open whether a batch is committed: the owner drops its state and starts again from what is in the database. */
+ * Two connections: one writes (and holds the lock that makes this broker the active one), one reads feeds. A result
+ * that was lost leaves it open whether a batch is committed: the owner drops its state and starts again from what is in
+ * the database. */
 #ifndef SELARAS_STORE_H
 #define SELARAS_STORE_H
 
@@ -18,12 +19,13 @@ struct store_sink {
     void (*found)(void *context, struct batch *batch);
     void (*stored)(void *context, struct batch *batch);
     void (*scanned)(void *context, struct scan *scan);
-    /* ERR_RETRY: the connection or a result was lost; everything in flight is forgotten (its memory stays the caller's) and ready()
-     * comes again. ERR_STOP: a person is needed. */
+    /* ERR_RETRY: the connection or a result was lost; everything in flight is forgotten (its memory stays the caller's)
+     * and ready() comes again. ERR_STOP: a person is needed. */
     void (*failed)(void *context, const struct error *err);
 };
 
-struct store *store_open(struct loop *loop, const char *dsn, const struct catalog *catalog, const struct store_sink *sink);
+struct store *store_open(struct loop *loop, const char *dsn, const struct catalog *catalog,
+                         const struct store_sink *sink);
 void store_close(struct store **store);
 
 /* Fills batch->found, then found(). */
@@ -33,9 +35,9 @@ void store_write(struct store *store, struct batch *batch);
 /* Fills the rows, then scanned(). */
 void store_scan(struct store *store, struct scan *scan);
 
-/* Creates or extends the schema for this catalog and reads where the ledger stands; without `keep` nothing of it stays. Blocking, on a connection of its own. For store.c
- * and `selaras-broker --check`. */
-must_check int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *arena, struct ledger_state *ret,
-                             bool keep, struct error *err);
+/* Creates or extends the schema for this catalog and reads where the ledger stands; without `keep` nothing of it stays.
+ * Blocking, on a connection of its own. For store.c and `selaras-broker --check`. */
+must_check int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *arena,
+                             struct ledger_state *ret, bool keep, struct error *err);
 
 #endif

@@ -332,7 +332,6 @@ static inline void scan_row_fill(struct world *world, struct scan *scan, const s
             (link->until != 0 && link->until < to->position) || (to->key.length > 0 && link->since < best))
             continue;
         best = link->since;
-        to->block = kept(world, link->block);
         to->key = kept(world, link->key);
     }
 }

@@ -4,8 +4,10 @@
 
 #include "daemon/store_sql.h"
 
-/* Adds the records of a result (as type_sql.find gives them) to batch->found, each once. ERR_STOP when one is not what we wrote. */
-must_check int read_records(struct batch *batch, const struct catalog_type *type, const PGresult *result, struct error *err);
+/* Adds the records of a result (as type_sql.find gives them) to batch->found, each once. ERR_STOP when one is not what
+ * we wrote. */
+must_check int read_records(struct batch *batch, const struct catalog_type *type, const PGresult *result,
+                            struct error *err);
 /* Adds links (agency, block, key, record, since, until) to a list of the batch. */
 void read_links(struct arena *arena, const PGresult *result, struct link **links, uint32_t *count);
 struct text read_text(struct arena *arena, const PGresult *result, int row, int column);

@@ -2,7 +2,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 const char *field_column_type(struct arena *arena, const struct catalog_field *field)
 {
@@ -27,7 +26,8 @@ const char *field_column_type(struct arena *arena, const struct catalog_field *f
 const char *field_reading(struct arena *arena, const struct catalog_field *field, const char *alias)
 {
     if (field->type == VALUE_TIMESTAMP)
-        return arena_printf(arena, "to_char(%s.\"%s\" AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')", alias, field->name);
+        return arena_printf(arena, "to_char(%s.\"%s\" AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')", alias,
+                            field->name);
     return arena_printf(arena, "%s.\"%s\"::text", alias, field->name);
 }
 
@@ -60,8 +60,8 @@ static void add_wanted(struct sql *sql, const struct catalog_type *type)
              " UNION SELECT unnest($4::bigint[])");
     for (uint16_t i = 0; i < type->field_count; i++)
         if (type->fields[i].identifier)
-            add(sql, " UNION SELECT number FROM selaras.\"%s\" WHERE \"%s\" = ANY ($%d::text[]%s%s%s)", type->name, type->fields[i].name,
-                parameter++, type->fields[i].type == VALUE_TEXT ? "" : "::",
+            add(sql, " UNION SELECT number FROM selaras.\"%s\" WHERE \"%s\" = ANY ($%d::text[]%s%s%s)", type->name,
+                type->fields[i].name, parameter++, type->fields[i].type == VALUE_TEXT ? "" : "::",
                 type->fields[i].type == VALUE_TEXT ? "" : field_column_type(sql->arena, &type->fields[i]),
                 type->fields[i].type == VALUE_TEXT ? "" : "[]");
     add(sql, ") ");
@@ -111,7 +111,8 @@ void type_sql_make(struct arena *arena, const struct catalog_type *type, struct 
     add_record(&fill, type);
     add(&fill, "WHERE r.exists AND r.number > $1 AND NOT EXISTS (SELECT FROM selaras.link l WHERE l.record = r.number"
                " AND l.agency = $2 AND l.block = $3 AND l.until IS NULL) ORDER BY r.number LIMIT $4");
-    *ret = (struct type_sql){ .find = find.text, .links = links.text, .fill = fill.text, .save = save_sql(arena, type) };
+    *ret =
+        (struct type_sql){ .find = find.text, .links = links.text, .fill = fill.text, .save = save_sql(arena, type) };
     for (uint16_t i = 0; i < type->field_count; i++)
         ret->identifier_count = (uint16_t)(ret->identifier_count + type->fields[i].identifier);
 }

@@ -1,4 +1,5 @@
-/* store_sql.h: the statements of the store that depend on the catalog, and its parts. For the store's own files alone. */
+/* store_sql.h: the statements of the store that depend on the catalog, and its parts. For the store's own files alone.
+ */
 #ifndef SELARAS_STORE_SQL_H
 #define SELARAS_STORE_SQL_H
 

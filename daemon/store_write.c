@@ -90,24 +90,31 @@ static void add_list(struct pg_array *array, struct arena *arena, const struct e
 }
 
 static const char sql_entries[] =
-    "INSERT INTO selaras.entry (position, time, kind, agency, incarnation, lsn, number, base, commit_time, type, record, other,"
+    "INSERT INTO selaras.entry (position, time, kind, agency, incarnation, lsn, number, base, commit_time, type, "
+    "record, other,"
     " refers, operation, fields, verdicts, rules, catalog, boundary, leaf, salt, body, effect, reply)"
-    " SELECT v.position, v.time, v.kind, v.agency, v.incarnation, v.lsn, v.number, v.base, v.commit_time, v.type, v.record, v.other,"
-    " v.refers, v.operation, v.fields::text[], v.verdicts::text[], v.rules::text[], v.catalog, v.boundary, v.leaf, v.salt, v.body,"
+    " SELECT v.position, v.time, v.kind, v.agency, v.incarnation, v.lsn, v.number, v.base, v.commit_time, v.type, "
+    "v.record, v.other,"
+    " v.refers, v.operation, v.fields::text[], v.verdicts::text[], v.rules::text[], v.catalog, v.boundary, v.leaf, "
+    "v.salt, v.body,"
     " v.effect, v.reply"
     " FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::int[],"
-    " $8::bigint[], $9::timestamptz[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],"
-    " $16::text[], $17::text[], $18::int[], $19::boolean[], $20::bytea[], $21::bytea[], $22::bytea[], $23::bytea[], $24::bytea[])"
-    " AS v (position, time, kind, agency, incarnation, lsn, number, base, commit_time, type, record, other, refers, operation,"
+    " $8::bigint[], $9::timestamptz[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], "
+    "$15::text[],"
+    " $16::text[], $17::text[], $18::int[], $19::boolean[], $20::bytea[], $21::bytea[], $22::bytea[], $23::bytea[], "
+    "$24::bytea[])"
+    " AS v (position, time, kind, agency, incarnation, lsn, number, base, commit_time, type, record, other, refers, "
+    "operation,"
     " fields, verdicts, rules, catalog, boundary, leaf, salt, body, effect, reply)";
 
 static void write_entries(struct store *store, const struct batch *batch)
 {
     struct statement statement = { .store = store };
     static const Oid types[] = {
-        PG_OID_INT8, PG_OID_TIMESTAMPTZ, PG_OID_TEXT, PG_OID_TEXT, PG_OID_INT4,  PG_OID_INT8,  PG_OID_INT4,  PG_OID_INT8,
-        PG_OID_TIMESTAMPTZ, PG_OID_TEXT, PG_OID_INT8, PG_OID_INT8, PG_OID_INT8,  PG_OID_TEXT,  PG_OID_TEXT,  PG_OID_TEXT,
-        PG_OID_TEXT, PG_OID_INT4, PG_OID_BOOL, PG_OID_BYTEA, PG_OID_BYTEA, PG_OID_BYTEA, PG_OID_BYTEA, PG_OID_BYTEA,
+        PG_OID_INT8, PG_OID_TIMESTAMPTZ, PG_OID_TEXT,        PG_OID_TEXT,  PG_OID_INT4,  PG_OID_INT8,
+        PG_OID_INT4, PG_OID_INT8,        PG_OID_TIMESTAMPTZ, PG_OID_TEXT,  PG_OID_INT8,  PG_OID_INT8,
+        PG_OID_INT8, PG_OID_TEXT,        PG_OID_TEXT,        PG_OID_TEXT,  PG_OID_TEXT,  PG_OID_INT4,
+        PG_OID_BOOL, PG_OID_BYTEA,       PG_OID_BYTEA,       PG_OID_BYTEA, PG_OID_BYTEA, PG_OID_BYTEA,
     };
     struct pg_array *to[sizeof types / sizeof types[0]];
 
@@ -209,10 +216,11 @@ static void write_records(struct store *store, const struct batch *batch, uint16
         run(&statement, store->types[type_index].save);
 }
 
-static const char sql_link_remove[] =
-    "DELETE FROM selaras.link l USING unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])"
-    " AS v (agency, block, key, record, since, until)"
-    " WHERE l.agency = v.agency::smallint AND l.block = v.block AND l.key = v.key AND l.since = v.since AND l.record = v.record";
+static const char sql_link_remove[] = "DELETE FROM selaras.link l USING unnest($1::int[], $2::text[], $3::text[], "
+                                      "$4::bigint[], $5::bigint[], $6::bigint[])"
+                                      " AS v (agency, block, key, record, since, until)"
+                                      " WHERE l.agency = v.agency::smallint AND l.block = v.block AND l.key = v.key "
+                                      "AND l.since = v.since AND l.record = v.record";
 static const char sql_link_add[] =
     "INSERT INTO selaras.link (agency, block, key, record, since, until)"
     " SELECT v.agency::smallint, v.block, v.key, v.record, v.since, nullif(v.until, 0)"
@@ -275,10 +283,9 @@ static void write_debts(struct store *store, const struct batch *batch)
     run(&statement, sql_debts);
 }
 
-static const char sql_settled[] =
-    "UPDATE selaras.debt d SET settled = v.how, settled_at = pg_catalog.now()"
-    " FROM unnest($1::int[], $2::bigint[], $3::text[]) AS v (agency, entry, how)"
-    " WHERE d.agency = v.agency::smallint AND d.entry = v.entry AND d.settled IS NULL";
+static const char sql_settled[] = "UPDATE selaras.debt d SET settled = v.how, settled_at = pg_catalog.now()"
+                                  " FROM unnest($1::int[], $2::bigint[], $3::text[]) AS v (agency, entry, how)"
+                                  " WHERE d.agency = v.agency::smallint AND d.entry = v.entry AND d.settled IS NULL";
 
 static void write_settled(struct store *store, const struct batch *batch)
 {
@@ -300,9 +307,11 @@ static void write_settled(struct store *store, const struct batch *batch)
 
 static const char sql_agency_create[] = "INSERT INTO selaras.agency (id, name) VALUES ($1, $2)";
 static const char sql_agency[] =
-    "WITH written AS (UPDATE selaras.agency SET key = $6, mode = $7, state = $8, reason = $9, session = $10, incarnation = $11,"
+    "WITH written AS (UPDATE selaras.agency SET key = $6, mode = $7, state = $8, reason = $9, session = $10, "
+    "incarnation = $11,"
     " lsn = $12, load_number = $13, base = $14, load = $15, load_lsn = $16, since = $17, system = $18, timeline = $19,"
-    " fence_seq = $20, fence_token = $21, applied = $22, applied_at = CASE WHEN $22 > applied THEN pg_catalog.now() ELSE applied_at END,"
+    " fence_seq = $20, fence_token = $21, applied = $22, applied_at = CASE WHEN $22 > applied THEN pg_catalog.now() "
+    "ELSE applied_at END,"
     " changes = $23, fed = $24, software = $25, seen_at = pg_catalog.now()"
     " WHERE id = $1 AND session = $2 AND incarnation = $3 AND lsn = $4 AND load_number = $5 RETURNING 1)"
     " SELECT selaras.expect(pg_catalog.count(*), 'selaras.agency') FROM written";
@@ -368,10 +377,10 @@ static void write_agency(struct store *store, struct arena *arena, const struct 
     }
 }
 
-static const char sql_applied[] =
-    "INSERT INTO selaras.applied (agency, position, time)"
-    " SELECT v.agency::smallint, v.position, pg_catalog.now() FROM unnest($1::int[], $2::bigint[]) AS v (agency, position)"
-    " ON CONFLICT DO NOTHING";
+static const char sql_applied[] = "INSERT INTO selaras.applied (agency, position, time)"
+                                  " SELECT v.agency::smallint, v.position, pg_catalog.now() FROM unnest($1::int[], "
+                                  "$2::bigint[]) AS v (agency, position)"
+                                  " ON CONFLICT DO NOTHING";
 
 static void write_applied(struct store *store, const struct batch *batch)
 {
@@ -388,10 +397,10 @@ static void write_applied(struct store *store, const struct batch *batch)
 }
 
 static const char sql_catalog[] = "INSERT INTO selaras.catalog (version, hash, text, position) VALUES ($1, $2, $3, $4)";
-static const char sql_state[] =
-    "WITH written AS (UPDATE selaras.state SET head = $2, head_time = 'epoch'::pg_catalog.timestamptz + $3::bigint * '1 microsecond'::pg_catalog.interval,"
-    " next_record = $4, catalog = $5 WHERE head = $1 RETURNING 1)"
-    " SELECT selaras.expect(pg_catalog.count(*), 'selaras.state') FROM written";
+static const char sql_state[] = "WITH written AS (UPDATE selaras.state SET head = $2, head_time = "
+                                "'epoch'::pg_catalog.timestamptz + $3::bigint * '1 microsecond'::pg_catalog.interval,"
+                                " next_record = $4, catalog = $5 WHERE head = $1 RETURNING 1)"
+                                " SELECT selaras.expect(pg_catalog.count(*), 'selaras.state') FROM written";
 
 static feed_position activated_at(const struct writes *writes)
 {

@@ -1,5 +1,5 @@
-/* work.h: one batch while the core works on it. For the core's own files alone: gather.c says what it is about, decide.c and
- * admit.c decide it, finish.c takes over what is committed. */
+/* work.h: one batch while the core works on it. For the core's own files alone: gather.c says what it is about,
+ * decide.c and admit.c decide it, finish.c takes over what is committed. */
 #ifndef SELARAS_WORK_H
 #define SELARAS_WORK_H
 
@@ -34,7 +34,6 @@ struct work {
     uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity;
     struct buffer scratch;
 };
-
 
 struct text text_of(const char *string);
 /* Grows an array in the batch's arena so that one more fits. */
@@ -76,8 +75,8 @@ feed_position base_of_record(const struct peer *peer, uint64_t record, feed_posi
 /* changes.c: the changes of a piece. */
 void index_record(struct work *work, struct canonical *record);
 struct canonical *record_numbered(const struct work *work, uint64_t number);
-/* The record that an update or deletion is about, by what its keys meant before the transaction; 0: none, or an insert. All of a
- * transaction are resolved before any is decided: within it keys may be exchanged. */
+/* The record that an update or deletion is about, by what its keys meant before the transaction; 0: none, or an insert.
+ * All of a transaction are resolved before any is decided: within it keys may be exchanged. */
 uint64_t target_resolve(struct broker *broker, struct work *work, const struct peer *peer, const struct piece *piece,
                         const struct change *change);
 void decide_change(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
