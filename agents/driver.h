@@ -1,7 +1,7 @@
 /* driver.h: what an agent needs of its agency's database, whatever kind it is: capture, apply, progress, snapshot.
  *
- * A driver is asynchronous on the process's loop: an operation starts something, the sink is told what came of it. It is
- * never called back inside the operation that started it. Implementations: agents/postgres/driver.c. */
+ * A driver is asynchronous on the process's loop: an operation starts something, the sink is told what came of it. It
+ * is never called back inside the operation that started it. Implementations: agents/postgres/driver.c. */
 #ifndef SELARAS_DRIVER_H
 #define SELARAS_DRIVER_H
 
@@ -12,8 +12,8 @@ struct driver; /* an implementation embeds it first */
 
 /* What the database itself says of its history, and how far it has applied. Text is borrowed for the call. */
 struct driver_progress {
-    struct source source;  /* system, timeline and the newest fence row */
-    uint32_t incarnation;  /* 0: not loaded */
+    struct source source; /* system, timeline and the newest fence row */
+    uint32_t incarnation; /* 0: not loaded */
     feed_position applied;
     uint8_t applied_leaf[HASH_BYTES];
 };
@@ -26,14 +26,15 @@ struct driver_sink {
     /* One source transaction or a part of it, in commit order, base included; borrowed for the call. After
      * driver->pause(true) at most what was already read still comes. */
     void (*captured)(void *context, const struct piece *piece);
-    /* Everything before `lsn` that concerns us has been given to captured(): the slot may follow once all of it is committed. */
+    /* Everything before `lsn` that concerns us has been given to captured(): the slot may follow once all of it is
+     * committed. */
     void (*idle)(void *context, uint64_t lsn);
     /* The last piece of a first load was given to captured(); the snapshot was taken at `lsn`. */
     void (*loaded)(void *context, uint64_t lsn);
     /* The batch that ended at `position` is committed in the agency's database. */
     void (*applied)(void *context, feed_position position);
-    /* ERR_RETRY: the driver goes on by itself and calls opened() again; said so that it can be shown. ERR_STOP: history is
-     * in doubt or a person is needed: the agent says why and stops. */
+    /* ERR_RETRY: the driver goes on by itself and calls opened() again; said so that it can be shown. ERR_STOP: history
+     * is in doubt or a person is needed: the agent says why and stops. */
     void (*failed)(void *context, const struct error *err);
     /* As failed() with ERR_STOP, because history is in doubt: the broker is told, so that it quarantines the agency. */
     void (*doubted)(void *context, const struct error *err);
@@ -55,29 +56,30 @@ struct driver_ops {
                            const struct driver_sink *sink);
     void (*close)(struct driver **driver);
 
-    /* The mapping is bound to the catalog: checks tables, columns, types and keys against it. ERR_STOP with the remedy. Runs in one go: nothing
-     * else happens on this agency's side before it is done. */
+    /* The mapping is bound to the catalog: checks tables, columns, types and keys against it. ERR_STOP with the remedy.
+     * Runs in one go: nothing else happens on this agency's side before it is done. */
     int (*check)(struct driver *driver, struct error *err);
     /* Makes a new slot and origin (progress set to `load`) and reads everything under the slot's snapshot, as pieces of
      * `incarnation` numbered from 1, then loaded(). */
     void (*load)(struct driver *driver, uint32_t incarnation, feed_position load);
     /* The broker has the whole load: remembers the incarnation, durably, so that a restart does not load again. */
     void (*load_done)(struct driver *driver, uint32_t incarnation, feed_position load);
-    /* Compares `known`, what the broker has of this database, with the database (ERR_STOP on any doubt, by failed()), then
-     * streams from `lsn` on. `base` is the base committed with it. Pieces of an earlier stream or load are not given any more, and
-     * a batch that has not ended is forgotten: its feed comes again. load() does the same. */
+    /* Compares `known`, what the broker has of this database, with the database (ERR_STOP on any doubt, by failed()),
+     * then streams from `lsn` on. `base` is the base committed with it. Pieces of an earlier stream or load are not
+     * given any more, and a batch that has not ended is forgotten: its feed comes again. load() does the same. */
     void (*capture)(struct driver *driver, const struct source *known, uint64_t lsn, feed_position base);
     void (*pause)(struct driver *driver, bool pause);
     /* The broker has committed everything up to here: the source may forget it. */
     void (*advance)(struct driver *driver, uint64_t lsn);
 
-    /* Takes one part of a batch; `final` ends it at `position` and `leaf`. Items are copied. The driver applies one batch
-     * at a time and returns false when it has as much waiting as it may hold: try again after applied(). */
+    /* Takes one part of a batch; `final` ends it at `position` and `leaf`. Items are copied. The driver applies one
+     * batch at a time and returns false when it has as much waiting as it may hold: try again after applied(). */
     bool (*apply)(struct driver *driver, const struct feed *feed);
 
-    /* Parked records: JSON array of { block, record, since, tries, reason, position } for the operator; retry or close one
-     * (record 0: all). `done` gets JSON or, when err is set, the reason. */
-    void (*parked)(struct driver *driver, void (*done)(void *context, const char *json, const struct error *err), void *context);
+    /* Parked records: JSON array of { block, record, since, tries, reason, position } for the operator; retry or close
+     * one (record 0: all). `done` gets JSON or, when err is set, the reason. */
+    void (*parked)(struct driver *driver, void (*done)(void *context, const char *json, const struct error *err),
+                   void *context);
     void (*settle)(struct driver *driver, uint64_t record, bool close, const char *user, const char *why,
                    void (*done)(void *context, const char *json, const struct error *err), void *context);
 };

@@ -73,8 +73,8 @@ struct catalog {
 };
 
 /* Builds a catalog from a parsed file, in `arena`; `text` is the file itself, for its hash. Unknown or duplicate keys,
- * agencies, types and values, an owner who cannot read, an identifier in a group, a pattern that does not compile: each is
- * ERR_REJECT with the path in the file and, for an unknown word, the nearest known one. */
+ * agencies, types and values, an owner who cannot read, an identifier in a group, a pattern that does not compile: each
+ * is ERR_REJECT with the path in the file and, for an unknown word, the nearest known one. */
 must_check int catalog_build(struct arena *arena, const struct tree *tree, const char *text, size_t length,
                              const struct catalog **ret, struct error *err);
 

@@ -11,9 +11,9 @@ enum { ENTRY_FORMAT = 1 };
 
 enum entry_kind {
     ENTRY_NONE,
-    ENTRY_OPENING,    /* entry 0 of every ledger epoch */
-    ENTRY_CHANGE,     /* what an agency did, and what became of it */
-    ENTRY_ITEM,       /* something sent to one agency that it did not ask for: answer to a skip, fill after a load */
+    ENTRY_OPENING, /* entry 0 of every ledger epoch */
+    ENTRY_CHANGE,  /* what an agency did, and what became of it */
+    ENTRY_ITEM,    /* something sent to one agency that it did not ask for: answer to a skip, fill after a load */
     ENTRY_LOAD_START,
     ENTRY_LOAD_END,
     ENTRY_ENROLMENT,

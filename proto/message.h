@@ -45,7 +45,7 @@ enum delete_mode { DELETE_IGNORE, DELETE_SET, DELETE_ROW };
 struct block {
     struct text name;
     struct text type;
-    bool generated;                       /* the local key is made by the agency's database */
+    bool generated;                         /* the local key is made by the agency's database */
     struct text key_fields[KEY_FIELDS_MAX]; /* else it is these fields' values */
     uint8_t key_field_count;
     bool insert;
@@ -70,19 +70,19 @@ struct hello {
     uint16_t block_count;
     feed_position applied;
     uint8_t applied_leaf[HASH_BYTES]; /* zeros when applied is 0 */
-    uint64_t credit; /* bytes of feed the agent takes now */
+    uint64_t credit;                  /* bytes of feed the agent takes now */
 };
 
 struct welcome {
     uint32_t version;
     struct text agency;
     uint32_t incarnation;
-    uint64_t lsn;           /* position committed; streaming starts here */
-    uint32_t load_number;   /* pieces of a running load that are committed */
-    feed_position base;     /* base committed with it */
-    struct source source;   /* as last received through the stream */
-    feed_position load;     /* S; 0 unless `incarnation` is new */
-    uint64_t credit;        /* bytes of changes the broker takes now */
+    uint64_t lsn;         /* position committed; streaming starts here */
+    uint32_t load_number; /* pieces of a running load that are committed */
+    feed_position base;   /* base committed with it */
+    struct source source; /* as last received through the stream */
+    feed_position load;   /* S; 0 unless `incarnation` is new */
+    uint64_t credit;      /* bytes of changes the broker takes now */
     uint32_t catalog_version;
     uint8_t catalog_hash[HASH_BYTES];
     struct text catalog; /* the file; length 0 when the hello's hash is this one's */
@@ -100,7 +100,7 @@ struct ack {
 };
 
 struct feed {
-    bool final; /* ends a batch: what came since the last final is applied in one transaction */
+    bool final;             /* ends a batch: what came since the last final is applied in one transaction */
     feed_position position; /* of the last entry of the batch; 0 unless final */
     uint8_t leaf[HASH_BYTES];
     struct item *items;
@@ -117,12 +117,24 @@ struct message {
         struct changes changes;
         struct ack ack;
         struct feed feed;
-        struct { feed_position position; } applied;
-        struct { uint64_t total; } credit;
-        struct { int64_t time_us; } ping;
-        struct { int64_t time_us, broker_time_us; } pong;
-        struct { struct text code, text; } error;
-        struct { struct text text; } bye;
+        struct {
+            feed_position position;
+        } applied;
+        struct {
+            uint64_t total;
+        } credit;
+        struct {
+            int64_t time_us;
+        } ping;
+        struct {
+            int64_t time_us, broker_time_us;
+        } pong;
+        struct {
+            struct text code, text;
+        } error;
+        struct {
+            struct text text;
+        } bye;
     };
 };
 
@@ -146,7 +158,8 @@ size_t message_item_size(const struct item *item);
 /* Reads one whole frame. Arrays go to `arena`; text stays in the frame. Each change's commitment is only read here,
  * not checked, and its content is not looked into: change_committed() and change_decode() do. Of a hello of another
  * version nothing but that version is read. */
-must_check int message_read(struct arena *arena, const void *frame, size_t length, struct message *ret, struct error *err);
+must_check int message_read(struct arena *arena, const void *frame, size_t length, struct message *ret,
+                            struct error *err);
 
 /* The exact encoding that a change's commitment covers (PROTOCOL 5.2): sets content, in `arena`. */
 void change_encode(struct arena *arena, struct change *change);
@@ -166,7 +179,7 @@ must_check int effect_read(struct arena *arena, const void *bytes, size_t length
 
 /* What a hello declared, on its own: an array of block (PROTOCOL 4.1), as selaras.agency keeps it. */
 void blocks_pack(const struct block *blocks, uint16_t count, struct buffer *out);
-must_check int blocks_read(struct arena *arena, const void *bytes, size_t length, struct block **ret, uint16_t *ret_count,
-                           struct error *err);
+must_check int blocks_read(struct arena *arena, const void *bytes, size_t length, struct block **ret,
+                           uint16_t *ret_count, struct error *err);
 
 #endif

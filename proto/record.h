@@ -48,7 +48,7 @@ struct change {
     struct text old_key; /* the local key before it, when the change moved it; else length 0 */
     struct change_field *fields;
     uint16_t field_count;
-    struct value actor;  /* null where the agency records none */
+    struct value actor; /* null where the agency records none */
     struct value ground;
     struct text content; /* the exact bytes that the commitment covers (PROTOCOL 5.2) */
     uint8_t salt[32];
@@ -56,7 +56,15 @@ struct change {
 };
 
 /* What the agency's stream says became of an item: see PROTOCOL 5.1. */
-enum report_kind { REPORT_NONE, REPORT_SKIPPED, REPORT_PARKED, REPORT_RELEASED, REPORT_CLOSED, REPORT_LINKED, REPORT_COUNT };
+enum report_kind {
+    REPORT_NONE,
+    REPORT_SKIPPED,
+    REPORT_PARKED,
+    REPORT_RELEASED,
+    REPORT_CLOSED,
+    REPORT_LINKED,
+    REPORT_COUNT
+};
 const char *report_name(enum report_kind kind);
 struct report {
     enum report_kind kind;
@@ -74,10 +82,10 @@ struct fence {
 
 /* One source transaction, or a part of a large one. */
 struct piece {
-    uint64_t lsn;          /* end LSN; 0 while loading */
-    uint32_t first;        /* number of its first change; while loading, of the piece */
-    bool final;            /* nothing more of this transaction follows */
-    bool nothing_seen;     /* base is nothing seen (while loading) */
+    uint64_t lsn;      /* end LSN; 0 while loading */
+    uint32_t first;    /* number of its first change; while loading, of the piece */
+    bool final;        /* nothing more of this transaction follows */
+    bool nothing_seen; /* base is nothing seen (while loading) */
     feed_position base;
     int64_t commit_time_us; /* the source's clock, UTC, since 1970 */
     struct fence fence;

@@ -22,7 +22,8 @@ void loop_free(struct loop **loop);
 /* `zsocket` is a ØMQ socket handle (zsock_resolve). `ready` is called when it can be read, once per turn: read until
  * EAGAIN or a bounded number of messages; it is called again while something is left. */
 struct loop_source *loop_socket(struct loop *loop, void *zsocket, loop_ready *ready, void *context);
-/* A file descriptor; `read` and `write` say what is waited for and may be changed any time. Remove it before it is closed. */
+/* A file descriptor; `read` and `write` say what is waited for and may be changed any time. Remove it before it is
+ * closed. */
 struct loop_source *loop_fd(struct loop *loop, int fd, bool read, bool write, loop_ready *ready, void *context);
 void loop_fd_want(struct loop_source *source, bool read, bool write);
 /* Every `interval_ms`, or once after it. One that has run is still there until loop_remove() or loop_free(). */

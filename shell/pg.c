@@ -26,7 +26,7 @@ struct pg {
     bool in_transaction;  /* an explicit one is open, as far as results have come */
     bool rollback_wanted; /* as soon as the open unit is closed */
     bool rollback_queued;
-    bool held; /* pg_hold */
+    bool held;          /* pg_hold */
     bool broken;        /* something could not be sent: the rest is done from the loop */
     char farewell[128]; /* why the server says that it ends the connection */
     int depth;          /* calls of ours on the stack */

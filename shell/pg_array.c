@@ -50,8 +50,8 @@ enum { EMPTY_HEADER_BYTES = 3 * sizeof(uint32_t) };
 static const struct {
     Oid element, array;
 } array_types[] = {
-    { PG_OID_BOOL, 1000 }, { PG_OID_BYTEA, 1001 }, { PG_OID_INT2, 1005 },
-    { PG_OID_INT4, 1007 }, { PG_OID_TEXT, 1009 },  { PG_OID_INT8, 1016 }, { PG_OID_TIMESTAMPTZ, 1185 },
+    { PG_OID_BOOL, 1000 }, { PG_OID_BYTEA, 1001 }, { PG_OID_INT2, 1005 },        { PG_OID_INT4, 1007 },
+    { PG_OID_TEXT, 1009 }, { PG_OID_INT8, 1016 },  { PG_OID_TIMESTAMPTZ, 1185 },
 };
 
 static Oid array_type(Oid element)

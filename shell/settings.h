@@ -26,10 +26,10 @@ struct setting {
     const char *meaning;   /* one line, for the man page and `selaras check` */
 };
 
-/* Fills `settings` (a struct of the program's own) from `tree` by `table` (ends in a row without path). Sections that other
- * code reads are named in `others` (ends in NULL). Unknown, duplicate, missing and out-of-range settings are ERR_REJECT
- * with the path, the nearest known word and what is allowed. Text is in `arena`. */
-must_check int settings_fill(struct arena *arena, const struct setting *table, const struct tree *tree, const char *const *others,
-                             void *settings, struct error *err);
+/* Fills `settings` (a struct of the program's own) from `tree` by `table` (ends in a row without path). Sections that
+ * other code reads are named in `others` (ends in NULL). Unknown, duplicate, missing and out-of-range settings are
+ * ERR_REJECT with the path, the nearest known word and what is allowed. Text is in `arena`. */
+must_check int settings_fill(struct arena *arena, const struct setting *table, const struct tree *tree,
+                             const char *const *others, void *settings, struct error *err);
 
 #endif

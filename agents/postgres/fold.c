@@ -335,7 +335,8 @@ bool fold_left(const struct fold *fold)
     return fold->cursor != NULL;
 }
 
-/* Whether the field's group is there whole: one with a member that could not be translated is left out, as a field would be. */
+/* Whether the field's group is there whole: one with a member that could not be translated is left out, as a field
+ * would be. */
 static bool group_whole(const struct mapping_block *block, const struct value *fields, uint16_t index)
 {
     const struct catalog_type *type = block->type;
