@@ -229,22 +229,6 @@ static void agencies_take_turns(void **state)
     world_free(&world);
 }
 
-static void a_large_batch_is_decided_in_time_that_grows_with_it(void **state)
-{
-    struct world *world = world_new(fixture_catalog);
-    struct agent a = agent_join(world, "a", "nik");
-    clock_t start;
-
-    (void)state;
-    world->held = true;
-    insert_many(&a, 15000);
-    start = clock();
-    answer_batch(world); /* found */
-    assert_true(world->storing);
-    assert_true(clock() - start < 2 * CLOCKS_PER_SEC); /* a search of all records for each would take far longer */
-    world_free(&world);
-}
-
 /* ---- records, their keys and links ---- */
 
 static void exchanged_keys_stay_with_their_records(void **state)
@@ -676,7 +660,6 @@ int main(void)
         T(a_changes_message_without_a_piece_is_refused),
         T(a_part_of_a_group_is_refused),
         T(agencies_take_turns),
-        T(a_large_batch_is_decided_in_time_that_grows_with_it),
         T(exchanged_keys_stay_with_their_records),
         T(a_chain_of_keys_stays_with_its_records),
         T(an_own_key_change_that_lost_keeps_the_item_on_its_way),

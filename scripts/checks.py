@@ -54,7 +54,7 @@ def build(folder, *options):
 
 def unit_programs(folder):
     status, output = run(["meson", "introspect", "--tests", folder])
-    return [test for test in json.loads(output) if "unit" in test["suite"]] if status == 0 else []
+    return [test for test in json.loads(output) if any(suite.split(":")[-1] == "unit" for suite in test["suite"])] if status == 0 else []
 
 
 def unit_test(folder, test):
