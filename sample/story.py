@@ -238,7 +238,7 @@ class Story:
         folder = self.region.run.folder
         print(f"\nEverything is still running, in {folder}. To look around:\n"
               f"  export SELARAS_SOCKET={self.region.control} SELARAS_DATABASE='{self.region.postgres.dsn('selaras')}'\n"
-              f"  {self.selaras('status')}\n  {self.selaras('log --limit 20')}\n  {self.selaras('check')}\n"
+              f"  {self.selaras('status')}\n  {self.selaras('log --limit 20')}\n  {self.selaras(f'check --broker {folder}/broker.zpl')}\n"
               f"  {self.psql('dinsos', 'TABLE penerima_bantuan LIMIT 5')}\n  {self.psql('dinkes', 'TABLE peserta_jkn LIMIT 5')}\n"
               f"  {self.psql('selaras', 'TABLE selaras.resident LIMIT 5')}\n"
               f"Logs: {folder}/log. To stop it all and remove the folder:\n  {stop}\n")

@@ -363,7 +363,12 @@ class Run:
 STOP_SCRIPT = """#!/bin/sh
 # Ends what runs in this folder and removes it. A process is known by its number and the moment it started.
 cd / || exit 1
-same() { [ "$(cut -d ' ' -f 22 "/proc/$1/stat" 2>/dev/null)" = "$2" ]; }
+same() {  # PID START
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    start=$2
+    set -- ${stat##*) }
+    [ "$1" != Z ] && shift 19 && [ "$1" = "$start" ]
+}
 end() {  # SIGNAL PID START
     same "$2" "$3" && kill "-$1" "$2" || return 0
     tries=0
