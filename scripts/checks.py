@@ -2,7 +2,7 @@
 """checks.py: everything ./check does once the packages are there: builds, runs every test, and adds up.
 
 Each step gives a number passed and a number failed and shows what failed; the last line is `N passed, N failed`. The exit status is 0 only
-when nothing failed.
+when nothing failed. `scripts/checks.py unit layout` does these steps alone (their short names are in STEPS).
 """
 
 import json
@@ -147,16 +147,27 @@ def pytest(path, seconds, *options):
     return max(0, total - failed), failed
 
 
-# Name, what is done, and the steps without which it would say nothing.
+# Short name, name, what is done, and the steps without which it would say nothing.
 STEPS = [
-    ("build", lambda: build("build"), []),
-    ("build with sanitizers", lambda: build("build-asan", "-Db_sanitize=address,undefined"), []),
-    ("unit tests, under sanitizers", unit_tests, ["build with sanitizers"]),
-    ("direction of dependencies", lambda: pytest("tests/layers_test.py", 60), []),
-    ("layout (clang-format)", layout, []),
-    ("static analysis (clang-tidy)", analysis, ["build"]),
-    ("end to end", lambda: pytest("tests/e2e", E2E_SECONDS, "--durations=5"), ["build"]),
+    ("build", "build", lambda: build("build"), []),
+    ("sanitized", "build with sanitizers", lambda: build("build-asan", "-Db_sanitize=address,undefined"), []),
+    ("unit", "unit tests, under sanitizers", unit_tests, ["sanitized"]),
+    ("layers", "direction of dependencies", lambda: pytest("tests/layers_test.py", 60), []),
+    ("layout", "layout (clang-format)", layout, []),
+    ("analysis", "static analysis (clang-tidy)", analysis, ["build"]),
+    ("e2e", "end to end", lambda: pytest("tests/e2e", E2E_SECONDS, "--durations=5"), ["build"]),
 ]
+
+
+def chosen(wanted):
+    """The steps named, and what they need; all of them when none is named."""
+    known = {short: needs for short, _, _, needs in STEPS}
+    unknown = [short for short in wanted if short not in known]
+    if unknown:
+        sys.exit(f"no step is called {unknown[0]}; there are: {', '.join(known)}")
+    wanted = set(wanted or known)
+    wanted |= {need for short in wanted for need in known[short]}
+    return [step for step in STEPS if step[0] in wanted]
 
 
 def main():
@@ -164,7 +175,7 @@ def main():
     catch_signals()
     passed = failed = 0
     broken = set()
-    for name, step, needs in STEPS:
+    for short, name, step, needs in chosen(sys.argv[1:]):
         began = time.monotonic()
         if broken.intersection(needs):
             good, bad = 0, 1
@@ -174,7 +185,7 @@ def main():
         if good + bad == 0:
             bad = 1                     # a step that found nothing to do did not do it
         if bad:
-            broken.add(name)
+            broken.add(short)
         print(f"{name}: {good} passed, {bad} failed ({time.monotonic() - began:.0f} s)", flush=True)
         passed, failed = passed + good, failed + bad
     print(f"{passed} passed, {failed} failed")
