@@ -131,7 +131,7 @@ static void hold_change(struct broker *broker, struct work *work, struct entry_r
     entry->fields[0] =
         (struct entry_field){ .name = text_of("existence"), .verdict = VERDICT_HELD, .rule = text_of(why) };
     entry->field_count = 1;
-    action_log(broker, 4, peer, "entry %" PRIu64 ": a change is held: %s; see: selaras log --verdict held",
+    action_log(broker, LOG_LEVEL_WARN, peer, "entry %" PRIu64 ": a change is held: %s; see: selaras log --verdict held",
                FEED_SEQUENCE(entry->position), why);
 }
 

@@ -38,8 +38,6 @@ struct work {
 struct text text_of(const char *string);
 /* Grows an array in the batch's arena so that one more fits. */
 void *room(struct work *work, void *array, uint32_t count, uint32_t *capacity, size_t size);
-/* Whether the broker has this piece already. */
-bool piece_is_duplicate(const struct agency_row *row, const struct piece *piece);
 struct share *share_of(struct work *work, const struct peer *peer);
 
 /* entries.c: the entries and records that the batch writes. */
