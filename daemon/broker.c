@@ -62,15 +62,9 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     }
     for (uint32_t i = 0; i < state->debt_count; i++) {
         struct peer *peer = peer_by_id(broker, state->debts[i].agency);
-        struct peer_debt *debt = calloc(1, sizeof *debt);
 
-        if (!debt)
-            abort();
-        debt->debt = state->debts[i];
-        if (peer) {
-            debt->next = peer->debts;
-            peer->debts = debt;
-        }
+        if (peer)
+            debts_add(peer->debts, &state->debts[i]);
     }
     *ret = broker;
     return 0;
@@ -172,10 +166,13 @@ bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret
         return false;
     peer = &broker->peers[at];
     *ret = (struct peer_view){
-        .row = &peer->row, .known = peer->index != AGENCY_GONE, .up = peer->up, .sent = peer->feed_sent
+        .row = &peer->row,
+        .known = peer->index != AGENCY_GONE,
+        .up = peer->up,
+        .sent = peer->feed_sent,
+        .parked = debts_count(peer->debts, DEBT_PARKED),
+        .skipped = debts_count(peer->debts, DEBT_SKIPPED),
     };
-    for (const struct peer_debt *debt = peer->debts; debt; debt = debt->next)
-        *(debt->debt.kind == DEBT_PARKED ? &ret->parked : &ret->skipped) += 1;
     return true;
 }
 

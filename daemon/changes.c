@@ -181,7 +181,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     row->entry.record = target.record->number;
     struct writer writer = {
         .agency = peer->index,
-        .base = base_of_record(peer, target.record->number, piece->nothing_seen ? share->row.load : piece->base),
+        .base = debts_base(peer->debts, target.record->number, piece->nothing_seen ? share->row.load : piece->base),
         .since = share->row.since,
         .nothing_seen = piece->nothing_seen,
         .fed = block->fed,

@@ -140,7 +140,7 @@ static void finish_share(struct broker *broker, struct share *share)
     if (share->write)
         take_row(peer, share);
     if (share->reset)
-        debts_forget(peer);
+        debts_clear(peer->debts);
     if (share->rekeyed)
         finish_rekeyed(broker, share);
     if (peer->row.state == STATE_QUARANTINED)

@@ -166,7 +166,8 @@ struct peer *peer_add(struct broker *broker, const struct agency_row *row)
     peer = &broker->peers[broker->peer_count++];
     *peer = (struct peer){ .row = *row,
                            .index = index < 0 ? AGENCY_GONE : (agency_index)index,
-                           .blocks_arena = arena_new() };
+                           .blocks_arena = arena_new(),
+                           .debts = debts_new() };
     if (index >= 0)
         broker->ids.id[index] = row->id;
     if (row->blocks.length > 0) {
@@ -181,12 +182,7 @@ struct peer *peer_add(struct broker *broker, const struct agency_row *row)
 
 void peer_free(struct broker *broker, struct peer *peer)
 {
-    while (peer->debts) {
-        struct peer_debt *debt = peer->debts;
-
-        peer->debts = debt->next;
-        free(debt);
-    }
+    debts_free(&peer->debts);
     peer_drop(broker, peer);
     stage_bury(peer);
     arena_free(&peer->blocks_arena);

@@ -4,6 +4,7 @@
 #define SELARAS_PEER_H
 
 #include "daemon/broker.h"
+#include "daemon/debts.h"
 #include "daemon/map.h"
 #include "daemon/reconcile.h"
 
@@ -26,11 +27,6 @@ struct outgoing {
     size_t size;         /* at most */
 };
 
-struct peer_debt {
-    struct peer_debt *next;
-    struct debt debt; /* without block and reason */
-};
-
 struct peer {
     struct agency_row row; /* as committed, but for what `fresh` says */
     agency_index index;    /* AGENCY_GONE: the catalog does not name it */
@@ -40,7 +36,7 @@ struct peer {
     struct agency_block *blocks;
     uint16_t block_count;
     bool bound; /* the blocks fit the catalog in force */
-    struct peer_debt *debts;
+    struct debts *debts;
 
     /* The session. */
     bool up;
