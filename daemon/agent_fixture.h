@@ -15,6 +15,7 @@ struct agent {
     feed_position base, applied;
     uint8_t leaf[HASH_BYTES];
     uint64_t credit;
+    int errors_seen; /* by assert_error */
 };
 
 static inline struct text said(const char *text)
@@ -90,11 +91,15 @@ static inline int count_sent(const struct agent *agent, enum message_kind kind)
     return count;
 }
 
-static inline void assert_error(const struct agent *agent, const char *code)
+/* Fails unless an error has come since the last call, and the newest is this one. */
+static inline void assert_error(struct agent *agent, const char *code)
 {
     const struct message *error = last_sent(agent, MESSAGE_ERROR);
+    int count = count_sent(agent, MESSAGE_ERROR);
 
-    assert_int_equal(error->kind, MESSAGE_ERROR);
+    if (count <= agent->errors_seen)
+        fail_msg("no error came where %s was expected", code);
+    agent->errors_seen = count;
     if (!same_text(error->error.code, said(code)))
         fail_msg("error %.*s (%.*s) where %s was expected", (int)error->error.code.length, error->error.code.bytes,
                  (int)error->error.text.length, error->error.text.bytes, code);
@@ -397,7 +402,7 @@ static inline struct change moved(struct agent *agent, const char *from, const c
 }
 
 /* Fails when the last error is not this one, or when there have been more or fewer than `count`. */
-static inline void assert_errors(const struct agent *agent, int count, const char *code)
+static inline void assert_errors(struct agent *agent, int count, const char *code)
 {
     assert_int_equal(count_sent(agent, MESSAGE_ERROR), count);
     assert_error(agent, code);
