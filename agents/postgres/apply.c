@@ -183,17 +183,16 @@ static void batch_start(struct apply *apply);
 static void on_batch(void *context, const struct error *err)
 {
     struct apply *apply = context;
+    struct error why = *err; /* it may live in the batch */
     feed_position position = 0;
 
     apply_batch_free(&apply->batch);
-    if (err->code == ERR_RETRY) {
+    if (why.code == ERR_RETRY) {
         if (pg_up(apply->work.pg))
             yield(apply); /* the batch stays `running` */
         return;           /* else the lost session is told in a moment */
     }
-    if (err->code != 0) {
-        struct error why = *err;
-
+    if (why.code != 0) {
         why.code = ERR_STOP;
         error_wrap(&why, "applying what the broker fed");
         fail(apply, &why);

@@ -642,6 +642,24 @@ static void a_deferred_constraint_parks_the_row_that_breaks_it(void **state)
     assert_sql(world, "ok", "SELECT kode FROM member WHERE nik = 'B'");
 }
 
+static void a_row_that_is_locked_while_others_are_refused_is_waited_for(void **state)
+{
+    struct world *world = world_of(state);
+
+    sql(world,
+        "BEGIN; INSERT INTO member (nik, nama) VALUES ('D', 'Dewi')"); /* no row yet that could be locked first */
+    add(world, 5, OPERATION_UPDATE, 1, "A", "premium", "-1.00", NULL);
+    add(world, 6, OPERATION_INSERT, 4, NULL, "nik", "D", "name", "Dewi S.", NULL);
+    take(world, 6);
+    wait_ms(world, 500);
+    assert_int_equal(world->applied, 0);
+    sql(world, "COMMIT");
+    run(world);
+    assert_int_equal(world->applied, 6);
+    assert_sql(world, "Dewi S.", "SELECT nama FROM member WHERE nik = 'D'");
+    assert_reports(world, "parked 1 5;");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -663,6 +681,7 @@ int main(void)
         T(the_origin_of_an_aborted_transaction_does_not_stick_to_the_next),
         T(what_was_fed_before_is_left_out),
         T(a_deferred_constraint_parks_the_row_that_breaks_it),
+        T(a_row_that_is_locked_while_others_are_refused_is_waited_for),
     };
 
     log_start("apply_test", NULL, LOG_WARN);
