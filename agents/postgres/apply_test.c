@@ -660,6 +660,24 @@ static void a_row_that_is_locked_while_others_are_refused_is_waited_for(void **s
     assert_reports(world, "parked 1 5;");
 }
 
+/* A text that another agency writes may be no number, and the column here be one. */
+static void a_key_that_the_column_cannot_hold_is_parked_and_the_rest_takes_effect(void **state)
+{
+    struct world *world = world_of(state);
+
+    close_apply(world);
+    sql(world, "DELETE FROM member; ALTER TABLE member ALTER nik TYPE bigint USING nik::bigint;"
+               "INSERT INTO member (nik, nama) VALUES (1, 'Ani'), (2, 'Budi')");
+    open_apply(world);
+    add(world, 5, OPERATION_UPDATE, 1, "1", "name", "Ani S.", NULL);
+    add(world, 6, OPERATION_INSERT, 9, NULL, "nik", "not a number", "name", "Eka", NULL);
+    add(world, 7, OPERATION_UPDATE, 2, "2", "name", "Budiman", NULL);
+    feed(world, 7);
+    assert_sql(world, "Ani S. Budiman", "SELECT string_agg(nama, ' ' ORDER BY nik) FROM member");
+    assert_sql(world, "9 t", "SELECT concat_ws(' ', record, reason LIKE '%22P02%') FROM selaras.parked");
+    assert_reports(world, "parked 9 6;");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -682,6 +700,7 @@ int main(void)
         T(what_was_fed_before_is_left_out),
         T(a_deferred_constraint_parks_the_row_that_breaks_it),
         T(a_row_that_is_locked_while_others_are_refused_is_waited_for),
+        T(a_key_that_the_column_cannot_hold_is_parked_and_the_rest_takes_effect),
     };
 
     log_start("apply_test", NULL, LOG_WARN);
