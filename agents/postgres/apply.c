@@ -417,24 +417,45 @@ static void work_on(void *context)
         settle_due(apply);
 }
 
-static void on_session(void *context, const struct pg_outcome *outcome)
+static void session_failed(struct apply *apply, const struct pg_outcome *outcome)
+{
+    struct error err = outcome->err;
+
+    error_wrap(&err, "setting up the apply session");
+    if (strcmp(outcome->sqlstate, "55006") == 0)
+        error_set(&err, ERR_RETRY,
+                  "the replication origin selaras_%s is in use: is another agent of this agency running?",
+                  apply->work.options->agency);
+    if (pg_up(apply->work.pg))
+        fail(apply, &err);
+}
+
+static void on_origin(void *context, const struct pg_outcome *outcome)
+{
+    if (!outcome->ok)
+        session_failed(context, outcome);
+}
+
+/* Only one session has the origin at a time, so what it finds from then on stays true. What was read before may not:
+ * the session before, whose client is gone, may have committed in between. Items of that batch would take effect again.
+ */
+static void on_state_read(void *context, const struct pg_outcome *outcome)
 {
     struct apply *apply = context;
     const PGresult *parked;
 
     if (!outcome->ok) {
-        struct error err = outcome->err;
-
-        error_wrap(&err, "setting up the apply session");
-        if (strcmp(outcome->sqlstate, "55006") == 0)
-            error_set(&err, ERR_RETRY,
-                      "the replication origin selaras_%s is in use: is another agent of this agency running?",
-                      apply->work.options->agency);
-        if (pg_up(apply->work.pg))
-            fail(apply, &err);
+        session_failed(apply, outcome);
         return;
     }
-    parked = outcome->results[outcome->result_count - 1];
+    if ((feed_position)pg_result_int8(outcome->results[0], 0, 0) != apply->work.applied) {
+        struct error err;
+
+        error_set(&err, ERR_RETRY, "another session of ours has applied more meanwhile: looking again");
+        fail(apply, &err);
+        return;
+    }
+    parked = outcome->results[1];
     for (int row = 0; row < PQntuples(parked); row++) {
         struct text name = { PQgetvalue(parked, row, 0), (uint32_t)PQgetlength(parked, row, 0) };
         int block = mapping_block_named(apply->work.mapping, name);
@@ -468,8 +489,10 @@ static void on_state(void *context, bool up, const struct error *err)
                  " set_config('idle_in_transaction_session_timeout', '60s', false),"
                  " set_config('default_transaction_isolation', 'read committed', false)",
                  false, NULL);
+    pg_sync(apply->work.pg, on_origin, apply); /* its snapshot may be older than the origin is ours */
+    pg_statement(apply->work.pg, "SELECT applied FROM selaras.agent", false, NULL);
     pg_statement(apply->work.pg, "SELECT block, record, position FROM selaras.parked", false, NULL);
-    pg_sync(apply->work.pg, on_session, apply);
+    pg_sync(apply->work.pg, on_state_read, apply);
 }
 
 struct apply *apply_open(struct loop *loop, const struct driver_options *options, const struct mapping *mapping,

@@ -678,6 +678,21 @@ static void a_key_that_the_column_cannot_hold_is_parked_and_the_rest_takes_effec
     assert_reports(world, "parked 9 6;");
 }
 
+/* The session before may commit after the database was looked at and before it lets go of the origin. */
+static void progress_that_another_session_made_meanwhile_is_not_made_again(void **state)
+{
+    struct world *world = world_of(state);
+    const struct apply_sink sink = { world, on_ready, on_applied, on_failed };
+
+    apply_close(&world->apply);
+    sql(world, "UPDATE selaras.agent SET applied = 5");
+    world->apply = apply_open(world->loop, &world->options, &world->mapping, world->found, &sink);
+    loop_run(world->loop);
+    assert_int_equal(world->failed.code, ERR_RETRY);
+    assert_non_null(strstr(world->failed.text, "another session"));
+    world->failed = (struct error){ 0 };
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -701,6 +716,7 @@ int main(void)
         T(a_deferred_constraint_parks_the_row_that_breaks_it),
         T(a_row_that_is_locked_while_others_are_refused_is_waited_for),
         T(a_key_that_the_column_cannot_hold_is_parked_and_the_rest_takes_effect),
+        T(progress_that_another_session_made_meanwhile_is_not_made_again),
     };
 
     log_start("apply_test", NULL, LOG_WARN);
