@@ -468,11 +468,41 @@ static void on_state_read(void *context, const struct pg_outcome *outcome)
     apply->sink.ready(apply->sink.context);
 }
 
-/* lock_timeout is for what NOWAIT does not cover: an insertion that meets one not yet committed, and foreign keys. */
+/* The schemas of the mapped tables: the agency's triggers run in our session, and many name the tables beside their own
+ * without a schema. pg_catalog stands first, so that nothing in those schemas takes the place of what we call
+ * ourselves.
+ */
+static const char *search_path(struct arena *arena, const struct mapping *mapping)
+{
+    const char *path = "pg_catalog";
+
+    for (uint16_t i = 0; i < mapping->block_count; i++) {
+        const char *schema = quoted(arena, mapping->blocks[i].schema);
+
+        if (!strstr(path, schema))
+            path = arena_printf(arena, "%s, %s", path, schema);
+    }
+    return path;
+}
+
+/* lock_timeout is for what NOWAIT does not cover: an insertion that meets one not yet committed, and foreign keys. A
+ * time limit of the role is meant for its applications. Row security that hid rows from us would make us miss them:
+ * switched off it is an error instead. */
+static const char sql_settings[] =
+    "SELECT set_config('lock_timeout', '50ms', false),"
+    " set_config('statement_timeout', '0', false),"
+    " set_config('idle_in_transaction_session_timeout', '60s', false),"
+    " set_config('default_transaction_isolation', 'read committed', false),"
+    " set_config('standard_conforming_strings', 'on', false),"
+    " set_config('log_parameter_max_length_on_error', '0', false)," /* they are personal */
+    " set_config('row_security', 'off', false),"
+    " set_config('search_path', $1::text, false)";
+
 static void on_state(void *context, bool up, const struct error *err)
 {
     struct apply *apply = context;
-    struct pg_parameters parameters = { 0 };
+    struct pg_parameters name = { 0 }, path = { 0 };
+    struct arena *arena;
     char origin[64];
 
     if (!up) {
@@ -482,13 +512,12 @@ static void on_state(void *context, bool up, const struct error *err)
         return;
     }
     snprintf(origin, sizeof origin, "selaras_%s", apply->work.options->agency);
-    pg_text(&parameters, origin);
-    pg_statement(apply->work.pg, "SELECT pg_replication_origin_session_setup($1::text)", false, &parameters);
-    pg_statement(apply->work.pg,
-                 "SELECT set_config('lock_timeout', '50ms', false),"
-                 " set_config('idle_in_transaction_session_timeout', '60s', false),"
-                 " set_config('default_transaction_isolation', 'read committed', false)",
-                 false, NULL);
+    arena = arena_new();
+    pg_text(&name, origin);
+    pg_statement(apply->work.pg, "SELECT pg_replication_origin_session_setup($1::text)", false, &name);
+    pg_text(&path, search_path(arena, apply->work.mapping));
+    pg_statement(apply->work.pg, sql_settings, false, &path);
+    arena_free(&arena);
     pg_sync(apply->work.pg, on_origin, apply); /* its snapshot may be older than the origin is ours */
     pg_statement(apply->work.pg, "SELECT applied FROM selaras.agent", false, NULL);
     pg_statement(apply->work.pg, "SELECT block, record, position FROM selaras.parked", false, NULL);

@@ -693,6 +693,40 @@ static void progress_that_another_session_made_meanwhile_is_not_made_again(void 
     world->failed = (struct error){ 0 };
 }
 
+/* People write triggers for sessions that find their tables without naming the schema. */
+static void a_trigger_finds_the_tables_beside_its_own(void **state)
+{
+    struct world *world = world_of(state);
+
+    sql(world, "DROP TABLE IF EXISTS trail; CREATE TABLE trail (nik text);"
+               "CREATE OR REPLACE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS"
+               " 'BEGIN INSERT INTO trail VALUES (NEW.nik); RETURN NEW; END';"
+               "CREATE TRIGGER follow AFTER UPDATE ON member FOR EACH ROW EXECUTE FUNCTION follow()");
+    add(world, 5, OPERATION_UPDATE, 1, "A", "name", "Ani S.", NULL);
+    feed(world, 5);
+    assert_sql(world, "A", "SELECT btrim(nik) FROM trail");
+    assert_sql(world, "0", "SELECT count(*) FROM selaras.parked");
+}
+
+/* It is for the agency's applications. */
+static void a_time_limit_of_the_database_does_not_end_a_batch(void **state)
+{
+    struct world *world = world_of(state);
+
+    close_apply(world);
+    sql(world,
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 300', current_database()); END $$;"
+        "CREATE OR REPLACE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END';"
+        "CREATE TRIGGER follow AFTER UPDATE ON member FOR EACH ROW EXECUTE FUNCTION follow()");
+    open_apply(world);
+    add(world, 5, OPERATION_UPDATE, 1, "A", "name", "Ani S.", NULL);
+    take(world, 5);
+    run(world);
+    sql(world, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET statement_timeout', current_database()); END $$");
+    assert_int_equal(world->applied, 5);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -717,6 +751,8 @@ int main(void)
         T(a_row_that_is_locked_while_others_are_refused_is_waited_for),
         T(a_key_that_the_column_cannot_hold_is_parked_and_the_rest_takes_effect),
         T(progress_that_another_session_made_meanwhile_is_not_made_again),
+        T(a_trigger_finds_the_tables_beside_its_own),
+        T(a_time_limit_of_the_database_does_not_end_a_batch),
     };
 
     log_start("apply_test", NULL, LOG_WARN);
