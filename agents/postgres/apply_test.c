@@ -727,6 +727,23 @@ static void a_time_limit_of_the_database_does_not_end_a_batch(void **state)
     assert_int_equal(world->applied, 5);
 }
 
+static void what_a_broken_trigger_refuses_is_parked(void **state)
+{
+    struct world *world = world_of(state);
+
+    sql(world, "CREATE OR REPLACE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS"
+               " 'BEGIN IF NEW.nama = ''Ani S.'' THEN INSERT INTO nowhere VALUES (1); END IF; RETURN NEW; END';"
+               "CREATE TRIGGER follow AFTER UPDATE ON member FOR EACH ROW EXECUTE FUNCTION follow()");
+    add(world, 5, OPERATION_UPDATE, 1, "A", "name", "Ani S.", NULL);
+    add(world, 6, OPERATION_UPDATE, 2, "B", "name", "Budiman", NULL);
+    feed(world, 6);
+    assert_sql(world, "Ani Budiman", "SELECT string_agg(nama, ' ' ORDER BY nik) FROM member WHERE nik < 'C'");
+    assert_reports(world, "parked 1 5;");
+    assert_sql(world, "t", "SELECT reason LIKE '%42P01%trigger or function%' FROM selaras.parked");
+    settle(world, 1, false);
+    assert_string_equal(world->answer, "{\"released\":0,\"closed\":0,\"refused\":1,\"busy\":0}");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -753,6 +770,7 @@ int main(void)
         T(progress_that_another_session_made_meanwhile_is_not_made_again),
         T(a_trigger_finds_the_tables_beside_its_own),
         T(a_time_limit_of_the_database_does_not_end_a_batch),
+        T(what_a_broken_trigger_refuses_is_parked),
     };
 
     log_start("apply_test", NULL, LOG_WARN);

@@ -39,10 +39,14 @@ void work_reset(struct apply_work *work)
     pg_sync(work->pg, NULL, NULL);
 }
 
-/* 21000: two records of one batch claim one row; seen row by row, the second is the one to refuse. */
+/* Whatever a trigger does that fails, it fails for the row: PostgreSQL says in the context which function it was in.
+ * 21000: two records of one batch claim one row, which one statement cannot do; row by row, one after the other can. */
 bool work_refused(const struct pg_outcome *outcome)
 {
-    return outcome->err.code == ERR_REJECT || strcmp(outcome->sqlstate, "21000") == 0;
+    bool in_function = outcome->failure && PQresultErrorField(outcome->failure, PG_DIAG_CONTEXT);
+
+    return outcome->err.code == ERR_REJECT || (outcome->err.code == ERR_STOP && in_function) ||
+           strcmp(outcome->sqlstate, "21000") == 0;
 }
 
 const char *work_reason(struct arena *arena, const struct pg_outcome *outcome)
