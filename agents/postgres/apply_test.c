@@ -744,6 +744,23 @@ static void what_a_broken_trigger_refuses_is_parked(void **state)
     assert_string_equal(world->answer, "{\"released\":0,\"closed\":0,\"refused\":1,\"busy\":0}");
 }
 
+/* The mapping may have changed since it was parked. */
+static void a_parked_field_that_is_no_longer_mapped_is_left_out(void **state)
+{
+    struct world *world = world_of(state);
+    struct mapping_block *block = &world->mapping.blocks[0];
+
+    add(world, 5, OPERATION_UPDATE, 1, "A", "premium", "-1.00", "code", "x", NULL);
+    feed(world, 5);
+    block->field_count--;
+    add(world, 6, OPERATION_UPDATE, 1, "A", "premium", "9.00", NULL);
+    feed(world, 6);
+    settle(world, 1, false);
+    block->field_count++;
+    assert_string_equal(world->answer, "{\"released\":1,\"closed\":0,\"refused\":0,\"busy\":0}");
+    assert_sql(world, "9.00 -", "SELECT concat_ws(' ', iuran, coalesce(kode, '-')) FROM member WHERE nik = 'A'");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -771,6 +788,7 @@ int main(void)
         T(a_trigger_finds_the_tables_beside_its_own),
         T(a_time_limit_of_the_database_does_not_end_a_batch),
         T(what_a_broken_trigger_refuses_is_parked),
+        T(a_parked_field_that_is_no_longer_mapped_is_left_out),
     };
 
     log_start("apply_test", NULL, LOG_WARN);
