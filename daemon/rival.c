@@ -37,7 +37,7 @@ const char *rival_refusal(struct broker *broker, struct peer *peer, const struct
         return "busy";
     peer->copy_at_us = broker->now_us;
     action_log(
-        broker, 4, peer,
+        broker, LOG_LEVEL_WARN, peer,
         "an older copy of its database was turned away: it says hello under the same key, while the one that went "
         "on is connected. Find the copy and stop its agent");
     return "history";

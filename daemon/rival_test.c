@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/broker_fixture.h"
+#include "daemon/agent_fixture.h"
 
 enum { ALIVE_MS = 15000 }; /* as in rival.c */
 
