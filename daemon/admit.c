@@ -37,6 +37,12 @@ static bool history_agrees(struct broker *broker, struct work *work, struct shar
                            memcmp(row->system, hello->source.system.bytes, hello->source.system.length) != 0))
         return refuse(share, "history",
                       "its database has another system identifier: it was replaced or restored elsewhere");
+    if (hello_is_of_a_copy(row, hello))
+        return refuse(share, "history",
+                      hello->source.fence.seq < row->fence.seq
+                          ? "the database lacks a fence row that the broker has seen: it was restored from a backup"
+                          : "the database has another fence row than the broker has seen: it went on from a restored "
+                            "or cloned copy");
     if (hello->applied > broker->head)
         return refuse(share, "history",
                       "it has applied more than the ledger holds: the broker's database was restored");

@@ -126,6 +126,8 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     broker->actions = ret;
     broker->now_us = event->now_us;
     broker->now_ms = event->monotonic_ms;
+    if (broker->started_ms == 0)
+        broker->started_ms = event->monotonic_ms;
     switch (event->kind) {
     case BROKER_EVENT_FRAME:
         session_frame(broker, event);
@@ -172,6 +174,7 @@ bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret
         .sent = peer->feed_sent,
         .parked = debts_count(peer->debts, DEBT_PARKED),
         .skipped = debts_count(peer->debts, DEBT_SKIPPED),
+        .copy_at_us = peer->copy_at_us,
     };
     return true;
 }

@@ -104,6 +104,7 @@ struct peer_view {
     bool up;
     feed_position sent; /* end of the last batch that was sent to it */
     uint32_t parked, skipped;
+    int64_t copy_at_us; /* when an older copy of its database was last turned away; 0: none was */
 };
 bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret);
 feed_position broker_head(const struct broker *broker);

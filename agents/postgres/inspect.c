@@ -54,13 +54,14 @@ void inspection_free(struct inspection **inspection)
 static const char sql_server[] =
     "SELECT current_setting('server_version_num')::int, current_setting('wal_level'),"
     " current_setting('max_slot_wal_keep_size'), (SELECT system_identifier FROM pg_control_system()),"
-    " (SELECT timeline_id FROM pg_control_checkpoint()), pg_is_in_recovery(), current_user,"
+    " " TIMELINE_SQL ", pg_is_in_recovery(), current_user,"
     " (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user),"
     " has_function_privilege('pg_replication_origin_session_setup(text)', 'EXECUTE')"
     " AND has_function_privilege('pg_replication_origin_xact_setup(pg_lsn, timestamptz)', 'EXECUTE')"
     " AND has_function_privilege('pg_replication_origin_xact_reset()', 'EXECUTE'),"
     " to_regclass('selaras.agent') IS NOT NULL AND to_regclass('selaras.fence') IS NOT NULL"
-    " AND to_regclass('selaras.parked') IS NOT NULL AND to_regclass('selaras.notice') IS NOT NULL,"
+    " AND to_regclass('selaras.parked') IS NOT NULL AND to_regclass('selaras.notice') IS NOT NULL"
+    " AND to_regclass('selaras.published') IS NOT NULL,"
     " (SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = 'selaras'),"
     " EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid"
     " WHERE p.pubname = 'selaras' AND r.prrelid = to_regclass('selaras.fence'))";
