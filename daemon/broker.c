@@ -142,6 +142,7 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
         feed_scanned(broker, event->scan);
         break;
     case BROKER_EVENT_ENROL:
+    case BROKER_EVENT_REVEAL:
     case BROKER_EVENT_REVOKE:
         operator_asks(broker, event);
         break;

@@ -166,8 +166,14 @@ static void finish_admins(struct broker *broker, struct work *work)
     while (work->admins) {
         struct broker_action *action;
 
-        action_log(broker, LOG_LEVEL_NOTE, NULL, "%s: key %s by %s", work->admins->name,
-                   work->admins->revoke ? "revoked" : "enrolled", work->admins->user);
+        const struct admin *admin = work->admins;
+
+        if (admin->kind == BROKER_EVENT_REVEAL)
+            action_log(broker, LOG_LEVEL_NOTE, NULL, "%s was shown personal values whole: %s", admin->user,
+                       admin->what);
+        else
+            action_log(broker, LOG_LEVEL_NOTE, NULL, "%s: key %s by %s", admin->name,
+                       admin->kind == BROKER_EVENT_REVOKE ? "revoked" : "enrolled", admin->user);
         action = action_add(broker, BROKER_ACTION_ANSWER);
         action->request = admin_pop(&work->admins);
         action->ok = true;

@@ -28,7 +28,7 @@ static const char *key_holder(const struct broker *broker, const char *name, con
             memcmp(broker->peers[i].row.key, key, 32) == 0)
             return broker->peers[i].row.name;
     for (const struct admin *admin = broker->admins; admin; admin = admin->next)
-        if (strcmp(admin->name, name) != 0 && !admin->revoke && memcmp(admin->key, key, 32) == 0)
+        if (admin->kind == BROKER_EVENT_ENROL && strcmp(admin->name, name) != 0 && memcmp(admin->key, key, 32) == 0)
             return admin->name;
     return NULL;
 }
@@ -42,12 +42,43 @@ static const char *nearest_agency(const struct catalog *catalog, const char *nam
     return nearest_word(name, names);
 }
 
-void operator_asks(struct broker *broker, const struct broker_event *event)
+/* Puts the request behind those that wait already. */
+static struct admin *admin_add(struct broker *broker, const struct broker_event *event)
+{
+    struct admin *admin = calloc(1, sizeof *admin), **last = &broker->admins;
+
+    if (!admin)
+        abort();
+    admin->kind = event->kind;
+    snprintf(admin->name, sizeof admin->name, "%s", event->name);
+    snprintf(admin->user, sizeof admin->user, "%s", event->user);
+    admin->request = event->request;
+    while (*last)
+        last = &(*last)->next;
+    *last = admin;
+    return admin;
+}
+
+/* Whoever is shown personal values stands in the ledger first: the answer comes when that is committed. */
+static void reveal_asked(struct broker *broker, const struct broker_event *event)
+{
+    struct admin *admin;
+
+    if (event->record > 0 && catalog_type(broker->catalog, event->name, strlen(event->name)) < 0) {
+        answer(broker, event->request, "the catalog in force has no record type %.40s", event->name);
+        return;
+    }
+    admin = admin_add(broker, event);
+    admin->record = event->record;
+    snprintf(admin->what, sizeof admin->what, "%s", event->what);
+}
+
+static void key_asked(struct broker *broker, const struct broker_event *event)
 {
     bool revoke = event->kind == BROKER_EVENT_REVOKE;
     struct peer *peer = peer_named(broker, event->name);
     const char *holder;
-    struct admin *admin, **last = &broker->admins;
+    struct admin *admin;
 
     if (revoke && (!peer || !peer->row.enrolled)) {
         answer(broker, event->request, "%s has no key that could be revoked", event->name);
@@ -78,18 +109,17 @@ void operator_asks(struct broker *broker, const struct broker_event *event)
                 row.id = (uint16_t)(broker->peers[i].row.id + 1);
         peer_add(broker, &row);
     }
-    admin = calloc(1, sizeof *admin);
-    if (!admin)
-        abort();
-    admin->revoke = revoke;
-    snprintf(admin->name, sizeof admin->name, "%s", event->name);
-    snprintf(admin->user, sizeof admin->user, "%s", event->user);
+    admin = admin_add(broker, event);
     if (!revoke)
         memcpy(admin->key, event->key, sizeof admin->key);
-    admin->request = event->request;
-    while (*last)
-        last = &(*last)->next;
-    *last = admin;
+}
+
+void operator_asks(struct broker *broker, const struct broker_event *event)
+{
+    if (event->kind == BROKER_EVENT_REVEAL)
+        reveal_asked(broker, event);
+    else
+        key_asked(broker, event);
 }
 
 void *admin_pop(struct admin **list)

@@ -83,9 +83,11 @@ struct peer {
 /* An operator's request that waits for its batch. */
 struct admin {
     struct admin *next;
-    bool revoke;
-    char name[33];
+    enum broker_event_kind kind;
+    char name[33]; /* the agency; the record type of a reveal */
     uint8_t key[32];
+    uint64_t record;
+    char what[REVEAL_BYTES_MAX + 1];
     char user[64];
     void *request;
 };
