@@ -7,6 +7,7 @@ when nothing failed. `scripts/checks.py unit layout` does these steps alone (the
 
 import json
 import os
+import queue
 import re
 import subprocess
 import sys
@@ -57,9 +58,9 @@ def unit_programs(folder):
     return [test for test in json.loads(output) if any(suite.split(":")[-1] == "unit" for suite in test["suite"])] if status == 0 else []
 
 
-def unit_test(folder, test):
+def unit_test(folder, test, dsn):
     """Counts what cmocka says; a program that ends badly without saying what failed is one failure."""
-    status, output = run(test["cmd"], EACH_SECONDS, env={**os.environ, **SANITIZED}, cwd=folder)
+    status, output = run(test["cmd"], EACH_SECONDS, env={**os.environ, **SANITIZED, "SELARAS_TEST_DSN": dsn}, cwd=folder)
     passed = sum(int(number) for number in re.findall(r"\[  PASSED  \] (\d+) test", output))
     failed = sum(int(number) for number in re.findall(r"\[  FAILED  \] (\d+) test", output))
     if status != 0 and failed == 0:
@@ -67,20 +68,32 @@ def unit_test(folder, test):
     if status == 0 and passed == 0:
         failed, output = 1, output + "\nit ran no test\n"
     if failed:
-        print(f"--- {test['name']} (status {status})\n{output[-6000:]}")
+        said = [line for line in output.splitlines() if re.search(r"\[  ERROR|\[  FAILED|\.c:\d+: error|ERROR: Add|runtime error|^ERROR:|^FATAL:", line)]
+        print(f"--- {test['name']} (status {status})", *said[:40], output[-6000:], sep="\n")
     return passed, failed
 
 
 def unit_tests():
-    """Those of the driver and of the connection want a real server: a private one, named by SELARAS_TEST_DSN."""
+    """Those of the driver and of the connection want a real server (SELARAS_TEST_DSN), each for itself while it runs: some change what
+    holds for the whole server, such as how much WAL a slot may keep."""
     with Run() as here:
-        server = Postgres(here, "unit", AGENCY_SETTINGS)
-        server.created(server.create())
-        server.start()
-        server.ready()
-        os.environ["SELARAS_TEST_DSN"] = server.dsn("postgres")
+        free = queue.SimpleQueue()
+        for number in range(CORES):
+            server = Postgres(here, f"unit{number}", AGENCY_SETTINGS)
+            server.created(server.create())
+            server.start()
+            server.ready()
+            free.put(server.dsn("postgres"))
+
+        def one(test):
+            dsn = free.get()
+            try:
+                return unit_test("build-asan", test, dsn)
+            finally:
+                free.put(dsn)
+
         with ThreadPoolExecutor(CORES) as pool:
-            results = list(pool.map(lambda test: unit_test("build-asan", test), unit_programs("build-asan")))
+            results = list(pool.map(one, unit_programs("build-asan")))
     return sum(passed for passed, _ in results), sum(failed for _, failed in results)
 
 
