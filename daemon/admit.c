@@ -21,7 +21,7 @@ static bool history_agrees(struct broker *broker, struct work *work, struct shar
     const struct found *found = &work->batch->found;
 
     if (row->state == STATE_QUARANTINED)
-        return refuse(share, "history", row->reason);
+        return refuse(share, quarantine_code(row->quarantine), row->reason);
     if (hello->incarnation == 0) {
         bool untouched = row->state <= STATE_LOADING || (row->load_lsn > 0 && row->lsn == row->load_lsn);
 
@@ -51,12 +51,15 @@ static bool history_agrees(struct broker *broker, struct work *work, struct shar
     return true;
 }
 
-void quarantine(struct broker *broker, struct work *work, struct share *share, const char *reason)
+void quarantine(struct broker *broker, struct work *work, struct share *share, enum quarantine kind, const char *reason)
 {
     struct entry_row *row = entry_add(broker, work, ENTRY_QUARANTINE, share->peer);
 
     entry_say(broker, work, row, "quarantined", reason);
+    share->row.resumes = share->row.state;
     share->row.state = STATE_QUARANTINED;
+    share->row.quarantine = kind;
+    share->row.quarantine_entry = row->entry.position;
     text_copy(share->row.reason, sizeof share->row.reason, text_of(reason));
     share->write = true;
     share->quarantined = true;
@@ -143,7 +146,7 @@ void decide_hello(struct broker *broker, struct work *work, struct share *share)
     }
     if (!history_agrees(broker, work, share)) {
         if (share->row.state != STATE_QUARANTINED)
-            quarantine(broker, work, share, share->refusal_text);
+            quarantine(broker, work, share, QUARANTINE_HISTORY, share->refusal_text);
         return;
     }
     if (!mapping_agrees(broker, work, share))
@@ -182,11 +185,8 @@ void decide_fill(struct broker *broker, struct work *work, struct share *share)
         if (due && record->exists && !links_held(work->links, peer->row.id, block->name, record->number, &held))
             send_item(broker, work, peer, record);
     }
-    peer->fill_after = found->fill_last;
-    if (found->fill_rows == 0) {
-        peer->fill_type++;
-        peer->fill_after = 0;
-    }
+    share->fill_after = found->fill_last;
+    share->filled = found->fill_rows == 0;
 }
 
 void open_ledger(struct broker *broker, struct work *work)
@@ -208,27 +208,50 @@ void open_ledger(struct broker *broker, struct work *work)
     }
 }
 
+static void decide_key(struct broker *broker, struct work *work, struct share *share, const struct admin *admin)
+{
+    bool revoke = admin->kind == ADMIN_REVOKE;
+    char text[192], hex[65];
+
+    for (int i = 0; i < 32; i++)
+        snprintf(hex + 2 * i, 3, "%02x", admin->key[i]);
+    snprintf(text, sizeof text, "key %s by %s", revoke ? "revoked" : hex, admin->user);
+    share->rekeyed = share->rekeyed || revoke || memcmp(share->row.key, admin->key, sizeof share->row.key) != 0;
+    share->row.enrolled = !revoke;
+    memcpy(share->row.key, admin->key, sizeof share->row.key);
+    entry_say(broker, work, entry_add(broker, work, revoke ? ENTRY_REVOCATION : ENTRY_ENROLMENT, share->peer),
+              admin->name, text);
+}
+
+/* It goes on from where it is: its next hello is told what is committed, and it sends again what follows. */
+static void decide_resume(struct broker *broker, struct work *work, struct share *share, const struct admin *admin)
+{
+    struct entry_row *row = entry_add(broker, work, ENTRY_RESUMED, share->peer);
+    char text[sizeof admin->user + 16];
+
+    row->entry.refers = share->row.quarantine_entry;
+    snprintf(text, sizeof text, "resumed by %s", admin->user);
+    entry_say(broker, work, row, text, admin->ground);
+    share->row.state = share->row.resumes;
+    share->row.quarantine = QUARANTINE_NONE;
+    share->row.quarantine_entry = 0;
+    share->row.reason[0] = '\0';
+}
+
 void decide_admins(struct broker *broker, struct work *work)
 {
     for (struct admin *admin = work->admins; admin; admin = admin->next) {
-        struct peer *peer = peer_named(broker, admin->name); /* broker.c has made its place */
-        struct share *share;
-        char text[192], hex[65];
+        struct share *share = share_make(work, peer_named(broker, admin->name)); /* operators.c has made its place */
 
-        share = share_of(work, peer);
-        if (!share) {
-            share = &work->shares[work->share_count++];
-            *share = (struct share){ .peer = peer, .row = peer->row };
+        admin->failure = NULL;
+        if (admin->kind == ADMIN_RESUME && share->row.quarantine != QUARANTINE_REFUSED) {
+            admin->failure = "it has been resumed already";
+            continue;
         }
-        for (int i = 0; i < 32; i++)
-            snprintf(hex + 2 * i, 3, "%02x", admin->key[i]);
-        snprintf(text, sizeof text, "key %s by %s", admin->revoke ? "revoked" : hex, admin->user);
-        share->rekeyed =
-            share->rekeyed || admin->revoke || memcmp(share->row.key, admin->key, sizeof share->row.key) != 0;
-        share->row.enrolled = !admin->revoke;
-        memcpy(share->row.key, admin->key, sizeof share->row.key);
         share->write = true;
-        entry_say(broker, work, entry_add(broker, work, admin->revoke ? ENTRY_REVOCATION : ENTRY_ENROLMENT, peer),
-                  admin->name, text);
+        if (admin->kind == ADMIN_RESUME)
+            decide_resume(broker, work, share, admin);
+        else
+            decide_key(broker, work, share, admin);
     }
 }

@@ -26,6 +26,7 @@ enum entry_kind {
     ENTRY_PARKED,
     ENTRY_RELEASED,
     ENTRY_CLOSED,
+    ENTRY_RESUMED,    /* an operator has lifted a quarantine */
     ENTRY_KIND_COUNT, /* reviews, holds, findings, redactions, reveals, gaps and recoveries follow */
 };
 const char *entry_kind_name(enum entry_kind kind);
