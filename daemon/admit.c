@@ -37,6 +37,12 @@ static bool history_agrees(struct broker *broker, struct work *work, struct shar
                            memcmp(row->system, hello->source.system.bytes, hello->source.system.length) != 0))
         return refuse(share, "history",
                       "its database has another system identifier: it was replaced or restored elsewhere");
+    if (hello_is_of_a_copy(row, hello))
+        return refuse(share, "history",
+                      hello->source.fence.seq < row->fence.seq
+                          ? "the database lacks a fence row that the broker has seen: it was restored from a backup"
+                          : "the database has another fence row than the broker has seen: it went on from a restored "
+                            "or cloned copy");
     if (hello->applied > broker->head)
         return refuse(share, "history",
                       "it has applied more than the ledger holds: the broker's database was restored");
@@ -208,9 +214,22 @@ void open_ledger(struct broker *broker, struct work *work)
     }
 }
 
+/* Nothing but the entry: an operator's own words stand in it, never a value. */
+static void decide_reveal(struct broker *broker, struct work *work, const struct admin *admin)
+{
+    struct entry_row *row = entry_add(broker, work, ENTRY_REVEAL, NULL);
+    char text[sizeof admin->what + sizeof admin->user + 8];
+
+    if (admin->record > 0)
+        row->entry.type = text_of(arena_copy(work->batch->arena, admin->name, strlen(admin->name)));
+    row->entry.record = admin->record;
+    snprintf(text, sizeof text, "%s by %s", admin->what, admin->user);
+    entry_say(broker, work, row, admin->user, text);
+}
+
 static void decide_key(struct broker *broker, struct work *work, struct share *share, const struct admin *admin)
 {
-    bool revoke = admin->kind == ADMIN_REVOKE;
+    bool revoke = admin->kind == BROKER_EVENT_REVOKE;
     char text[192], hex[65];
 
     for (int i = 0; i < 32; i++)
@@ -238,20 +257,28 @@ static void decide_resume(struct broker *broker, struct work *work, struct share
     share->row.reason[0] = '\0';
 }
 
+static void decide_admin(struct broker *broker, struct work *work, struct admin *admin)
+{
+    struct share *share = share_make(work, peer_named(broker, admin->name)); /* operators.c has made its place */
+
+    if (admin->kind == BROKER_EVENT_RESUME && share->row.quarantine != QUARANTINE_REFUSED) {
+        admin->failure = "it has been resumed already";
+        return;
+    }
+    share->write = true;
+    if (admin->kind == BROKER_EVENT_RESUME)
+        decide_resume(broker, work, share, admin);
+    else
+        decide_key(broker, work, share, admin);
+}
+
 void decide_admins(struct broker *broker, struct work *work)
 {
     for (struct admin *admin = work->admins; admin; admin = admin->next) {
-        struct share *share = share_make(work, peer_named(broker, admin->name)); /* operators.c has made its place */
-
         admin->failure = NULL;
-        if (admin->kind == ADMIN_RESUME && share->row.quarantine != QUARANTINE_REFUSED) {
-            admin->failure = "it has been resumed already";
-            continue;
-        }
-        share->write = true;
-        if (admin->kind == ADMIN_RESUME)
-            decide_resume(broker, work, share, admin);
+        if (admin->kind == BROKER_EVENT_REVEAL)
+            decide_reveal(broker, work, admin);
         else
-            decide_key(broker, work, share, admin);
+            decide_admin(broker, work, admin);
     }
 }

@@ -15,7 +15,8 @@ struct agent {
     feed_position base, applied;
     uint8_t leaf[HASH_BYTES];
     uint64_t credit;
-    int errors_seen; /* by assert_error */
+    struct fence fence; /* its newest row: what hello names */
+    int errors_seen;    /* by assert_error */
 };
 
 static inline struct text said(const char *text)
@@ -112,7 +113,7 @@ static inline void say_hello(struct agent *agent)
     message.hello = (struct hello){ .version = PROTOCOL_VERSION,
                                     .software = said("test"),
                                     .incarnation = agent->incarnation,
-                                    .source = { .system = said("7301"), .timeline = 1 },
+                                    .source = { .system = said("7301"), .timeline = 1, .fence = agent->fence },
                                     .blocks = agent->blocks,
                                     .block_count = agent->block_count,
                                     .applied = agent->applied,
@@ -192,6 +193,8 @@ static inline void say_piece(struct agent *agent, struct piece piece)
     struct message message = { .kind = MESSAGE_CHANGES };
 
     message.changes = (struct changes){ .pieces = &piece, .piece_count = 1 };
+    if (piece.fence.seq > agent->fence.seq)
+        agent->fence = piece.fence;
     say(agent, message);
 }
 

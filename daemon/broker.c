@@ -127,6 +127,8 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     broker->actions = ret;
     broker->now_us = event->now_us;
     broker->now_ms = event->monotonic_ms;
+    if (broker->started_ms == 0)
+        broker->started_ms = event->monotonic_ms;
     switch (event->kind) {
     case BROKER_EVENT_FRAME:
         session_frame(broker, event);
@@ -144,6 +146,7 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
         feed_scanned(broker, event->scan);
         break;
     case BROKER_EVENT_ENROL:
+    case BROKER_EVENT_REVEAL:
     case BROKER_EVENT_REVOKE:
     case BROKER_EVENT_RESUME:
         operator_asks(broker, event);
@@ -177,6 +180,7 @@ bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret
         .sent = peer->feed_sent,
         .parked = debts_count(peer->debts, DEBT_PARKED),
         .skipped = debts_count(peer->debts, DEBT_SKIPPED),
+        .copy_at_us = peer->copy_at_us,
     };
     return true;
 }

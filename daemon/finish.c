@@ -67,6 +67,8 @@ static void start_session(struct broker *broker, struct peer *peer)
     peer->up = true;
     peer->route = peer->hello_route;
     peer->heard_ms = broker->now_ms;
+    peer->left = false;
+    peer->contested_ms = 0;
     peer->in_number = 0;
     peer->in_used = peer->out_used = 0;
     peer->in_credit = broker->options.window_bytes;
@@ -175,18 +177,25 @@ static void finish_share(struct broker *broker, struct share *share)
     }
 }
 
-static void finish_admins(struct broker *broker, struct work *work)
+static void tell_done(struct broker *broker, const struct admin *admin)
 {
-    static const char *const done[] = {
-        [ADMIN_ENROL] = "key enrolled", [ADMIN_REVOKE] = "key revoked", [ADMIN_RESUME] = "resumed"
+    static const char *const done[BROKER_EVENT_COUNT] = {
+        [BROKER_EVENT_ENROL] = "key enrolled", [BROKER_EVENT_REVOKE] = "key revoked", [BROKER_EVENT_RESUME] = "resumed"
     };
 
+    if (admin->kind == BROKER_EVENT_REVEAL)
+        action_log(broker, LOG_LEVEL_NOTE, NULL, "%s was shown personal values whole: %s", admin->user, admin->what);
+    else
+        action_log(broker, LOG_LEVEL_NOTE, NULL, "%s: %s by %s", admin->name, done[admin->kind], admin->user);
+}
+
+static void finish_admins(struct broker *broker, struct work *work)
+{
     while (work->admins) {
-        const struct admin *admin = work->admins;
-        const char *failure = admin->failure;
+        const char *failure = work->admins->failure;
 
         if (!failure)
-            action_log(broker, LOG_LEVEL_NOTE, NULL, "%s: %s by %s", admin->name, done[admin->kind], admin->user);
+            tell_done(broker, work->admins);
         answer(broker, admin_pop(&work->admins), failure);
     }
 }

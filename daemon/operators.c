@@ -34,7 +34,7 @@ static const char *key_holder(const struct broker *broker, const char *name, con
             memcmp(broker->peers[i].row.key, key, 32) == 0)
             return broker->peers[i].row.name;
     for (const struct admin *admin = broker->admins; admin; admin = admin->next)
-        if (strcmp(admin->name, name) != 0 && admin->kind == ADMIN_ENROL && memcmp(admin->key, key, 32) == 0)
+        if (strcmp(admin->name, name) != 0 && admin->kind == BROKER_EVENT_ENROL && memcmp(admin->key, key, 32) == 0)
             return admin->name;
     return NULL;
 }
@@ -123,37 +123,46 @@ static bool may_resume(struct broker *broker, const struct broker_event *event)
     return false;
 }
 
-void operator_asks(struct broker *broker, const struct broker_event *event)
+/* Whoever is shown personal values stands in the ledger first: the answer comes when that is committed. */
+static bool may_reveal(struct broker *broker, const struct broker_event *event)
 {
-    static const struct {
-        enum broker_event_kind event;
-        enum admin_kind kind;
-        bool (*may)(struct broker *broker, const struct broker_event *event);
-    } requests[] = {
-        { BROKER_EVENT_ENROL, ADMIN_ENROL, may_enrol },
-        { BROKER_EVENT_REVOKE, ADMIN_REVOKE, may_revoke },
-        { BROKER_EVENT_RESUME, ADMIN_RESUME, may_resume },
-    };
-    struct admin *admin, **last = &broker->admins;
-    size_t at = 0;
+    if (event->record == 0 || catalog_type(broker->catalog, event->name, strlen(event->name)) >= 0)
+        return true;
+    answer_failure(broker, event->request, "the catalog in force has no record type %.40s", event->name);
+    return false;
+}
 
-    while (requests[at].event != event->kind)
-        at++;
-    if (!requests[at].may(broker, event))
-        return;
-    admin = calloc(1, sizeof *admin);
+/* Puts the request behind those that wait already. */
+static void admin_add(struct broker *broker, const struct broker_event *event)
+{
+    struct admin *admin = calloc(1, sizeof *admin), **last = &broker->admins;
+
     if (!admin)
         abort();
-    admin->kind = requests[at].kind;
+    admin->kind = event->kind;
     snprintf(admin->name, sizeof admin->name, "%s", event->name);
     snprintf(admin->user, sizeof admin->user, "%s", event->user);
     snprintf(admin->ground, sizeof admin->ground, "%s", event->ground ? event->ground : "");
-    if (admin->kind == ADMIN_ENROL)
+    snprintf(admin->what, sizeof admin->what, "%s", event->what ? event->what : "");
+    if (event->kind == BROKER_EVENT_ENROL)
         memcpy(admin->key, event->key, sizeof admin->key);
+    admin->record = event->record;
     admin->request = event->request;
     while (*last)
         last = &(*last)->next;
     *last = admin;
+}
+
+void operator_asks(struct broker *broker, const struct broker_event *event)
+{
+    typedef bool may_ask(struct broker * broker, const struct broker_event *event);
+    static may_ask *const may[BROKER_EVENT_COUNT] = { [BROKER_EVENT_ENROL] = may_enrol,
+                                                      [BROKER_EVENT_REVOKE] = may_revoke,
+                                                      [BROKER_EVENT_RESUME] = may_resume,
+                                                      [BROKER_EVENT_REVEAL] = may_reveal };
+
+    if (may[event->kind](broker, event))
+        admin_add(broker, event);
 }
 
 void *admin_pop(struct admin **list)

@@ -42,7 +42,10 @@ struct peer {
     /* The session. */
     bool up;
     struct route route;
-    int64_t heard_ms;
+    int64_t heard_ms;     /* in a session */
+    bool left;            /* its last session ended with its own word: nobody of it is there any more */
+    int64_t contested_ms; /* when a copy of it first showed itself in this session; 0: none did */
+    int64_t copy_at_us;   /* when a copy of it was last turned away */
     uint64_t in_number, out_number;
     uint64_t in_credit, in_used, out_credit, out_used;
     struct staged *staged, *staged_last;
@@ -80,12 +83,13 @@ struct peer {
 };
 
 /* An operator's request that waits for its batch. */
-enum admin_kind { ADMIN_ENROL, ADMIN_REVOKE, ADMIN_RESUME };
 struct admin {
     struct admin *next;
-    enum admin_kind kind;
-    char name[33];
+    enum broker_event_kind kind;
+    char name[33]; /* the agency; the record type of a reveal */
     uint8_t key[32];
+    uint64_t record;
+    char what[REVEAL_BYTES_MAX + 1];
     char user[64];
     char ground[GROUND_BYTES_MAX + 1];
     void *request;
@@ -128,6 +132,7 @@ struct broker {
     uint32_t turn;            /* the agency whose changes are taken first next time */
     uint64_t salts;           /* made so far */
     int64_t now_us, now_ms;
+    int64_t started_ms; /* of the first step; 0: there was none */
     int64_t applied_ms; /* when applied positions were last stored */
 
     struct arena *step_arena; /* texts of actions */
@@ -196,6 +201,12 @@ void stage_clear(struct broker *broker, struct peer *peer);
 void stage_bury(struct peer *peer);
 /* Forgets frames all of whose pieces are done, and gives credit back. */
 void stage_release(struct broker *broker, struct peer *peer);
+
+/* rival.c: a copy beside the database that it was made from. */
+/* Whether this hello's database is older than what the broker has had of it, or has forked: by its newest fence row. */
+bool hello_is_of_a_copy(const struct agency_row *row, const struct hello *hello);
+/* NULL, or the code by which this hello is refused because the database that went on is, or may be, alive. */
+const char *rival_refusal(struct broker *broker, struct peer *peer, const struct hello *hello);
 
 /* feed.c: what an agency is sent. */
 void feed_start(struct broker *broker, struct peer *peer, feed_position applied);

@@ -57,7 +57,12 @@ static void on_ping(struct broker *broker, struct peer *peer, struct arena **are
     peer_send(broker, peer, &pong);
 }
 
-/* An agent reports why it stops: its history is in doubt. */
+static bool text_is(struct text text, const char *word)
+{
+    return text.length == strlen(word) && memcmp(text.bytes, word, text.length) == 0;
+}
+
+/* An agent reports why it stops: perhaps its history is in doubt. */
 static void on_error(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
                      size_t size)
 {
@@ -65,8 +70,9 @@ static void on_error(struct broker *broker, struct peer *peer, struct arena **ar
     (void)size;
     action_log(broker, LOG_LEVEL_WARN, peer, "its agent stops, %.*s: %.*s", (int)message->error.code.length,
                message->error.code.bytes, (int)message->error.text.length, message->error.text.bytes);
-    if (message->error.code.length == 7 && memcmp(message->error.code.bytes, "history", 7) == 0)
+    if (text_is(message->error.code, "history") || text_is(message->error.code, "lost"))
         peer_doubt(peer, QUARANTINE_HISTORY, "%.*s", (int)message->error.text.length, message->error.text.bytes);
+    peer->left = true;
     peer_drop(broker, peer);
 }
 
@@ -77,6 +83,7 @@ static void on_bye(struct broker *broker, struct peer *peer, struct arena **aren
     (void)size;
     action_log(broker, LOG_LEVEL_NOTE, peer, "session %" PRIu64 " ended by its agent: %.*s", peer->row.session,
                (int)message->bye.text.length, message->bye.text.bytes);
+    peer->left = true;
     peer_drop(broker, peer);
 }
 
@@ -89,6 +96,7 @@ static void on_hello(struct broker *broker, struct peer *peer, struct arena **ar
                      const struct route *route)
 {
     bool busy = peer->hello_waits && broker->batch;
+    const char *refusal;
 
     if (message->hello.version != PROTOCOL_VERSION) {
         send_error(broker, route, 0, 0, "version", "this broker speaks protocol version 1");
@@ -101,6 +109,14 @@ static void on_hello(struct broker *broker, struct peer *peer, struct arena **ar
     }
     if (peer->index == AGENCY_GONE) {
         send_error(broker, route, 0, 0, "mapping", "the catalog does not name this agency");
+        return;
+    }
+    refusal = rival_refusal(broker, peer, &message->hello);
+    if (refusal) {
+        send_error(
+            broker, route, 0, 0, refusal,
+            "this database is an older copy of the one that the broker knows, which is connected or was a moment "
+            "ago. If that one is gone for good, wait");
         return;
     }
     peer_drop(broker, peer);
@@ -135,6 +151,7 @@ static bool in_session(struct broker *broker, struct peer *peer, const struct ro
             send_error(broker, route, message->session, 0, "no-session", "say hello");
         return message->kind == MESSAGE_ERROR && !peer->up; /* why an agent stops is heard at any time */
     }
+    peer->heard_ms = broker->now_ms;
     if (message->number <= peer->in_number) { /* seen already; once-only rests on positions */
         peer_ack(broker, peer);
         return false;
@@ -158,7 +175,6 @@ void session_frame(struct broker *broker, const struct broker_event *event)
 
     if (!peer || !peer->row.enrolled)
         return;
-    peer->heard_ms = broker->now_ms;
     arena = arena_new();
     frame = arena_copy(arena, event->frame, event->length); /* what is read borrows from it */
     if (message_read(arena, frame, event->length, &message, &err) < 0) {
