@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA_FORMAT = 1 };
+enum { SCHEMA_FORMAT = 2 };
 
 static int failed(PGconn *connection, const PGresult *result, const char *what, struct error *err)
 {
@@ -171,7 +171,10 @@ static void agency_read(struct arena *arena, const PGresult *result, int row, st
     at++;
     ret->mode = agency_mode_named(PQgetvalue(result, row, at++));
     ret->state = agency_state_named(PQgetvalue(result, row, at++));
+    ret->quarantine = quarantine_named(PQgetvalue(result, row, at++));
     copy_text(ret->reason, sizeof ret->reason, result, row, at++);
+    ret->quarantine_entry = number_at(result, row, at++);
+    ret->resumes = agency_state_named(PQgetvalue(result, row, at++));
     ret->session = number_at(result, row, at++);
     ret->incarnation = (uint32_t)number_at(result, row, at++);
     ret->lsn = number_at(result, row, at++);
@@ -201,7 +204,8 @@ static void agency_read(struct arena *arena, const PGresult *result, int row, st
 }
 
 static const char sql_agencies[] =
-    "SELECT id, name, key, mode, state, reason, session, incarnation, lsn, load_number, base, load, load_lsn, since, "
+    "SELECT id, name, key, mode, state, quarantine, reason, quarantine_entry, resumes, session, incarnation, lsn, "
+    "load_number, base, load, load_lsn, since, "
     "system,"
     " timeline, fence_seq, fence_token, applied, (extract(epoch FROM applied_at) * 1000000)::bigint, changes, fed, "
     "blocks,"
