@@ -77,6 +77,8 @@ static struct seen see(struct fold *fold, const struct block_view *view, const s
     if (count > 0 && fold->problem_count == 0)
         fold->problem = err;
     fold->problem_count += (uint32_t)count;
+    count = row_bound(block, seen.fields, fold->problem_count ? &err : &fold->problem);
+    fold->problem_count += (uint32_t)count;
     seen.unsent = fields_unsent(fold, block, columns);
     seen.key = change_key(fold->set.scratch, block, seen.fields);
     if (seen.key.length == 0)
@@ -361,7 +363,7 @@ uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct 
     struct change *changes = NULL;
     uint32_t count = 0;
 
-    for (; fold->cursor && (count == 0 || size < bytes); fold->cursor = fold->cursor->next) {
+    for (; fold->cursor; fold->cursor = fold->cursor->next) {
         if (count == capacity) {
             struct change *larger = arena_array(arena, capacity ? capacity * 2 : 1, sizeof *larger);
 
@@ -371,8 +373,11 @@ uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct 
             capacity = capacity ? capacity * 2 : 1;
         }
         touched_change(fold, arena, fold->cursor, &changes[count]);
-        change_seal(arena, &changes[count], fold->seed, fold->counter++);
+        change_seal(arena, &changes[count], fold->seed, fold->counter);
         size += message_change_size(&changes[count]);
+        if (count > 0 && size > bytes)
+            break; /* it is made again for the next piece */
+        fold->counter++;
         count++;
     }
     *ret = changes;

@@ -29,8 +29,8 @@ must_check int fold_add(struct fold *fold, const struct pgoutput_message *messag
 uint32_t fold_end(struct fold *fold, const uint8_t seed[32], struct error *ret_first);
 /* Whether fold_next has something left to give. */
 bool fold_left(const struct fold *fold);
-/* The next changes, in `arena`, at least one and about `bytes` of them; returns how many. A record that leaves a key
- * comes before one that takes it, except where keys were exchanged in a circle. */
+/* The next changes, in `arena`, at least one and otherwise at most `bytes` of them; returns how many. A record that
+ * leaves a key comes before one that takes it, except where keys were exchanged in a circle. */
 uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct change **ret);
 /* Forgets the transaction; relations stay. */
 void fold_reset(struct fold *fold);

@@ -13,6 +13,35 @@ struct text change_key(struct arena *arena, const struct mapping_block *block, c
     return key.length <= KEY_BYTES_MAX ? key : (struct text){ 0 };
 }
 
+static size_t bytes_of(struct value value)
+{
+    return value.state == VALUE_SET ? value.length : 0;
+}
+
+/* The longest first: that leaves out the fewest. */
+int row_bound(const struct mapping_block *block, struct value *fields, struct error *err)
+{
+    size_t bytes = 0;
+    int left_out = 0;
+
+    for (uint16_t i = 0; i < block->field_count; i++)
+        bytes += bytes_of(fields[i]);
+    while (bytes > ROW_BYTES_MAX) {
+        uint16_t longest = 0;
+
+        for (uint16_t i = 1; i < block->field_count; i++)
+            if (bytes_of(fields[i]) > bytes_of(fields[longest]))
+                longest = i;
+        if (left_out++ == 0)
+            error_set(err, ERR_REJECT, "column %s of %s.%s is left out, because the whole row has more than %d KiB",
+                      block->columns[block->fields[longest].columns[0]], block->schema, block->table,
+                      ROW_BYTES_MAX / 1024);
+        bytes -= bytes_of(fields[longest]);
+        fields[longest] = (struct value){ 0 };
+    }
+    return left_out;
+}
+
 /* Whether the field's group is there whole: one with a member that could not be translated is left out, as a field
  * would be. */
 static bool group_whole(const struct mapping_block *block, const struct value *fields, uint16_t index)
@@ -62,6 +91,17 @@ static void change_fields(struct arena *arena, const struct mapping_block *block
     }
 }
 
+/* Old values are for people to read; what counts is what the row is now. */
+static void leave_out_old(struct change *change)
+{
+    size_t bytes = 0;
+
+    for (uint16_t i = 0; i < change->field_count; i++)
+        bytes += bytes_of(change->fields[i].value) + bytes_of(change->fields[i].old);
+    for (uint16_t i = 0; bytes > ROW_BYTES_MAX && i < change->field_count; i++)
+        change->fields[i].old = (struct value){ 0 };
+}
+
 void change_make(struct arena *arena, const struct mapping_block *block, const struct value *before,
                  const struct value *now, struct change *change)
 {
@@ -69,6 +109,8 @@ void change_make(struct arena *arena, const struct mapping_block *block, const s
     change->actor = value_null();
     change->ground = value_null();
     change_fields(arena, block, before, now, change);
+    if (before && now)
+        leave_out_old(change);
 }
 
 void change_seal(struct arena *arena, struct change *change, const uint8_t seed[32], uint64_t counter)
@@ -87,8 +129,10 @@ bool change_load(struct arena *arena, const struct mapping_block *block, const s
 {
     struct value *fields = arena_array(arena, block->field_count, sizeof *fields);
     struct change change = { .operation = OPERATION_LOAD };
+    struct error later;
 
     *ret_problems = (uint32_t)row_read(arena, block, columns, fields, ret_first);
+    *ret_problems += (uint32_t)row_bound(block, fields, *ret_problems ? &later : ret_first);
     change.key = change_key(arena, block, fields);
     if (change.key.length == 0) {
         if ((*ret_problems)++ == 0)
