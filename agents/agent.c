@@ -193,6 +193,10 @@ static void on_ack(struct agent *agent, const struct agent_event *event, struct 
     const struct ack *ack = &event->message->ack;
     struct agent_action *action;
 
+    if (agent->state == AGENT_STREAMING && ack->lsn > agent->captured_lsn) {
+        agent_trouble(agent, event, out, "the broker acknowledged what this agent has not sent");
+        return;
+    }
     agent->attempts = 0;
     agent->trouble[0] = '\0';
     if (agent->state == AGENT_STREAMING && ack->lsn > agent->acked_lsn) {
