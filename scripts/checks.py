@@ -168,7 +168,7 @@ STEPS = [
     ("sanitized", "build with sanitizers", lambda: build("build-asan", "-Db_sanitize=address,undefined"), []),
     ("unit", "unit tests, under sanitizers", unit_tests, ["sanitized"]),
     ("fuzz", "fuzz targets, under sanitizers", fuzz, ["sanitized"]),
-    ("layers", "direction of dependencies", lambda: pytest("tests/layers_test.py", 60), []),
+    ("layers", "dependencies, text and manuals", lambda: pytest("tests/layers_test.py", 60, "tests/text_test.py"), []),
     ("layout", "layout (clang-format)", layout, []),
     ("analysis", "static analysis (clang-tidy)", analysis, ["build"]),
     ("e2e", "end to end", lambda: pytest("tests/e2e", E2E_SECONDS, "--durations=5"), ["build"]),
