@@ -153,6 +153,30 @@ static void a_skip_is_answered_with_the_whole_record(void **state)
     world_free(&world);
 }
 
+static void a_skip_that_is_said_again_is_answered_once(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+    feed_position first;
+    uint32_t entries;
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "1", "nik", "1", NULL));
+    say_change(&a, change_of(&a, OPERATION_UPDATE, "1", "name", "y", NULL));
+    first = world->state.head - 1;
+    apply(&b);
+    entries = world->entry_count;
+    say_report(&b, REPORT_SKIPPED, 1, b.base, "");
+    for (int i = 0; i < 100; i++)
+        say_report(&b, REPORT_SKIPPED, 1, i % 2 ? b.base : first, "");
+    assert_int_equal(world->entry_count, entries + 1);
+    assert_int_equal(world->debt_count, 1);
+    apply(&b); /* the answer, which is skipped too */
+    say_report(&b, REPORT_SKIPPED, 1, b.base, "");
+    assert_int_equal(world->entry_count, entries + 2);
+    world_free(&world);
+}
+
 static void a_skip_of_a_deleted_record_is_answered_with_its_deletion(void **state)
 {
     struct world *world = world_new(fixture_catalog);
@@ -502,6 +526,7 @@ int main(void)
         T(an_idle_agency_is_told_how_far_the_ledger_is),
         T(applied_positions_are_stored),
         T(a_skip_is_answered_with_the_whole_record),
+        T(a_skip_that_is_said_again_is_answered_once),
         T(a_skip_of_a_deleted_record_is_answered_with_its_deletion),
         T(changes_of_a_parked_record_count_as_made_before_the_item),
         T(a_debt_is_remembered_by_the_next_broker),
