@@ -231,9 +231,10 @@ static const struct {
     bool stops;
     bool greeting; /* may answer a hello; others that arrive then belong to the session before */
 } broker_errors[] = {
-    { "no-session", false, false }, { "gap", false, false },   { "credit", false, false }, { "malformed", false, true },
-    { "base", false, false },       { "version", true, true }, { "mapping", true, true },  { "history", true, true },
-    { "revoked", true, true },      { "busy", false, true },
+    { "no-session", false, false }, { "gap", false, false },        { "credit", false, false },
+    { "malformed", false, true },   { "base", false, false },       { "version", true, true },
+    { "mapping", true, true },      { "history", true, true },      { "revoked", true, true },
+    { "busy", false, true },        { "quarantined", false, true },
 };
 
 static void on_error(struct agent *agent, const struct agent_event *event, struct agent_actions *out)

@@ -171,7 +171,7 @@ bool decide_found(struct broker *broker)
         struct share *share = &work->shares[i];
 
         if (share->peer->quarantine_waits && share->row.state != STATE_QUARANTINED)
-            quarantine(broker, work, share, share->peer->quarantine_reason);
+            quarantine(broker, work, share, share->peer->quarantine_kind, share->peer->quarantine_reason);
         for (uint32_t p = 0; p < share->piece_count;)
             p += decide_transaction(broker, work, share, p);
         if (share->hello)

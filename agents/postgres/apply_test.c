@@ -212,6 +212,8 @@ static void assert_reports(struct world *world, const char *expected)
     char text[1024] = "";
     struct arena *arena = arena_new();
 
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        print_message("%s", PQresultErrorMessage(result));
     assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
     for (int row = 0; row < PQntuples(result); row++) {
         const char *bytes = PQgetvalue(result, row, 0);
