@@ -109,11 +109,16 @@ def settle_as(agency, signal_file, **settings):
         file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
 
-def promote(agency):
-    """Starts the stopped server as a standby of nobody and promotes it: a new timeline, from the end of what it has."""
+def promote(agency, frozen=False):
+    """Starts the stopped server as a standby of nobody and promotes it: a new timeline, from the end of what it has. `frozen`: its
+    checkpointer stands still until what is returned is called."""
     settle_as(agency, "standby.signal")
     start_server(agency)
+    checkpointer = int(agency.value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"))
+    if frozen:
+        os.kill(checkpointer, signal.SIGSTOP)
     agency.query("SELECT pg_promote()")
+    return lambda: os.kill(checkpointer, signal.SIGCONT)
 
 
 def passes_on(region, agency, person, number):
