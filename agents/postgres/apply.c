@@ -1,5 +1,6 @@
 #include "agents/postgres/apply.h"
 
+#include "agents/postgres/apply_fed.h"
 #include "agents/postgres/apply_work.h"
 #include "shell/log.h"
 
@@ -9,16 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A batch as it was fed, whole or still coming. */
-struct fed {
-    struct fed *next;
-    struct arena *arena;
-    struct item **items;
-    uint32_t count, capacity;
-    feed_position position;
-    uint8_t leaf[HASH_BYTES];
-};
 
 /* A question about parked records that waits for its turn. */
 struct wish {
@@ -61,60 +52,6 @@ struct apply {
 static void work_on(void *context);
 
 /* ---- batches ---- */
-
-static struct fed *fed_new(void)
-{
-    struct fed *fed = calloc(1, sizeof *fed);
-
-    if (!fed)
-        abort();
-    fed->arena = arena_new();
-    return fed;
-}
-
-static void fed_free(struct fed **list)
-{
-    while (*list) {
-        struct fed *fed = *list;
-
-        *list = fed->next;
-        arena_free(&fed->arena);
-        free(fed->items);
-        free(fed);
-    }
-}
-
-static struct text text_keep(struct arena *arena, struct text text)
-{
-    return (struct text){ arena_copy(arena, text.bytes, text.length), text.length };
-}
-
-static void fed_add(struct fed *fed, const struct item *item)
-{
-    struct arena *arena = fed->arena;
-    struct item *copy = arena_alloc(arena, sizeof *copy);
-
-    *copy = *item;
-    copy->block = text_keep(arena, item->block);
-    copy->key = text_keep(arena, item->key);
-    copy->reason.verdict = text_keep(arena, item->reason.verdict);
-    copy->reason.by = text_keep(arena, item->reason.by);
-    copy->reason.rule = text_keep(arena, item->reason.rule);
-    copy->fields = arena_array(arena, item->field_count, sizeof *copy->fields);
-    for (uint16_t i = 0; i < item->field_count; i++) {
-        copy->fields[i] = item->fields[i];
-        copy->fields[i].name = text_keep(arena, item->fields[i].name);
-        if (item->fields[i].value.state == VALUE_SET)
-            copy->fields[i].value.bytes = arena_copy(arena, item->fields[i].value.bytes, item->fields[i].value.length);
-    }
-    if (fed->count == fed->capacity) {
-        fed->capacity = fed->capacity ? 2 * fed->capacity : 32;
-        fed->items = realloc(fed->items, fed->capacity * sizeof *fed->items);
-        if (!fed->items)
-            abort();
-    }
-    fed->items[fed->count++] = copy;
-}
 
 static void fail(struct apply *apply, const struct error *err)
 {
@@ -183,17 +120,16 @@ static void batch_start(struct apply *apply);
 static void on_batch(void *context, const struct error *err)
 {
     struct apply *apply = context;
+    struct error why = *err; /* it may live in the batch */
     feed_position position = 0;
 
     apply_batch_free(&apply->batch);
-    if (err->code == ERR_RETRY) {
+    if (why.code == ERR_RETRY) {
         if (pg_up(apply->work.pg))
             yield(apply); /* the batch stays `running` */
         return;           /* else the lost session is told in a moment */
     }
-    if (err->code != 0) {
-        struct error why = *err;
-
+    if (why.code != 0) {
         why.code = ERR_STOP;
         error_wrap(&why, "applying what the broker fed");
         fail(apply, &why);
@@ -418,59 +354,29 @@ static void work_on(void *context)
         settle_due(apply);
 }
 
-static void on_session(void *context, const struct pg_outcome *outcome)
+static void on_session(void *context, const struct error *err)
 {
     struct apply *apply = context;
-    const PGresult *parked;
 
-    if (!outcome->ok) {
-        struct error err = outcome->err;
-
-        error_wrap(&err, "setting up the apply session");
-        if (strcmp(outcome->sqlstate, "55006") == 0)
-            error_set(&err, ERR_RETRY,
-                      "the replication origin selaras_%s is in use: is another agent of this agency running?",
-                      apply->work.options->agency);
-        if (pg_up(apply->work.pg))
-            fail(apply, &err);
+    if (err->code != 0) {
+        fail(apply, err);
         return;
-    }
-    parked = outcome->results[outcome->result_count - 1];
-    for (int row = 0; row < PQntuples(parked); row++) {
-        struct text name = { PQgetvalue(parked, row, 0), (uint32_t)PQgetlength(parked, row, 0) };
-        int block = mapping_block_named(apply->work.mapping, name);
-
-        if (block >= 0)
-            parked_put(&apply->work.parked, (uint16_t)block, (uint64_t)pg_result_int8(parked, row, 1),
-                       (feed_position)pg_result_int8(parked, row, 2));
     }
     apply->ready = true;
     apply->sink.ready(apply->sink.context);
 }
 
-/* lock_timeout is for what NOWAIT does not cover: an insertion that meets one not yet committed, and foreign keys. */
 static void on_state(void *context, bool up, const struct error *err)
 {
     struct apply *apply = context;
-    struct pg_parameters parameters = { 0 };
-    char origin[64];
+    struct error why;
 
-    if (!up) {
-        struct error why = *err;
-
-        fail(apply, &why);
+    if (up) {
+        session_start(&apply->work, on_session, apply);
         return;
     }
-    snprintf(origin, sizeof origin, "selaras_%s", apply->work.options->agency);
-    pg_text(&parameters, origin);
-    pg_statement(apply->work.pg, "SELECT pg_replication_origin_session_setup($1::text)", false, &parameters);
-    pg_statement(apply->work.pg,
-                 "SELECT set_config('lock_timeout', '50ms', false),"
-                 " set_config('idle_in_transaction_session_timeout', '60s', false),"
-                 " set_config('default_transaction_isolation', 'read committed', false)",
-                 false, NULL);
-    pg_statement(apply->work.pg, "SELECT block, record, position FROM selaras.parked", false, NULL);
-    pg_sync(apply->work.pg, on_session, apply);
+    why = *err; /* the connection is closed on it */
+    fail(apply, &why);
 }
 
 struct apply *apply_open(struct loop *loop, const struct driver_options *options, const struct mapping *mapping,

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PREPARE "run: selaras-agent --prepare FILE (shows the SQL) or selaras-agent --prepare --apply FILE"
+#define PREPARE "run as its DBA: selaras-agent --prepare --dsn DSN FILE (shows the SQL; with --apply it runs it)"
 
 struct inspect {
     struct pg *pg;
@@ -114,7 +114,14 @@ static const char sql_tables[] =
     " NOT EXISTS (SELECT FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid"
     "  WHERE t.isleaf AND l.relreplident <> 'f') AND (c.relkind = 'p' OR c.relreplident = 'f'),"
     " r.oid IS NOT NULL, r.prqual IS NULL AND r.prattrs IS NULL, c.relkind <> 'p' OR p.pubviaroot,"
-    " has_table_privilege(c.oid, 'DELETE'), has_schema_privilege(n.oid, 'USAGE')"
+    " has_table_privilege(c.oid, 'DELETE'), has_schema_privilege(n.oid, 'USAGE'),"
+    " (SELECT format('%I.%I', m.nspname, s.relname) FROM pg_attrdef d"
+    "   JOIN pg_depend k ON k.classid = 'pg_attrdef'::regclass AND k.objid = d.oid AND k.refclassid = "
+    "'pg_class'::regclass"
+    "   JOIN pg_class s ON s.oid = k.refobjid JOIN pg_namespace m ON m.oid = s.relnamespace"
+    "   WHERE d.adrelid = c.oid AND CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') "
+    "END"
+    "   LIMIT 1)"
     " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS b(schema, name, number)"
     " LEFT JOIN pg_namespace n ON n.nspname = b.schema"
     " LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = b.name"
@@ -205,6 +212,11 @@ static int check_table(const struct inspect *inspect, uint16_t index, const PGre
         return table_error(block, err,
                            "may not be deleted from by the agent's role, but mapping/%s says delete = row; %s",
                            block->name, PREPARE);
+    if (block->insert && !PQgetisnull(r, index, 9))
+        return table_error(block, err,
+                           "has columns that are filled from sequence %s, which the agent's role may not use, but "
+                           "mapping/%s says insert = yes; %s",
+                           PQgetvalue(r, index, 9), block->name, PREPARE);
     return 0;
 }
 
@@ -245,10 +257,16 @@ static int check_columns(const struct inspect *inspect, uint16_t index, const PG
 {
     const struct mapping_block *block = &inspect->mapping->blocks[index];
     struct inspect_table *table = &inspect->found->tables[index];
+    unsigned key_columns = 0;
 
-    if (block->column_count + KEY_FIELDS_MAX >= PG_PARAMETERS_MAX)
+    if (block->column_count > BLOCK_COLUMNS_MAX)
         return table_error(block, err, "has %d mapped columns, which is more than %d: use several blocks",
-                           block->column_count, PG_PARAMETERS_MAX - KEY_FIELDS_MAX - 1);
+                           block->column_count, BLOCK_COLUMNS_MAX);
+    for (uint8_t i = 0; i < block->key_count; i++)
+        key_columns += block->fields[block->key[i]].column_count;
+    if (key_columns > KEY_COLUMNS_MAX)
+        return table_error(block, err, "has %u columns in its key, which is more than %d: map a shorter key",
+                           key_columns, KEY_COLUMNS_MAX);
     table->columns = arena_array(inspect->found->arena, block->column_count, sizeof *table->columns);
     for (uint16_t i = 0; i < block->column_count; i++)
         if (check_column(inspect, index, r, block->columns[i], &table->columns[i], err) < 0)
@@ -474,8 +492,11 @@ int inspect_types(const struct inspection *inspection, const struct mapping *map
             if (field->code_count > 0 || field->column_count > 1)
                 continue;
             if (!holds(column->category, wanted->type))
-                return error_set(err, ERR_STOP, "mapping/%s/fields/%s: column %s is %s, which cannot hold a %s",
-                                 block->name, field->name, column->name, column->type, value_type_name(wanted->type));
+                return error_set(
+                    err, ERR_STOP,
+                    "mapping/%s/fields/%s: column %s is %s, which cannot hold a %s: map another column, or "
+                    "translate its values with codes",
+                    block->name, field->name, column->name, column->type, value_type_name(wanted->type));
             if (wanted->type == VALUE_DECIMAL && column->scale >= 0 && column->scale < (int)wanted->scale)
                 return error_set(
                     err, ERR_STOP,
@@ -487,7 +508,7 @@ int inspect_types(const struct inspection *inspection, const struct mapping *map
                  strcmp(column->type, "double precision") == 0 || strstr(column->type, "int")))
                 return error_set(err, ERR_STOP,
                                  "mapping/%s/fields/%s: column %s is %s, which cannot hold %u digits behind the point "
-                                 "exactly",
+                                 "exactly: make the column numeric, or give the field another scale in the catalog",
                                  block->name, field->name, column->name, column->type, wanted->scale);
         }
     }
