@@ -622,6 +622,39 @@ static bool some_piece(void)
     return story.pieces > 0;
 }
 
+static bool slot_is_active(void)
+{
+    PGresult *result = query("SELECT active FROM pg_replication_slots WHERE slot_name = '" SLOT "'");
+    bool active = PQgetvalue(result, 0, 0)[0] == 't';
+
+    PQclear(result);
+    return active;
+}
+
+/* A server that cannot write to us cannot give the slot up: its checkpoints would wait for ever. */
+static void what_is_not_read_for_long_is_given_back_and_read_again(void **state)
+{
+    (void)state;
+    start();
+    captured_now();
+    forget_story();
+    pause_each = true;
+    execute("INSERT INTO people SELECT 1, g, repeat('n', 100), g, NULL FROM generate_series(1, 20000) g");
+    execute("INSERT INTO people SELECT 2, g, repeat('n', 100), g, NULL FROM generate_series(20001, 40000) g");
+    run(some_piece, PATIENCE_MS);
+    for (int i = 0; i < 40 && slot_is_active(); i++)
+        run(never, 500);
+    assert_false(slot_is_active());
+    assert_int_equal(story.pieces, 1);
+    pause_each = false;
+    capture_pause(capture, false);
+    captured_now();
+    assert_int_equal(story.changes, 40000); /* each once, the part of the first transaction that was not given too */
+    forget_story();
+    execute("DELETE FROM people WHERE nik = '1'");
+    assert_string_equal(captured_now(), "[1:delete 1 nik=-<1 name=-<nnn size=-<1 note=-<null; ] ");
+}
+
 static void a_load_and_the_stream_after_it_meet_exactly(void **state)
 {
     (void)state;
@@ -778,6 +811,7 @@ int main(void)
         UNIT(a_restart_goes_on_exactly_where_it_was_told),
         UNIT(a_capture_that_is_paused_from_the_start_holds_the_slot_and_reads_nothing),
         UNIT(a_large_transaction_comes_in_pieces_and_waits_while_paused),
+        UNIT(what_is_not_read_for_long_is_given_back_and_read_again),
         UNIT(a_load_and_the_stream_after_it_meet_exactly),
         UNIT(a_load_amid_writes_misses_none_and_has_none_twice),
         UNIT(a_load_reads_values_as_the_stream_spells_them),
