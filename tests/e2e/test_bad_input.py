@@ -89,6 +89,19 @@ def test_a_key_that_others_may_read_is_refused(region):
     says(refused(region, "selaras-agent", path), key)
 
 
+def test_the_key_of_another_agency_is_refused_and_that_agency_goes_on(region):
+    """A key file that was copied to the wrong place: whose key it is goes on undisturbed."""
+    region.dinsos.stop()
+    path = edited(region, "dinsos.zpl", (r"dinsos\.key", "dinkes.key"))
+    says(refused(region, "selaras-agent", path), "enrolled for dinkes", "key of its own")
+    region.dinsos.start()
+    states = {agency["name"]: (agency["state"], agency["link"]) for agency in region.status()["agencies"]}
+    assert states == {"dinsos": ("active", "up"), "dinkes": ("active", "up")}
+    assert region.value("SELECT count(*) FROM selaras.entry WHERE kind = 'quarantine'") == "0"
+    region.dinkes.query("UPDATE peserta_jkn SET no_hp = '0812' WHERE nik = '6402060101900002'")
+    region.wait_in_step()
+
+
 def test_a_field_that_the_catalog_does_not_have_is_named(region):
     region.dinsos.stop()
     path = edited(region, "dinsos.zpl", (r"^            phone$", "            telephone"))
