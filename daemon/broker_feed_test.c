@@ -363,6 +363,29 @@ static void a_report_of_what_was_not_sent_is_refused(void **state)
     world_free(&world);
 }
 
+/* As many as a batch has items: they do not all fit into one message. */
+static void reports_of_one_transaction_may_come_in_parts(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+    struct report reports[2];
+
+    (void)state;
+    insert_many(&a, 2);
+    apply(&b);
+    for (uint32_t i = 0; i < 2; i++)
+        reports[i] = (struct report){
+            .kind = REPORT_PARKED, .record = i + 1, .position = b.base, .block = said("people"), .text = said("x")
+        };
+    b.lsn += 10;
+    say_piece(&b, (struct piece){ .lsn = b.lsn, .base = b.base, .reports = reports, .report_count = 1 });
+    say_piece(&b,
+              (struct piece){ .lsn = b.lsn, .final = true, .base = b.base, .reports = reports + 1, .report_count = 1 });
+    assert_int_equal(world->debt_count, 2);
+    assert_int_equal(last_sent(&b, MESSAGE_ACK)->ack.lsn, b.lsn);
+    world_free(&world);
+}
+
 static void an_answered_skip_settles_itself_alone(void **state)
 {
     struct world *world = world_new(fixture_catalog);
@@ -536,6 +559,7 @@ int main(void)
         T(every_record_fits_a_frame),
         T(a_scan_for_the_broker_before_does_no_harm),
         T(a_report_of_what_was_not_sent_is_refused),
+        T(reports_of_one_transaction_may_come_in_parts),
         T(an_answered_skip_settles_itself_alone),
         T(a_transaction_too_large_for_a_batch_is_fed_in_several),
         T(an_agency_goes_on_from_the_middle_of_a_transaction),

@@ -80,7 +80,7 @@ CREATE TABLE selaras.entry (
     verdicts      text[]   NOT NULL,
     rules         text[]   NOT NULL,
     catalog       integer  NOT NULL,
-    boundary      boolean  NOT NULL,          -- the last entry of its source transaction: a feed batch may end here
+    boundary      boolean  NOT NULL,          -- the last entry of its source transaction, or of a part of a huge one: a feed batch may end here
     leaf          bytea    NOT NULL,
     salt          bytea,
     body          bytea,                      -- what the leaf's commitment covers (PROTOCOL 5.2)

@@ -124,6 +124,12 @@ static bool hellos_too_often(const struct broker *broker, struct peer *peer, con
     return false;
 }
 
+/* Whether an agent takes itself for another agency than its key proves: a key file was mixed up. */
+static bool is_another(struct text said, const char *name)
+{
+    return said.length > 0 && (said.length != strlen(name) || memcmp(said.bytes, name, said.length) != 0);
+}
+
 static void on_hello(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
                      const struct route *route)
 {
@@ -132,6 +138,14 @@ static void on_hello(struct broker *broker, struct peer *peer, struct arena **ar
 
     if (message->hello.version != PROTOCOL_VERSION) {
         send_error(broker, route, 0, 0, "version", "this broker speaks protocol version 1");
+        return;
+    }
+    if (is_another(message->hello.agency, peer->row.name)) {
+        send_error(broker, route, 0, 0, "agency",
+                   arena_printf(broker->step_arena,
+                                "the key in its key file is enrolled for %s, not for the agency that its file names: "
+                                "give it a key of its own",
+                                peer->row.name));
         return;
     }
     if (message->hello.software.length >= sizeof peer->row.software ||

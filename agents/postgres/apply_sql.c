@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_COLUMNS_MAX = 16, COLUMNS_MAX = 128, STATEMENTS_MAX = 1024 };
+enum { STATEMENTS_MAX = 1024 };
 
 struct made {
     uint16_t block;
@@ -22,7 +22,7 @@ struct apply_sql {
     struct arena *arena;
     struct made *made;
     uint32_t made_count;
-    struct pg_array arrays[COLUMNS_MAX + KEY_COLUMNS_MAX + 2]; /* reused from statement to statement */
+    struct pg_array arrays[BLOCK_COLUMNS_MAX + KEY_COLUMNS_MAX + 2]; /* reused from statement to statement */
 };
 
 struct apply_sql *apply_sql_new(const struct mapping *mapping, const struct inspection *inspection)
@@ -64,7 +64,7 @@ static int key_columns(const struct mapping_block *block, uint16_t ret[KEY_COLUM
     for (uint8_t i = 0; i < block->key_count; i++) {
         const struct mapping_field *field = &block->fields[block->key[i]];
 
-        for (uint8_t j = 0; j < field->column_count && count < KEY_COLUMNS_MAX; j++)
+        for (uint8_t j = 0; j < field->column_count; j++)
             ret[count++] = field->columns[j];
     }
     return count;
