@@ -64,9 +64,9 @@ struct peer {
     struct hello hello, next_hello;
     struct route hello_route, next_route;
     bool hello_waits, next_waits;
-    uint32_t hello_count;   /* hellos of late ... */
-    int64_t hello_count_ms; /* ... counted down until then */
-    struct staged *graves;  /* frames of an ended session that the batch in flight may still borrow from */
+    uint32_t hello_cost;   /* of its hellos of late ... */
+    int64_t hello_cost_ms; /* ... counted down until then */
+    struct staged *graves; /* frames of an ended session that the batch in flight may still borrow from */
 
     /* The feed. */
     feed_position feed_sent;       /* end of the last batch sent whole */
