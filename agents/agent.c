@@ -35,6 +35,7 @@ static void hello(struct agent *agent, const struct agent_event *event, struct a
     hello->applied = agent->progress.applied;
     memcpy(hello->applied_leaf, agent->progress.applied_leaf, HASH_BYTES);
     hello->credit = agent->options.window_bytes;
+    hello->agency = agent_text(agent->options.agency ? agent->options.agency : "");
     agent_send(agent, &message, out);
 
     agent->hello_applied = hello->applied;
@@ -234,7 +235,7 @@ static const struct {
     { "no-session", false, false }, { "gap", false, false },        { "credit", false, false },
     { "malformed", false, true },   { "base", false, false },       { "version", true, true },
     { "mapping", true, true },      { "history", true, true },      { "revoked", true, true },
-    { "busy", false, true },        { "quarantined", false, true },
+    { "busy", false, true },        { "quarantined", false, true }, { "agency", true, true },
 };
 
 static void on_error(struct agent *agent, const struct agent_event *event, struct agent_actions *out)

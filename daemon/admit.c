@@ -120,6 +120,18 @@ static void remember_blocks(struct broker *broker, struct work *work, struct sha
     buffer_free(&packed);
 }
 
+/* An agency that only observes or publishes has its place in the table, and none in the decisions yet. */
+static bool mode_agrees(struct share *share)
+{
+    char text[160];
+
+    if (share->row.mode == MODE_FULL)
+        return true;
+    snprintf(text, sizeof text, "its mode is %s, which this broker does not know yet: its mode must be full",
+             agency_mode_name(share->row.mode));
+    return refuse(share, "mapping", text);
+}
+
 /* Whether its blocks fit the catalog, and are of the types they were: what is linked under a block stays of that type.
  */
 static bool mapping_agrees(struct broker *broker, struct work *work, struct share *share)
@@ -165,7 +177,7 @@ void decide_hello(struct broker *broker, struct work *work, struct share *share)
             quarantine(broker, work, share, QUARANTINE_HISTORY, share->refusal_text);
         return;
     }
-    if (!mapping_agrees(broker, work, share))
+    if (!mode_agrees(share) || !mapping_agrees(broker, work, share))
         return;
     remember_blocks(broker, work, share);
     if (hello_loads(&share->row, hello))

@@ -26,6 +26,10 @@ static int unit_supported(const struct catalog_type *type, uint16_t index, struc
         return error_set(err, ERR_STOP, "catalog: %s/%s: conflict = %s is not decided by this version; use owner%s",
                          type->name, unit->name, conflict_name(policy->conflict),
                          index == UNIT_EXISTENCE ? "" : ", largest or smallest");
+    if (policy->stale_given)
+        return error_set(err, ERR_STOP,
+                         "catalog: %s/%s: stale: this version does not look for stale forms yet; leave it out",
+                         type->name, unit->name);
     if (policy->otherwise == OTHERWISE_PROPOSE)
         return error_set(err, ERR_STOP,
                          "catalog: %s/%s: otherwise = propose is not decided by this version; use put-back", type->name,

@@ -61,7 +61,6 @@ static bool agency_is_named(struct broker *broker, const struct broker_event *ev
     return false;
 }
 
-/* The place of a new agency: it is stored with the batch that its first request waits for. */
 static void place_make(struct broker *broker, const char *name)
 {
     struct agency_row row = { .id = 1, .mode = MODE_FULL };
@@ -84,12 +83,6 @@ static bool may_enrol(struct broker *broker, const struct broker_event *event)
         answer_failure(broker, event->request, "this key belongs to %s already: each agency needs its own", holder);
         return false;
     }
-    if (!peer_named(broker, event->name) && broker->batch) {
-        answer_failure(broker, event->request, "busy: try again");
-        return false;
-    }
-    if (!peer_named(broker, event->name))
-        place_make(broker, event->name);
     return true;
 }
 
@@ -181,6 +174,13 @@ void operator_asks(struct broker *broker, const struct broker_event *event)
 
     if (may[event->kind](broker, event))
         admin_add(broker, event);
+}
+
+void operators_place(struct broker *broker)
+{
+    for (const struct admin *admin = broker->admins; admin; admin = admin->next)
+        if (admin->kind == BROKER_EVENT_ENROL && !peer_named(broker, admin->name))
+            place_make(broker, admin->name);
 }
 
 void *admin_pop(struct admin **list)

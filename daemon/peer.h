@@ -64,7 +64,9 @@ struct peer {
     struct hello hello, next_hello;
     struct route hello_route, next_route;
     bool hello_waits, next_waits;
-    struct staged *graves; /* frames of an ended session that the batch in flight may still borrow from */
+    uint32_t hello_count;   /* hellos of late ... */
+    int64_t hello_count_ms; /* ... counted down until then */
+    struct staged *graves;  /* frames of an ended session that the batch in flight may still borrow from */
 
     /* The feed. */
     feed_position feed_sent;       /* end of the last batch sent whole */
@@ -182,6 +184,9 @@ void session_watch(struct broker *broker, struct peer *peer);
 
 /* operators.c: what operators ask for. */
 void operator_asks(struct broker *broker, const struct broker_event *event);
+/* Gives each agency that is to be enrolled its place, before a batch begins: one in flight knows the places there are.
+ */
+void operators_place(struct broker *broker);
 /* Answers a request: done, or why not. */
 void answer(struct broker *broker, void *request, const char *failure);
 void answer_failure(struct broker *broker, void *request, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -7,6 +7,8 @@
 
 enum {
     SILENCE_MS = 60 * 1000,
+    HELLO_BURST = 30,                    /* hellos of one agency are taken at once; then ... */
+    HELLO_EACH_MS = 5000,                /* ... one every so often */
     FEED_CREDIT_MOST = 64 * 1024 * 1024, /* of one agency: what it does not read waits in our memory */
 };
 
@@ -94,6 +96,28 @@ static message_handler *const handlers[MESSAGE_KIND_COUNT] = {
     [MESSAGE_PING] = on_ping,       [MESSAGE_ERROR] = on_error,     [MESSAGE_BYE] = on_bye,
 };
 
+/* Each hello is a row written, and a new mapping or load an entry: who says it over and over is told to wait. An agent
+ * that works pauses for longer by itself. */
+static bool hellos_too_often(const struct broker *broker, struct peer *peer)
+{
+    int64_t forgotten = (broker->now_ms - peer->hello_count_ms) / HELLO_EACH_MS;
+
+    if (forgotten > 0) {
+        peer->hello_count -= forgotten < peer->hello_count ? (uint32_t)forgotten : peer->hello_count;
+        peer->hello_count_ms += forgotten * HELLO_EACH_MS;
+    }
+    if (peer->hello_count >= HELLO_BURST)
+        return true;
+    peer->hello_count++;
+    return false;
+}
+
+/* Whether an agent takes itself for another agency than its key proves: a key file was mixed up. */
+static bool is_another(struct text said, const char *name)
+{
+    return said.length > 0 && (said.length != strlen(name) || memcmp(said.bytes, name, said.length) != 0);
+}
+
 static void on_hello(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
                      const struct route *route)
 {
@@ -102,6 +126,14 @@ static void on_hello(struct broker *broker, struct peer *peer, struct arena **ar
 
     if (message->hello.version != PROTOCOL_VERSION) {
         send_error(broker, route, 0, 0, "version", "this broker speaks protocol version 1");
+        return;
+    }
+    if (is_another(message->hello.agency, peer->row.name)) {
+        send_error(broker, route, 0, 0, "agency",
+                   arena_printf(broker->step_arena,
+                                "the key in its key file is enrolled for %s, not for the agency that its file names: "
+                                "give it a key of its own",
+                                peer->row.name));
         return;
     }
     if (message->hello.software.length >= sizeof peer->row.software ||
@@ -119,6 +151,10 @@ static void on_hello(struct broker *broker, struct peer *peer, struct arena **ar
             broker, route, 0, 0, refusal,
             "this database is an older copy of the one that the broker knows, which is connected or was a moment "
             "ago. If that one is gone for good, wait");
+        return;
+    }
+    if (hellos_too_often(broker, peer)) {
+        send_error(broker, route, 0, 0, "busy", "this agency says hello too often: wait");
         return;
     }
     peer_drop(broker, peer);

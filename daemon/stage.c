@@ -48,8 +48,8 @@ static const char *piece_fault(const struct peer *peer, const struct piece *piec
     *why = "a base above what was sent to this agency, or below an earlier one";
     if (piece->base > most || piece->base < peer->queued_base)
         return "base";
-    *why = "a part of a transaction without changes";
-    if (!piece->final && piece->change_count == 0)
+    *why = "a part of a transaction without changes or reports";
+    if (!piece->final && piece->change_count == 0 && piece->report_count == 0)
         return "malformed";
     *why = "positions must rise, and the parts of a transaction follow each other";
     if (peer->queued_open)

@@ -765,6 +765,28 @@ static void a_load_whose_table_is_gone_stops_and_one_whose_link_breaks_is_tried_
     assert_int_equal(story.failed.code, ERR_RETRY);
 }
 
+/* A load of some rows would look like a load of all, and the others be taken for deleted or new. */
+static void a_load_from_which_a_policy_hides_rows_stops(void **state)
+{
+    size_t length = strlen(dsn);
+
+    (void)state;
+    execute("DROP ROLE IF EXISTS capturetest_clerk");
+    execute("CREATE ROLE capturetest_clerk");
+    execute("GRANT SELECT ON people TO capturetest_clerk");
+    execute("INSERT INTO people VALUES (1, 'a', 'A', 1, NULL), (2, 'b', 'B', 2, NULL)");
+    execute("ALTER TABLE people ENABLE ROW LEVEL SECURITY");
+    execute("CREATE POLICY visible ON people USING (extra = 1)");
+    snprintf(dsn + length, sizeof dsn - length, " options='-c role=capturetest_clerk'");
+    start_load();
+    run(was_loaded, PATIENCE_MS);
+    dsn[length] = '\0';
+    assert_int_equal(story.failed.code, ERR_STOP);
+    assert_non_null(strstr(story.failed.text, "row-level security"));
+    execute("DROP TABLE people");
+    execute("DROP ROLE capturetest_clerk");
+}
+
 int main(void)
 {
 #define UNIT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -796,6 +818,7 @@ int main(void)
         UNIT(a_load_replaces_an_old_slot_and_an_empty_table_is_loaded_too),
         UNIT(a_load_waits_for_transactions_that_were_running),
         UNIT(a_load_whose_table_is_gone_stops_and_one_whose_link_breaks_is_tried_again),
+        UNIT(a_load_from_which_a_policy_hides_rows_stops),
     };
 #undef UNIT
 
