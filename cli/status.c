@@ -78,12 +78,9 @@ static bool advise(struct output *output, struct arena *arena, const struct json
             name, answer_text(agency, "reason"), name);
     else if (quarantined)
         output_say(output,
-                   _("%s is quarantined: %s. Nothing is taken from it or sent to it until its history is certain "
-                     "again: selaras "
-                     "log --agency %s --kind quarantine says since when; on its host journalctl -u selaras-agent@%s "
-                     "says what its "
-                     "agent saw."),
-                   name, answer_text(agency, "reason"), name, name);
+                   _("%s is quarantined: %s. Nothing is taken from it or sent to it. When it is certain that its "
+                     "database is the one to go on with, load it anew: selaras agency reload %s --ground TEXT"),
+                   name, answer_text(agency, "reason"), name);
     if (answer_time(agency, "copy_at"))
         output_say(
             output,

@@ -166,6 +166,10 @@ static void finish_share(struct broker *broker, struct share *share)
         finish_fill(share);
     if (share->rekeyed)
         finish_rekeyed(broker, share);
+    if (share->reloaded) {
+        peer->quarantine_waits = false;
+        peer_fail(broker, peer, "no-session", "this agency is to be loaded anew");
+    }
     if (peer->row.state == STATE_QUARANTINED)
         peer->quarantine_waits = false;
     if (share->quarantined) {
@@ -184,9 +188,10 @@ static void finish_share(struct broker *broker, struct share *share)
 
 static void tell_done(struct broker *broker, const struct admin *admin)
 {
-    static const char *const done[BROKER_EVENT_COUNT] = {
-        [BROKER_EVENT_ENROL] = "key enrolled", [BROKER_EVENT_REVOKE] = "key revoked", [BROKER_EVENT_RESUME] = "resumed"
-    };
+    static const char *const done[BROKER_EVENT_COUNT] = { [BROKER_EVENT_ENROL] = "key enrolled",
+                                                          [BROKER_EVENT_REVOKE] = "key revoked",
+                                                          [BROKER_EVENT_RESUME] = "resumed",
+                                                          [BROKER_EVENT_RELOAD] = "to be loaded anew" };
 
     if (admin->kind == BROKER_EVENT_REVEAL)
         action_log(broker, LOG_LEVEL_NOTE, NULL, "%s was shown personal values whole: %s", admin->user, admin->what);

@@ -107,8 +107,25 @@ static bool may_resume(struct broker *broker, const struct broker_event *event)
         answer_failure(broker, event->request, "%s is not quarantined", event->name);
     else if (peer->row.quarantine != QUARANTINE_REFUSED)
         answer_failure(broker, event->request,
-                       "%s cannot go on from where it is, its history is in doubt: %s. It must be loaded anew",
-                       event->name, peer->row.reason);
+                       "%s cannot go on from where it is: %s. Load it anew: selaras agency reload %s --ground TEXT",
+                       event->name, peer->row.reason, event->name);
+    else if (strlen(event->ground) > GROUND_BYTES_MAX)
+        answer_failure(broker, event->request, "a ground has at most %d bytes", GROUND_BYTES_MAX);
+    else
+        return true;
+    return false;
+}
+
+/* Also one that is not quarantined: what only a load can mend, its operator may know before we do. */
+static bool may_reload(struct broker *broker, const struct broker_event *event)
+{
+    const struct peer *peer = peer_named(broker, event->name);
+
+    if (!peer && !agency_is_named(broker, event))
+        return false;
+    if (!peer || peer->row.incarnation == 0)
+        answer_failure(broker, event->request, "%s was never loaded: its agent does that when it first says hello",
+                       event->name);
     else if (strlen(event->ground) > GROUND_BYTES_MAX)
         answer_failure(broker, event->request, "a ground has at most %d bytes", GROUND_BYTES_MAX);
     else
@@ -152,6 +169,7 @@ void operator_asks(struct broker *broker, const struct broker_event *event)
     static may_ask *const may[BROKER_EVENT_COUNT] = { [BROKER_EVENT_ENROL] = may_enrol,
                                                       [BROKER_EVENT_REVOKE] = may_revoke,
                                                       [BROKER_EVENT_RESUME] = may_resume,
+                                                      [BROKER_EVENT_RELOAD] = may_reload,
                                                       [BROKER_EVENT_REVEAL] = may_reveal };
 
     if (may[event->kind](broker, event))

@@ -195,6 +195,16 @@ class Mark:
         assert self.state()[0] == "quarantined"
         assert self.quarantines() == "1"
 
+    def load_anew(self):
+        """The operator's remedy, after which all are in step again."""
+        self.region.selaras("agency", "reload", self.agency.name, "--ground", "SK 12/2026")
+        assert self.region.query("SELECT kind, refers = (SELECT max(position) FROM selaras.entry WHERE kind = 'quarantine')"
+                                 " FROM selaras.entry ORDER BY position DESC LIMIT 1") == [("resumed", "t")]
+        self.agency.start()
+        assert self.region.value(f"SELECT incarnation FROM selaras.agency WHERE name = '{self.agency.name}'") == "2"
+        self.region.wait_in_step()
+        assert self.region.audit_problems() == []
+
     def assert_others_go_on(self, person):
         other = self.region.agencies["dinkes" if self.agency.name == "dinsos" else "dinsos"]
         passes_on(self.region, other, person, "081299990001")

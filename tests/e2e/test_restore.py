@@ -57,6 +57,39 @@ def test_a_snapshot_that_was_written_on_is_found_by_its_fence(place, dinsos):
     mark.assert_others_go_on(place.pick())
 
 
+def test_a_restored_database_is_loaded_anew_and_loses_nothing(place, dinsos):
+    """What it had written itself since the backup stands at the broker and comes back to it, deletions too; so does what others wrote."""
+    region = place.region
+    backup = base_backup(dinsos, "backup")
+    phone, deleted, inserted, theirs, since = (place.pick() for _ in range(5))
+    dinsos.query(f"DELETE FROM penerima_bantuan WHERE nik = '{deleted.nik}'")
+    dinsos.query(f"DELETE FROM penerima_bantuan WHERE nik = '{inserted.nik}'")
+    passes_on(region, dinsos, phone, "081200000010")
+    dinsos.query(f"INSERT INTO penerima_bantuan (nik, nama) VALUES ('{inserted.nik}', 'Kembali')")
+    passes_on(region, region.dinkes, theirs, "081200000011")
+    region.wait_in_step()
+    shut_down(dinsos)
+    mark = Mark(region, dinsos)
+    shutil.rmtree(replace_data(dinsos, backup))
+    start_server(dinsos)
+    dinsos.start(wait=False)
+    mark.assert_quarantined("fence row")
+    passes_on(region, region.dinkes, since, "081200000012")
+    mark.load_anew()
+
+    def phones(person):
+        return {region.value(f"SELECT phone FROM selaras.resident WHERE nik = '{person.nik}'"),
+                dinsos.value(f"SELECT telepon FROM penerima_bantuan WHERE nik = '{person.nik}'"),
+                region.dinkes.value(f"SELECT no_hp FROM peserta_jkn WHERE nik = '{person.nik}'")}
+
+    assert phones(phone) == {"081200000010"}
+    assert phones(theirs) == {"081200000011"}
+    assert phones(since) == {"081200000012"}
+    assert region.query(f"SELECT 1 FROM selaras.resident WHERE exists AND nik = '{deleted.nik}'") == []
+    assert region.value(f"SELECT name FROM selaras.resident WHERE exists AND nik = '{inserted.nik}'") == "Kembali"
+    passes_on(region, dinsos, place.pick(), "081200000013")
+
+
 def test_a_base_backup_that_is_started_as_it_is(place, dinsos):
     """Without recovery.signal: no slot, yet the same system identifier and the same timeline."""
     region = place.region

@@ -49,6 +49,35 @@ def test_a_slot_that_a_dba_dropped(place, dinsos):
     ends(place, dinsos, mark, "replication slot selaras_dinsos is gone")
 
 
+def test_after_a_lost_slot_the_edits_of_the_gap_are_taken_and_no_deletion_is_guessed(place, dinsos):
+    region = place.region
+    mark = Mark(region, dinsos)
+    edited, deleted = place.pick(), place.pick()
+    dinsos.query("SELECT pg_drop_replication_slot('selaras_dinsos')")
+    dinsos.query(f"UPDATE penerima_bantuan SET telepon = '081200000020' WHERE nik = '{edited.nik}'")
+    dinsos.query(f"UPDATE penerima_bantuan SET no_kk = '6402010000000020' WHERE nik = '{edited.nik}'")
+    dinsos.query(f"DELETE FROM penerima_bantuan WHERE nik = '{deleted.nik}'")
+    ends(place, dinsos, mark, "replication slot selaras_dinsos is gone")
+    mark.load_anew()
+    assert region.value(f"SELECT family_card FROM selaras.resident WHERE nik = '{edited.nik}'") == "6402010000000020"
+    assert dinsos.value(f"SELECT nama FROM penerima_bantuan WHERE nik = '{deleted.nik}'") == deleted.name
+    assert region.value("SELECT count(*) FROM selaras.entry WHERE kind = 'item' AND agency = 'dinsos' AND record ="
+                        f" (SELECT number FROM selaras.resident WHERE nik = '{deleted.nik}')") == "1"
+    passes_on(region, dinsos, place.pick(), "081200000021")
+
+
+def test_an_agency_that_is_not_stopped_can_be_loaded_anew_too(place, dinsos):
+    region = place.region
+    dinsos.start()
+    region.selaras("agency", "reload", "dinsos", "--ground", "SK 13/2026")
+    wait_for("it is loaded anew", lambda: region.query(
+        "SELECT incarnation, state FROM selaras.agency WHERE name = 'dinsos'") == [("2", "active")])
+    region.wait_in_step()
+    assert region.value("SELECT count(*) FROM selaras.entry WHERE kind = 'change' AND agency = 'dinsos' AND operation = 'load'"
+                        " AND incarnation = 2 AND 'applied' = ANY (verdicts)") == "0"
+    passes_on(region, dinsos, place.pick(), "081200000022")
+
+
 def test_a_slot_that_is_dropped_under_the_running_agent(place, dinsos):
     region = place.region
     dinsos.start()
