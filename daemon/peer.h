@@ -49,6 +49,7 @@ struct peer {
     uint64_t in_number, out_number;
     uint64_t in_credit, in_used, out_credit, out_used;
     struct staged *staged, *staged_last;
+    uint64_t staged_bytes; /* of their frames */
     uint64_t open_bytes;  /* of the frames of a transaction whose end has not come */
     uint64_t open_memory; /* what they take here */
     uint32_t ready;       /* complete transactions waiting */
