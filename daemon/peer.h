@@ -4,8 +4,10 @@
 #define SELARAS_PEER_H
 
 #include "daemon/broker.h"
+#include "daemon/cache.h"
 #include "daemon/debts.h"
 #include "daemon/map.h"
+#include "daemon/recent.h"
 #include "daemon/reconcile.h"
 
 enum { GROUND_BYTES_MAX = 400 };
@@ -50,10 +52,10 @@ struct peer {
     uint64_t in_credit, in_used, out_credit, out_used;
     struct staged *staged, *staged_last;
     uint64_t staged_bytes; /* of their frames */
-    uint64_t open_bytes;  /* of the frames of a transaction whose end has not come */
-    uint64_t open_memory; /* what they take here */
-    uint32_t ready;       /* complete transactions waiting */
-    uint64_t queued_lsn;  /* of the last piece that came */
+    uint64_t open_bytes;   /* of the frames of a transaction whose end has not come */
+    uint64_t open_memory;  /* what they take here */
+    uint32_t ready;        /* complete transactions waiting */
+    uint64_t queued_lsn;   /* of the last piece that came */
     uint32_t queued_number;
     feed_position queued_base;
     bool queued_open;        /* that piece was not final */
@@ -116,6 +118,8 @@ struct broker {
     const struct catalog *catalog;
     struct text catalog_text;
     struct reconciler *reconciler;
+    struct cache *cache;
+    struct recent *recent;
     struct agency_ids ids;
     struct peer *peers;
     uint32_t peer_count, peer_capacity;
