@@ -479,6 +479,7 @@ int main(int argc, char **argv)
         return 2;
     }
     process_clean_environment();
+    process_keep_memory();
     log_start("selaras-broker", NULL, LOG_NOTE);
     program.loop = loop_new();
     program.since_us = loop_time_us();

@@ -49,6 +49,7 @@ struct peer {
     uint64_t in_number, out_number;
     uint64_t in_credit, in_used, out_credit, out_used;
     struct staged *staged, *staged_last;
+    uint64_t staged_bytes; /* of their frames */
     uint64_t open_bytes;  /* of the frames of a transaction whose end has not come */
     uint64_t open_memory; /* what they take here */
     uint32_t ready;       /* complete transactions waiting */
@@ -64,9 +65,9 @@ struct peer {
     struct hello hello, next_hello;
     struct route hello_route, next_route;
     bool hello_waits, next_waits;
-    uint32_t hello_count;   /* hellos of late ... */
-    int64_t hello_count_ms; /* ... counted down until then */
-    struct staged *graves;  /* frames of an ended session that the batch in flight may still borrow from */
+    uint32_t hello_cost;   /* of its hellos of late ... */
+    int64_t hello_cost_ms; /* ... counted down until then */
+    struct staged *graves; /* frames of an ended session that the batch in flight may still borrow from */
 
     /* The feed. */
     feed_position feed_sent;       /* end of the last batch sent whole */

@@ -7,9 +7,10 @@
 
 enum {
     SILENCE_MS = 60 * 1000,
-    HELLO_BURST = 30,                    /* hellos of one agency are taken at once; then ... */
-    HELLO_EACH_MS = 5000,                /* ... one every so often */
     FEED_CREDIT_MOST = 64 * 1024 * 1024, /* of one agency: what it does not read waits in our memory */
+    HELLO_COST_MOST = 300,               /* of an agency's hellos of late ... */
+    HELLO_COST_ENTRY = 10,               /* ... one that makes an entry; another costs 1 */
+    HELLO_FORGET_MS = 500,               /* ... of which 1 is forgotten each time */
 };
 
 typedef void message_handler(struct broker *broker, struct peer *peer, struct arena **arena,
@@ -96,19 +97,32 @@ static message_handler *const handlers[MESSAGE_KIND_COUNT] = {
     [MESSAGE_PING] = on_ping,       [MESSAGE_ERROR] = on_error,     [MESSAGE_BYE] = on_bye,
 };
 
-/* Each hello is a row written, and a new mapping or load an entry: who says it over and over is told to wait. An agent
- * that works pauses for longer by itself. */
-static bool hellos_too_often(const struct broker *broker, struct peer *peer)
+/* Whether this hello makes an entry: a load, or another mapping than before. */
+static bool makes_entry(const struct peer *peer, const struct hello *hello)
 {
-    int64_t forgotten = (broker->now_ms - peer->hello_count_ms) / HELLO_EACH_MS;
+    struct buffer packed = { 0 };
+    bool same;
+
+    blocks_pack(hello->blocks, hello->block_count, &packed);
+    same = packed.length == peer->row.blocks.length &&
+           (packed.length == 0 || memcmp(packed.bytes, peer->row.blocks.bytes, packed.length) == 0);
+    buffer_free(&packed);
+    return hello->incarnation == 0 || !same;
+}
+
+/* Each hello is a row written, and a new mapping or load an entry besides: who says it over and over is told to wait.
+ * An agent that works pauses for longer by itself. */
+static bool hellos_too_often(const struct broker *broker, struct peer *peer, const struct hello *hello)
+{
+    int64_t forgotten = (broker->now_ms - peer->hello_cost_ms) / HELLO_FORGET_MS;
 
     if (forgotten > 0) {
-        peer->hello_count -= forgotten < peer->hello_count ? (uint32_t)forgotten : peer->hello_count;
-        peer->hello_count_ms += forgotten * HELLO_EACH_MS;
+        peer->hello_cost -= forgotten < peer->hello_cost ? (uint32_t)forgotten : peer->hello_cost;
+        peer->hello_cost_ms += forgotten * HELLO_FORGET_MS;
     }
-    if (peer->hello_count >= HELLO_BURST)
+    if (peer->hello_cost >= HELLO_COST_MOST)
         return true;
-    peer->hello_count++;
+    peer->hello_cost += makes_entry(peer, hello) ? HELLO_COST_ENTRY : 1;
     return false;
 }
 
@@ -153,7 +167,7 @@ static void on_hello(struct broker *broker, struct peer *peer, struct arena **ar
             "ago. If that one is gone for good, wait");
         return;
     }
-    if (hellos_too_often(broker, peer)) {
+    if (hellos_too_often(broker, peer, &message->hello)) {
         send_error(broker, route, 0, 0, "busy", "this agency says hello too often: wait");
         return;
     }
