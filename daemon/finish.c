@@ -68,7 +68,7 @@ static void start_session(struct broker *broker, struct peer *peer)
     peer->route = peer->hello_route;
     peer->heard_ms = broker->now_ms;
     peer->left = false;
-    peer->contested_ms = 0;
+    peer->contested = peer->went_on = false;
     peer->in_number = 0;
     peer->in_used = peer->out_used = 0;
     peer->in_credit = broker->options.window_bytes;

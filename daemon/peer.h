@@ -44,10 +44,11 @@ struct peer {
     /* The session. */
     bool up;
     struct route route;
-    int64_t heard_ms;     /* in a session */
-    bool left;            /* its last session ended with its own word: nobody of it is there any more */
-    int64_t contested_ms; /* when a copy of it first showed itself in this session; 0: none did */
-    int64_t copy_at_us;   /* when a copy of it was last turned away */
+    int64_t heard_ms;   /* in a session */
+    bool left;          /* its last session ended with its own word: nobody of it is there any more */
+    bool contested;     /* a copy of it has shown itself in this session */
+    bool went_on;       /* and it was heard after that */
+    int64_t copy_at_us; /* when a copy of it was last turned away */
     uint64_t in_number, out_number;
     uint64_t in_credit, in_used, out_credit, out_used;
     struct staged *staged, *staged_last;
