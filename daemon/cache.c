@@ -96,7 +96,7 @@ static uint64_t hash_key(uint16_t agency, struct text block, struct text key)
 
 static bool same_text(struct text left, struct text right)
 {
-    return left.length == right.length && memcmp(left.bytes, right.bytes, left.length) == 0;
+    return left.length == right.length && (left.length == 0 || memcmp(left.bytes, right.bytes, left.length) == 0);
 }
 
 static struct cached *record_find(const struct cache *cache, uint64_t number)

@@ -44,9 +44,9 @@ must_check int apply_row_make(struct arena *arena, const struct apply_sql *sql, 
                               struct apply_row **ret, struct error *err);
 /* Whether two rows of one run can share a statement. */
 bool apply_together(const struct apply_row *left, const struct apply_row *right);
-/* Queues the statement for these rows, which belong together. */
-void apply_queue(struct apply_sql *sql, struct pg *pg, struct apply_row *const *rows, uint32_t count);
+/* Queues the statement for these rows, which belong together; both may put the rows into another order. */
+void apply_queue(struct apply_sql *sql, struct pg *pg, struct apply_row **rows, uint32_t count);
 /* Queues the lock of the rows (of one block) that have a key; `hard` when one may be deleted or get another key. */
-void apply_queue_lock(struct apply_sql *sql, struct pg *pg, struct apply_row *const *rows, uint32_t count, bool hard);
+void apply_queue_lock(struct apply_sql *sql, struct pg *pg, struct apply_row **rows, uint32_t count, bool hard);
 
 #endif
