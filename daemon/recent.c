@@ -108,7 +108,7 @@ void recent_add(struct recent *recent, const struct batch *batch)
     *(recent->newest ? &recent->newest->next : &recent->oldest) = added;
     recent->newest = added;
     recent->used_bytes += arena_used(arena);
-    while (recent->used_bytes > recent->limit_bytes)
+    while (recent->oldest && recent->used_bytes > recent->limit_bytes)
         drop_oldest(recent);
 }
 
