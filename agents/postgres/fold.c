@@ -44,9 +44,10 @@ static void problem(struct fold *fold, const struct mapping_block *block, const 
 static const char no_key[] = "a row has no key, or a longer one than may be, so it is no record";
 
 /* Length 0 when there is none that can travel. */
-static struct text key_of(struct arena *arena, const struct mapping_block *block, const struct value *fields)
+static struct text key_of(struct arena *arena, const struct mapping_block *block, const struct value *columns,
+                          const struct value *fields)
 {
-    struct text key = row_key(arena, block, fields);
+    struct text key = row_key(arena, block, columns, fields);
 
     return key.length <= KEY_BYTES_MAX ? key : (struct text){ 0 };
 }
@@ -67,7 +68,17 @@ static bool *fields_unsent(struct fold *fold, const struct mapping_block *block,
     return some ? unsent : NULL;
 }
 
-/* Translates a row; only the columns in `sent`, unless it is NULL. */
+/* Who changed the row, or why, as a column of it says; nothing where none does. What could not travel is nothing. */
+static struct value witness(const struct value *columns, int column)
+{
+    struct value value = column == COLUMN_NONE ? value_null() : columns[column];
+
+    if (value.state != VALUE_SET || value.length > VALUE_LENGTH_MAX || !text_is_utf8(value.bytes, value.length))
+        return value_null();
+    return value;
+}
+
+/* Translates a row; only the columns in `sent`, unless it is NULL. A row that is not in the block has no key. */
 static struct seen see(struct fold *fold, const struct block_view *view, const struct pgoutput_row *row,
                        const bool *sent)
 {
@@ -77,17 +88,21 @@ static struct seen see(struct fold *fold, const struct block_view *view, const s
     struct error err;
     int count;
 
-    seen.fields = arena_array(fold->set.scratch, block->field_count, sizeof *seen.fields);
     for (uint16_t i = 0; i < block->column_count; i++) {
         if (!sent || sent[view->places[i]])
             columns[i] = row->values[view->places[i]];
     }
+    if (!row_in(block, columns))
+        return seen;
+    seen.fields = arena_array(fold->set.scratch, block->field_count + ROW_WITNESSES, sizeof *seen.fields);
     count = row_read(fold->set.scratch, block, columns, seen.fields, &err);
     if (count > 0 && fold->problem_count == 0)
         fold->problem = err;
     fold->problem_count += (uint32_t)count;
     seen.unsent = fields_unsent(fold, block, columns);
-    seen.key = key_of(fold->set.scratch, block, seen.fields);
+    seen.fields[block->field_count] = witness(columns, block->actor_column);
+    seen.fields[block->field_count + 1] = witness(columns, block->ground_column);
+    seen.key = key_of(fold->set.scratch, block, columns, seen.fields);
     if (seen.key.length == 0)
         problem(fold, block, no_key);
     return seen;
@@ -99,13 +114,14 @@ static struct seen unseen(struct fold *fold, const struct seen *row)
     const struct mapping_block *block = &fold->mapping->blocks[row->block];
     struct seen old = *row;
 
-    old.fields = arena_array(fold->set.scratch, block->field_count, sizeof *old.fields);
+    old.fields = arena_array(fold->set.scratch, block->field_count + ROW_WITNESSES, sizeof *old.fields);
     for (uint8_t i = 0; i < block->key_count; i++)
         old.fields[block->key[i]] = row->fields[block->key[i]];
     return old;
 }
 
-/* A row without a key is no record: getting one is an insert, losing it a deletion. */
+/* A row without a key, or one that does not belong to the block, is no record: coming in is an insert, leaving a
+ * deletion. */
 static void add_change(struct fold *fold, const struct table_view *table, const struct block_view *view,
                        const struct pgoutput_message *message)
 {
@@ -241,7 +257,7 @@ static int view_make(struct block_view *view, const struct mapping_block *block,
                      const struct pgoutput_relation *relation, struct error *err)
 {
     view->places = zeroed(block->column_count, sizeof *view->places);
-    view->keyed = true;
+    view->keyed = block->where_count == 0; /* whether the old row was in the block can be seen only from all of it */
     for (uint16_t i = 0; i < block->column_count; i++) {
         int place = column_place(relation, block->columns[i]);
 
@@ -252,12 +268,8 @@ static int view_make(struct block_view *view, const struct mapping_block *block,
                              block->schema, block->table, block->columns[i]);
         view->places[i] = (uint16_t)place;
     }
-    for (uint8_t i = 0; i < block->key_count; i++) {
-        const struct mapping_field *field = &block->fields[block->key[i]];
-
-        for (uint8_t j = 0; j < field->column_count; j++)
-            view->keyed &= relation->columns[view->places[field->columns[j]]].key;
-    }
+    for (uint8_t i = 0; i < block->key_column_count; i++)
+        view->keyed &= relation->columns[view->places[block->key_columns[i]]].key;
     return 0;
 }
 
@@ -391,12 +403,18 @@ static void change_name(const struct mapping_block *block, struct change *change
     change->ground = value_null();
 }
 
-static struct value *unpacked(struct arena *arena, const struct packed_row *row, uint16_t count)
+static void change_witnesses(const struct mapping_block *block, const struct value *row, struct change *change)
 {
-    struct value *fields = row ? arena_array(arena, count, sizeof *fields) : NULL;
+    change->actor = row[block->field_count];
+    change->ground = row[block->field_count + 1];
+}
+
+static struct value *unpacked(struct arena *arena, const struct packed_row *row, const struct mapping_block *block)
+{
+    struct value *fields = row ? arena_array(arena, block->field_count + ROW_WITNESSES, sizeof *fields) : NULL;
 
     if (row)
-        row_unpack(row, fields, count);
+        row_unpack(row, fields, block->field_count + ROW_WITNESSES);
     return fields;
 }
 
@@ -409,6 +427,7 @@ static void change_make(const struct fold *fold, struct arena *arena, const stru
                         struct change *change)
 {
     const struct mapping_block *block = &fold->mapping->blocks[touched->block];
+    struct value *now = unpacked(arena, touched->now, block);
 
     change_name(block, change);
     change->operation = !touched->before_key ? OPERATION_INSERT
@@ -417,8 +436,9 @@ static void change_make(const struct fold *fold, struct arena *arena, const stru
     change->key = key_text(touched->now_key ? touched->now_key : touched->before_key);
     if (change->operation == OPERATION_UPDATE && touched->now_key != touched->before_key)
         change->old_key = key_text(touched->before_key);
-    change_fields(arena, block, unpacked(arena, touched->before, block->field_count),
-                  unpacked(arena, touched->now, block->field_count), change);
+    if (now) /* who deleted a row, the row does not say */
+        change_witnesses(block, now, change);
+    change_fields(arena, block, unpacked(arena, touched->before, block), now, change);
 }
 
 uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct change **ret)
@@ -462,14 +482,19 @@ bool change_load(struct arena *arena, const struct mapping_block *block, const s
     struct value *fields = arena_array(arena, block->field_count, sizeof *fields);
     struct change change = { .operation = OPERATION_LOAD };
 
+    *ret_problems = 0;
+    if (!row_in(block, columns))
+        return false;
     *ret_problems = (uint32_t)row_read(arena, block, columns, fields, ret_first);
-    change.key = key_of(arena, block, fields);
+    change.key = key_of(arena, block, columns, fields);
     if (change.key.length == 0) {
         if ((*ret_problems)++ == 0)
             error_set(ret_first, ERR_REJECT, "table %s.%s: %s", block->schema, block->table, no_key);
         return false;
     }
     change_name(block, &change);
+    change.actor = witness(columns, block->actor_column);
+    change.ground = witness(columns, block->ground_column);
     change_fields(arena, block, NULL, fields, &change);
     *ret = change;
     return true;

@@ -38,8 +38,8 @@ void fold_reset(struct fold *fold);
 /* Fills content, salt (HMAC-SHA256 of seed and counter, so that no salt comes twice) and commitment. */
 void change_seal(struct arena *arena, struct change *change, const uint8_t seed[32], uint64_t counter);
 
-/* Translates one row read by SELECT (columns in the block's order) to a change of operation load; false when it has no
- * key. `ret_problems` counts what could not be translated. */
+/* Translates one row read by SELECT (columns in the block's order) to a change of operation load; false when it does
+ * not belong to the block or has no key. `ret_problems` counts what could not be translated. */
 bool change_load(struct arena *arena, const struct mapping_block *block, const struct value *columns,
                  struct change *ret, uint32_t *ret_problems, struct error *ret_first);
 

@@ -216,8 +216,9 @@ static int column_row(const PGresult *result, uint16_t table, const char *name)
     return -1;
 }
 
+/* A column that is only read may be made by the database itself. */
 static int check_column(const struct inspect *inspect, uint16_t index, const PGresult *r, const char *name,
-                        struct inspect_column *ret, struct error *err)
+                        bool written, struct inspect_column *ret, struct error *err)
 {
     const struct mapping_block *block = &inspect->mapping->blocks[index];
     struct arena *arena = inspect->found->arena;
@@ -233,6 +234,10 @@ static int check_column(const struct inspect *inspect, uint16_t index, const PGr
         .not_null = yes(r, row, 5),
         .has_default = yes(r, row, 6),
     };
+    if (!written && !yes(r, row, 8))
+        return table_error(block, err, "does not let the agent's role read column %s; %s", name, PREPARE);
+    if (!written)
+        return 0;
     if (yes(r, row, 7))
         return table_error(block, err, "makes the values of column %s itself: it cannot be mapped", name);
     if (!yes(r, row, 8) || !yes(r, row, 10) || (block->insert && !yes(r, row, 9)))
@@ -250,12 +255,12 @@ static int check_columns(const struct inspect *inspect, uint16_t index, const PG
                            block->column_count, PG_PARAMETERS_MAX - KEY_FIELDS_MAX - 1);
     table->columns = arena_array(inspect->found->arena, block->column_count, sizeof *table->columns);
     for (uint16_t i = 0; i < block->column_count; i++)
-        if (check_column(inspect, index, r, block->columns[i], &table->columns[i], err) < 0)
+        if (check_column(inspect, index, r, block->columns[i], i < block->written_count, &table->columns[i], err) < 0)
             return err->code;
     if (block->delete != DELETE_SET)
         return 0;
     table->delete_column = arena_alloc(inspect->found->arena, sizeof *table->delete_column);
-    return check_column(inspect, index, r, block->delete_column, table->delete_column, err);
+    return check_column(inspect, index, r, block->delete_column, true, table->delete_column, err);
 }
 
 static int compare_names(const void *left, const void *right)
@@ -271,12 +276,8 @@ static const char *key_columns(struct arena *arena, const struct mapping_block *
     const char *text = "";
     int count = 0;
 
-    for (uint8_t i = 0; i < block->key_count; i++) {
-        const struct mapping_field *field = &block->fields[block->key[i]];
-
-        for (uint8_t j = 0; j < field->column_count; j++)
-            names[count++] = block->columns[field->columns[j]];
-    }
+    for (uint8_t i = 0; i < block->key_column_count; i++)
+        names[count++] = block->columns[block->key_columns[i]];
     qsort(names, (size_t)count, sizeof *names, compare_names);
     for (int i = 0; i < count; i++)
         text = arena_printf(arena, "%s%s%s", text, i ? between : "", names[i]);
@@ -468,10 +469,11 @@ int inspect_types(const struct inspection *inspection, const struct mapping *map
         for (uint16_t f = 0; f < block->field_count; f++) {
             const struct mapping_field *field = &block->fields[f];
             const struct catalog_field *wanted = &block->type->fields[field->field];
-            const struct inspect_column *column = &inspection->tables[b].columns[field->columns[0]];
+            const struct inspect_column *column;
 
-            if (field->code_count > 0 || field->column_count > 1)
+            if (field->code_count > 0 || field->column_count != 1)
                 continue;
+            column = &inspection->tables[b].columns[field->columns[0]];
             if (!holds(column->category, wanted->type))
                 return error_set(err, ERR_STOP, "mapping/%s/fields/%s: column %s is %s, which cannot hold a %s",
                                  block->name, field->name, column->name, column->type, value_type_name(wanted->type));

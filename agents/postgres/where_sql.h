@@ -1,0 +1,12 @@
+/* where_sql.h: which rows of a table belong to a block, said to PostgreSQL as row_in() judges it. */
+#ifndef SELARAS_WHERE_SQL_H
+#define SELARAS_WHERE_SQL_H
+
+#include "agents/postgres/inspect.h"
+
+/* " AND t.a = ... AND ..." for a table called t, or "". In `arena`. */
+const char *where_sql(struct arena *arena, const struct mapping_block *block, const struct inspect_table *table);
+/* A text in single quotes, its own doubled. */
+const char *literal_sql(struct arena *arena, const char *text, size_t length);
+
+#endif
