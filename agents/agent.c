@@ -324,22 +324,35 @@ static void on_failed(struct agent *agent, const struct agent_event *event, stru
     agent_stop(agent, "stopped", event->text, out);
 }
 
-/* The broker quarantines the agency. */
+/* The broker quarantines the agency. While it cannot be told we wait for the link, with the database closed. */
 static void on_doubted(struct agent *agent, const struct agent_event *event, struct agent_actions *out)
 {
-    agent_stop(agent, "history", event->text, out);
+    if (agent->link_up) {
+        agent_stop(agent, event->code, event->text, out);
+        return;
+    }
+    agent->doubt = event->code;
+    on_closed(agent, event, out);
 }
 
 static void on_link_up(struct agent *agent, const struct agent_event *event, struct agent_actions *out)
 {
     agent->link_up = true;
+    if (agent->doubt) {
+        char why[sizeof agent->trouble];
+
+        memcpy(why, agent->trouble, sizeof why);
+        agent_stop(agent, agent->doubt, why, out);
+        return;
+    }
     hello_when_due(agent, event, out);
 }
 
 static void on_link_down(struct agent *agent, const struct agent_event *event, struct agent_actions *out)
 {
     agent->link_up = false;
-    agent_trouble(agent, event, out, "%s", event->text);
+    if (!agent->doubt)
+        agent_trouble(agent, event, out, "%s", event->text);
 }
 
 static void on_malformed(struct agent *agent, const struct agent_event *event, struct agent_actions *out)

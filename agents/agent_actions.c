@@ -82,7 +82,7 @@ void agent_stop(struct agent *agent, const char *code, const char *why, struct a
 
     if (agent->state == AGENT_STOPPED)
         return;
-    if (code && agent_in_session(agent)) {
+    if (code && agent->link_up) { /* also between sessions: the broker hears at any time why an agent stops */
         struct message message = { .kind = MESSAGE_ERROR };
 
         message.error.code = agent_text(code);

@@ -53,6 +53,8 @@ void agent_on_captured(struct agent *agent, const struct agent_event *event, str
     if (event->piece->final && event->piece->lsn > agent->captured_lsn)
         agent->captured_lsn = event->piece->lsn;
     agent->captured_base = event->piece->base;
+    if (event->piece->fence.seq > agent->progress.source.fence.seq)
+        agent->progress.source.fence = event->piece->fence; /* a later hello must not look older than what was sent */
     agent->idle_lsn = 0;
     agent_flush(agent, true, out);
 }

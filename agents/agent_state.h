@@ -26,11 +26,12 @@ struct batch {
 struct agent {
     struct agent_options options;
     enum agent_state state;
-    char trouble[256];
+    char trouble[512];
 
     struct agent_progress progress;
     char system[SYSTEM_BYTES_MAX];
     bool open, link_up;
+    const char *doubt; /* the code of `trouble`, which the broker must be told before we stop */
 
     bool bound;
     uint8_t catalog_hash[HASH_BYTES];

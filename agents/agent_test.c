@@ -526,10 +526,43 @@ static void a_database_in_doubt_is_told_to_the_broker(void **state)
     struct message message;
 
     stream(world, 1 << 20);
-    step(world, (struct agent_event){ .kind = AGENT_EVENT_DOUBTED, .text = "restored" });
+    step(world, (struct agent_event){ .kind = AGENT_EVENT_DOUBTED, .text = "restored", .code = "history" });
     message = sent(world, MESSAGE_ERROR);
     assert_int_equal(message.error.code.length, strlen("history"));
     assert_non_null(action(world, AGENT_ACTION_STOP, 0));
+}
+
+static void a_doubt_waits_for_the_link_so_that_the_broker_hears_of_it(void **state)
+{
+    struct world *world = *state;
+    struct message message;
+
+    stream(world, 1 << 20);
+    step(world, (struct agent_event){ .kind = AGENT_EVENT_LINK_DOWN, .text = "lost" });
+    step(world, (struct agent_event){ .kind = AGENT_EVENT_DOUBTED, .text = "the slot is gone", .code = "lost" });
+    assert_false(sends(world));
+    assert_null(action(world, AGENT_ACTION_STOP, 0));
+    tick(world, 60000);
+    assert_false(sends(world)); /* no hello either */
+    step(world, (struct agent_event){ .kind = AGENT_EVENT_LINK_DOWN, .text = "still down" });
+    step(world, (struct agent_event){ .kind = AGENT_EVENT_LINK_UP });
+    message = sent(world, MESSAGE_ERROR);
+    assert_memory_equal(message.error.code.bytes, "lost", 4);
+    assert_memory_equal(message.error.text.bytes, "the slot is gone", 16);
+    assert_string_equal(action(world, AGENT_ACTION_STOP, 0)->text, "the slot is gone");
+}
+
+/* Else the broker would take a session that begins anew for one of an older copy. */
+static void hello_names_the_newest_fence_row_that_was_sent(void **state)
+{
+    struct world *world = *state;
+    struct piece piece = { .lsn = 200, .final = true, .base = 50, .fence = { 4712, { 7 } } };
+
+    stream(world, 1 << 20);
+    step(world, (struct agent_event){ .kind = AGENT_EVENT_CAPTURED, .piece = &piece });
+    error(world, "no-session");
+    tick(world, AGENT_PAUSE_MIN_MS);
+    assert_int_equal(sent(world, MESSAGE_HELLO).hello.source.fence.seq, 4712);
 }
 
 static void another_incarnation_or_agency_stops_the_agent(void **state)
@@ -607,6 +640,8 @@ int main(void)
         T(more_feed_than_credit_ends_the_session),
         T(doubt_about_history_stops_the_agent_for_good),
         T(a_database_in_doubt_is_told_to_the_broker),
+        T(a_doubt_waits_for_the_link_so_that_the_broker_hears_of_it),
+        T(hello_names_the_newest_fence_row_that_was_sent),
         T(another_incarnation_or_agency_stops_the_agent),
         T(a_mapping_that_does_not_fit_stops_the_agent_and_says_why),
         T(a_lost_database_ends_the_session_until_it_is_open_again),

@@ -33,10 +33,11 @@ struct driver_sink {
     void (*loaded)(void *context, uint64_t lsn);
     /* The batch that ended at `position` is committed in the agency's database. */
     void (*applied)(void *context, feed_position position);
-    /* ERR_RETRY: the driver goes on by itself and calls opened() again; said so that it can be shown. ERR_STOP: history
-     * is in doubt or a person is needed: the agent says why and stops. */
+    /* ERR_RETRY: the driver goes on by itself and calls opened() again; said so that it can be shown. ERR_STOP: a
+     * person is needed: the agent says why and stops. */
     void (*failed)(void *context, const struct error *err);
-    /* As failed() with ERR_STOP, because history is in doubt: the broker is told, so that it quarantines the agency. */
+    /* ERR_DOUBT or ERR_LOST: it stops too, and the broker is told, so that it quarantines the agency. Found again
+     * whenever the agent is started again. */
     void (*doubted)(void *context, const struct error *err);
 };
 
@@ -64,7 +65,7 @@ struct driver_ops {
     void (*load)(struct driver *driver, uint32_t incarnation, feed_position load);
     /* The broker has the whole load: remembers the incarnation, durably, so that a restart does not load again. */
     void (*load_done)(struct driver *driver, uint32_t incarnation, feed_position load);
-    /* Compares `known`, what the broker has of this database, with the database (ERR_STOP on any doubt, by failed()),
+    /* Compares `known`, what the broker has of this database, with the database (any doubt goes to doubted()),
      * then streams from `lsn` on. `base` is the base committed with it. Pieces of an earlier stream or load are not
      * given any more, and a batch that has not ended is forgotten: its feed comes again. load() does the same. */
     void (*capture)(struct driver *driver, const struct source *known, uint64_t lsn, feed_position base);

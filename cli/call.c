@@ -33,7 +33,7 @@ static const struct {
     [OPTION_VERDICT] = { "verdict", "WORD", N_("only fields with this verdict") },
     [OPTION_KIND] = { "kind", "WORD", N_("only entries of this kind") },
     [OPTION_LIMIT] = { "limit", "N", N_("at most this many entries, the newest (100)") },
-    [OPTION_REVEAL] = { "reveal", NULL, N_("show personal values whole") },
+    [OPTION_REVEAL] = { "reveal", NULL, N_("show personal values whole; the audit log says who did") },
     [OPTION_BROKER_FILE] = { "broker", "FILE", N_("check this broker.zpl and what it names") },
     [OPTION_AGENT_FILE] = { "agent", "FILE", N_("check this agent's file and what it names") },
     [OPTION_CATALOG_FILE] = { "catalog", "FILE", N_("the catalog to bind to") },

@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 #include "cli/find.h"
 #include "cli/history.h"
+#include "cli/reveal.h"
 #include "cli/text.h"
 #include "cli/when.h"
 #include "proto/tree.h"
@@ -108,6 +109,10 @@ static int print(const struct call *call, struct db *db, struct ledger_filter *f
     if (db_entries(db, call->arena, filter, &ledger, err) < 0)
         return err->code;
     if (!ledger.count && agency_check(db, call->arena, filter->agency, err) < 0)
+        return err->code;
+    if (options.reveal && ledger.count &&
+        reveal_record(call, filter->record ? ledger.entries[0].type : NULL, filter->record,
+                      reveal_of_ledger(call->arena, &ledger, filter), err) < 0)
         return err->code;
     output = output_new(call->arena, call_has(call, OPTION_JSON));
     history_print(output, call->arena, "log", &ledger, &options);

@@ -12,9 +12,9 @@
 static const struct command commands[] = {
     { "status", "", 0, 0, status_run, N_("who is in step, who is not, and what to do"), NEEDS_DAEMON, 0 },
     { "log", "[KEY]", 0, 1, log_run, N_("every change and every decision, as the audit log has them"), NEEDS_DATABASE,
-      FILTERS | OPTION(RECORD) | OPTION(RECORD_NUMBER) | OPTION(REVEAL) },
+      FILTERS | OPTION(RECORD) | OPTION(RECORD_NUMBER) | OPTION(REVEAL) | OPTION(SOCKET) },
     { "record", "TYPE KEY", 2, 2, record_run, N_("one record: its values, its history, and where each has arrived"),
-      NEEDS_DATABASE, OPTION(REVEAL) | OPTION(LIMIT) },
+      NEEDS_DATABASE, OPTION(REVEAL) | OPTION(LIMIT) | OPTION(SOCKET) },
     { "key new", "FILE", 1, 1, key_new_run, N_("make a key pair and print its public key"), NEEDS_NOTHING, 0 },
     { "key show", "FILE", 1, 1, key_show_run, N_("print the public key of a key file"), NEEDS_NOTHING, 0 },
     { "key enrol", "AGENCY HEX", 2, 2, key_enrol_run, N_("let an agency in by its public key"), NEEDS_BROKER, 0 },

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/find.h"
 #include "cli/history.h"
+#include "cli/reveal.h"
 #include "cli/show.h"
 #include "cli/text.h"
 
@@ -269,6 +270,8 @@ int record_run(struct call *call)
     struct error err;
 
     if (db_open(call_database(call), &db, &err) < 0 || subject_read(call, db, &subject, &err) < 0 ||
+        (call_has(call, OPTION_REVEAL) &&
+         reveal_record(call, subject.type->name, subject.number, "record, values and history", &err) < 0) ||
         print(call, db, &subject, &err) < 0)
         return call_fail(call, &err);
     return STATUS_OK;

@@ -37,6 +37,12 @@ static bool history_agrees(struct broker *broker, struct work *work, struct shar
                            memcmp(row->system, hello->source.system.bytes, hello->source.system.length) != 0))
         return refuse(share, "history",
                       "its database has another system identifier: it was replaced or restored elsewhere");
+    if (hello_is_of_a_copy(row, hello))
+        return refuse(share, "history",
+                      hello->source.fence.seq < row->fence.seq
+                          ? "the database lacks a fence row that the broker has seen: it was restored from a backup"
+                          : "the database has another fence row than the broker has seen: it went on from a restored "
+                            "or cloned copy");
     if (hello->applied > broker->head)
         return refuse(share, "history",
                       "it has applied more than the ledger holds: the broker's database was restored");
@@ -208,27 +214,46 @@ void open_ledger(struct broker *broker, struct work *work)
     }
 }
 
+/* Nothing but the entry: an operator's own words stand in it, never a value. */
+static void decide_reveal(struct broker *broker, struct work *work, const struct admin *admin)
+{
+    struct entry_row *row = entry_add(broker, work, ENTRY_REVEAL, NULL);
+    char text[sizeof admin->what + sizeof admin->user + 8];
+
+    if (admin->record > 0)
+        row->entry.type = text_of(arena_copy(work->batch->arena, admin->name, strlen(admin->name)));
+    row->entry.record = admin->record;
+    snprintf(text, sizeof text, "%s by %s", admin->what, admin->user);
+    entry_say(broker, work, row, admin->user, text);
+}
+
+static void decide_key(struct broker *broker, struct work *work, const struct admin *admin)
+{
+    struct peer *peer = peer_named(broker, admin->name); /* operators.c has made its place */
+    struct share *share = share_of(work, peer);
+    bool revoke = admin->kind == BROKER_EVENT_REVOKE;
+    char text[192], hex[65];
+
+    if (!share) {
+        share = &work->shares[work->share_count++];
+        *share = (struct share){ .peer = peer, .row = peer->row };
+    }
+    for (int i = 0; i < 32; i++)
+        snprintf(hex + 2 * i, 3, "%02x", admin->key[i]);
+    snprintf(text, sizeof text, "key %s by %s", revoke ? "revoked" : hex, admin->user);
+    share->rekeyed = share->rekeyed || revoke || memcmp(share->row.key, admin->key, sizeof share->row.key) != 0;
+    share->row.enrolled = !revoke;
+    memcpy(share->row.key, admin->key, sizeof share->row.key);
+    share->write = true;
+    entry_say(broker, work, entry_add(broker, work, revoke ? ENTRY_REVOCATION : ENTRY_ENROLMENT, peer), admin->name,
+              text);
+}
+
 void decide_admins(struct broker *broker, struct work *work)
 {
-    for (struct admin *admin = work->admins; admin; admin = admin->next) {
-        struct peer *peer = peer_named(broker, admin->name); /* broker.c has made its place */
-        struct share *share;
-        char text[192], hex[65];
-
-        share = share_of(work, peer);
-        if (!share) {
-            share = &work->shares[work->share_count++];
-            *share = (struct share){ .peer = peer, .row = peer->row };
-        }
-        for (int i = 0; i < 32; i++)
-            snprintf(hex + 2 * i, 3, "%02x", admin->key[i]);
-        snprintf(text, sizeof text, "key %s by %s", admin->revoke ? "revoked" : hex, admin->user);
-        share->rekeyed =
-            share->rekeyed || admin->revoke || memcmp(share->row.key, admin->key, sizeof share->row.key) != 0;
-        share->row.enrolled = !admin->revoke;
-        memcpy(share->row.key, admin->key, sizeof share->row.key);
-        share->write = true;
-        entry_say(broker, work, entry_add(broker, work, admin->revoke ? ENTRY_REVOCATION : ENTRY_ENROLMENT, peer),
-                  admin->name, text);
-    }
+    for (const struct admin *admin = work->admins; admin; admin = admin->next)
+        if (admin->kind == BROKER_EVENT_REVEAL)
+            decide_reveal(broker, work, admin);
+        else
+            decide_key(broker, work, admin);
 }

@@ -69,7 +69,7 @@ struct entry_row {
     struct text leaf, body, effect, reply;
 };
 
-enum debt_kind { DEBT_SKIPPED, DEBT_PARKED };
+enum debt_kind { DEBT_SKIPPED, DEBT_PARKED, DEBT_KIND_COUNT };
 struct debt {
     uint16_t agency;
     uint64_t record;

@@ -10,6 +10,9 @@
 
 struct broker;
 
+/* What may be said of a reveal. */
+enum { REVEAL_BYTES_MAX = 400 };
+
 /* Where a connection's messages come from and go to: ØMQ's routing id. */
 struct route {
     uint8_t length;
@@ -31,6 +34,7 @@ enum broker_event_kind {
     BROKER_EVENT_SCANNED, /* scan */
     BROKER_EVENT_ENROL,   /* name, key, request */
     BROKER_EVENT_REVOKE,  /* name, request */
+    BROKER_EVENT_REVEAL,  /* name (the record type, or ""), record, what, request */
     BROKER_EVENT_LOST,    /* route: a message to it could not be sent */
     BROKER_EVENT_TICK,
     BROKER_EVENT_COUNT,
@@ -54,6 +58,8 @@ struct broker_event {
             const uint8_t *key;
             void *request;
             const char *user;
+            const char *what;
+            uint64_t record;
         };
     };
 };
@@ -104,6 +110,7 @@ struct peer_view {
     bool up;
     feed_position sent; /* end of the last batch that was sent to it */
     uint32_t parked, skipped;
+    int64_t copy_at_us; /* when an older copy of its database was last turned away; 0: none was */
 };
 bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret);
 feed_position broker_head(const struct broker *broker);

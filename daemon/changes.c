@@ -131,7 +131,7 @@ static void hold_change(struct broker *broker, struct work *work, struct entry_r
     entry->fields[0] =
         (struct entry_field){ .name = text_of("existence"), .verdict = VERDICT_HELD, .rule = text_of(why) };
     entry->field_count = 1;
-    action_log(broker, 4, peer, "entry %" PRIu64 ": a change is held: %s; see: selaras log --verdict held",
+    action_log(broker, LOG_LEVEL_WARN, peer, "entry %" PRIu64 ": a change is held: %s; see: selaras log --verdict held",
                FEED_SEQUENCE(entry->position), why);
 }
 
@@ -181,7 +181,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     row->entry.record = target.record->number;
     struct writer writer = {
         .agency = peer->index,
-        .base = base_of_record(peer, target.record->number, piece->nothing_seen ? share->row.load : piece->base),
+        .base = debts_base(peer->debts, target.record->number, piece->nothing_seen ? share->row.load : piece->base),
         .since = share->row.since,
         .nothing_seen = piece->nothing_seen,
         .fed = block->fed,

@@ -67,6 +67,8 @@ static void start_session(struct broker *broker, struct peer *peer)
     peer->up = true;
     peer->route = peer->hello_route;
     peer->heard_ms = broker->now_ms;
+    peer->left = false;
+    peer->contested_ms = 0;
     peer->in_number = 0;
     peer->in_used = peer->out_used = 0;
     peer->in_credit = broker->options.window_bytes;
@@ -79,8 +81,9 @@ static void start_session(struct broker *broker, struct peer *peer)
     peer->fill_after = 0;
     feed_start(broker, peer, peer->row.state == STATE_LOADING ? peer->row.load : peer->hello.applied);
     send_welcome(broker, peer);
-    action_log(broker, 5, peer, "session %" PRIu64 " begins: incarnation %u, catalog %u%s", peer->row.session,
-               peer->row.incarnation, broker->catalog_version, peer->row.state == STATE_LOADING ? ", first load" : "");
+    action_log(broker, LOG_LEVEL_NOTE, peer, "session %" PRIu64 " begins: incarnation %u, catalog %u%s",
+               peer->row.session, peer->row.incarnation, broker->catalog_version,
+               peer->row.state == STATE_LOADING ? ", first load" : "");
 }
 
 static void finish_hello(struct broker *broker, struct share *share)
@@ -139,15 +142,15 @@ static void finish_share(struct broker *broker, struct share *share)
     if (share->write)
         take_row(peer, share);
     if (share->reset)
-        debts_forget(peer);
+        debts_clear(peer->debts);
     if (share->rekeyed)
         finish_rekeyed(broker, share);
     if (peer->row.state == STATE_QUARANTINED)
         peer->quarantine_waits = false;
     if (share->quarantined) {
         peer_fail(broker, peer, "history", "%s", peer->row.reason);
-        action_log(broker, 3, peer, "quarantined: %s. Nothing of it takes effect until an operator has decided",
-                   peer->row.reason);
+        action_log(broker, LOG_LEVEL_ERROR, peer,
+                   "quarantined: %s. Nothing of it takes effect until an operator has decided", peer->row.reason);
     }
     if (share->hello)
         finish_hello(broker, share);
@@ -161,30 +164,26 @@ static void finish_share(struct broker *broker, struct share *share)
 static void finish_admins(struct broker *broker, struct work *work)
 {
     while (work->admins) {
-        struct admin *admin = work->admins;
-        struct broker_action *action = action_add(broker, BROKER_ACTION_ANSWER);
+        struct broker_action *action;
 
-        action->request = admin->request;
+        const struct admin *admin = work->admins;
+
+        if (admin->kind == BROKER_EVENT_REVEAL)
+            action_log(broker, LOG_LEVEL_NOTE, NULL, "%s was shown personal values whole: %s", admin->user,
+                       admin->what);
+        else
+            action_log(broker, LOG_LEVEL_NOTE, NULL, "%s: key %s by %s", admin->name,
+                       admin->kind == BROKER_EVENT_REVOKE ? "revoked" : "enrolled", admin->user);
+        action = action_add(broker, BROKER_ACTION_ANSWER);
+        action->request = admin_pop(&work->admins);
         action->ok = true;
         action->text = "{}";
-        action_log(broker, 5, NULL, "%s: key %s by %s", admin->name, admin->revoke ? "revoked" : "enrolled",
-                   admin->user);
-        work->admins = admin->next;
-        free(admin);
     }
 }
 
 void *work_abandoned(struct work *work)
 {
-    struct admin *admin = work->admins;
-    void *request;
-
-    if (!admin)
-        return NULL;
-    request = admin->request;
-    work->admins = admin->next;
-    free(admin);
-    return request;
+    return work->admins ? admin_pop(&work->admins) : NULL;
 }
 
 void work_free(struct work *work)

@@ -26,11 +26,6 @@ void *room(struct work *work, void *array, uint32_t count, uint32_t *capacity, s
     return grown;
 }
 
-bool piece_is_duplicate(const struct agency_row *row, const struct piece *piece)
-{
-    return piece->lsn == 0 ? piece->first <= row->load_number : piece->lsn <= row->lsn;
-}
-
 struct share *share_of(struct work *work, const struct peer *peer)
 {
     for (uint32_t i = 0; i < work->share_count; i++)

@@ -270,6 +270,34 @@ static void on_key_verb(struct program *program, struct control_request *request
     step(program, &event);
 }
 
+/* reveal TYPE RECORD WHAT: TYPE is empty and RECORD 0 when it is about more than one record. */
+static void on_reveal_verb(struct program *program, struct control_request *request, const struct text arguments[3],
+                           const char *user)
+{
+    struct broker_event event = { .kind = BROKER_EVENT_REVEAL };
+    char type[33], digits[24], what[REVEAL_BYTES_MAX + 1];
+
+    if (arguments[0].length >= sizeof type || arguments[1].length >= sizeof digits ||
+        arguments[2].length >= sizeof what || arguments[2].length == 0) {
+        control_answer(&request, false,
+                       "a reveal says a record type, a record number and in at most 400 bytes what of it");
+        return;
+    }
+    snprintf(type, sizeof type, "%.*s", (int)arguments[0].length, arguments[0].bytes);
+    snprintf(digits, sizeof digits, "%.*s", (int)arguments[1].length, arguments[1].bytes);
+    snprintf(what, sizeof what, "%.*s", (int)arguments[2].length, arguments[2].bytes);
+    event.name = type;
+    event.record = strtoull(digits, NULL, 10);
+    if (event.record > INT64_MAX) {
+        control_answer(&request, false, "no record has such a number");
+        return;
+    }
+    event.what = what;
+    event.request = request;
+    event.user = user;
+    step(program, &event);
+}
+
 static void on_control(void *context, struct control_request *request, const struct text *arguments, int count,
                        const char *user)
 {
@@ -289,6 +317,8 @@ static void on_control(void *context, struct control_request *request, const str
         on_key_verb(program, request, false, arguments[1], arguments[2], user);
     else if (verb_is(verb, "key-revoke") && count == 2)
         on_key_verb(program, request, true, arguments[1], argument(arguments, count, 2), user);
+    else if (verb_is(verb, "reveal") && count == 4)
+        on_reveal_verb(program, request, arguments + 1, user);
     else
         control_answer(&request, false, "the broker does not know this request: is `selaras` of the same version?");
 }

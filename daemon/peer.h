@@ -1,10 +1,14 @@
-/* peer.h: what the core keeps of one agency, and of the broker as a whole. For the core's own files alone. */
+/* peer.h: what the core keeps of one agency, and of the broker as a whole, and its parts. For the core's own files
+ * alone. */
 #ifndef SELARAS_PEER_H
 #define SELARAS_PEER_H
 
 #include "daemon/broker.h"
+#include "daemon/debts.h"
 #include "daemon/map.h"
 #include "daemon/reconcile.h"
+
+enum { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_NOTE = 5 }; /* of shell/log.h */
 
 /* A changes frame that waits for its batch. */
 struct staged {
@@ -23,11 +27,6 @@ struct outgoing {
     size_t size;         /* at most */
 };
 
-struct peer_debt {
-    struct peer_debt *next;
-    struct debt debt; /* without block and reason */
-};
-
 struct peer {
     struct agency_row row; /* as committed, but for what `fresh` says */
     agency_index index;    /* AGENCY_GONE: the catalog does not name it */
@@ -37,12 +36,15 @@ struct peer {
     struct agency_block *blocks;
     uint16_t block_count;
     bool bound; /* the blocks fit the catalog in force */
-    struct peer_debt *debts;
+    struct debts *debts;
 
     /* The session. */
     bool up;
     struct route route;
-    int64_t heard_ms;
+    int64_t heard_ms;     /* in a session */
+    bool left;            /* its last session ended with its own word: nobody of it is there any more */
+    int64_t contested_ms; /* when a copy of it first showed itself in this session; 0: none did */
+    int64_t copy_at_us;   /* when a copy of it was last turned away */
     uint64_t in_number, out_number;
     uint64_t in_credit, in_used, out_credit, out_used;
     struct staged *staged, *staged_last;
@@ -81,9 +83,11 @@ struct peer {
 /* An operator's request that waits for its batch. */
 struct admin {
     struct admin *next;
-    bool revoke;
-    char name[33];
+    enum broker_event_kind kind;
+    char name[33]; /* the agency; the record type of a reveal */
     uint8_t key[32];
+    uint64_t record;
+    char what[REVEAL_BYTES_MAX + 1];
     char user[64];
     void *request;
 };
@@ -110,6 +114,7 @@ struct broker {
     uint32_t turn;        /* the agency whose changes are taken first next time */
     uint64_t salts;       /* made so far */
     int64_t now_us, now_ms;
+    int64_t started_ms; /* of the first step; 0: there was none */
     int64_t applied_ms; /* when applied positions were last stored */
 
     struct arena *step_arena; /* texts of actions */
@@ -121,6 +126,9 @@ void action_log(struct broker *broker, int level, const struct peer *peer, const
     __attribute__((format(printf, 4, 5)));
 /* Sends a message of the peer's session, numbered; returns the frame's bytes. */
 size_t peer_send(struct broker *broker, struct peer *peer, struct message *message);
+/* Sends an error to whoever it is. */
+void send_error(struct broker *broker, const struct route *route, uint64_t session, uint64_t number, const char *code,
+                const char *text);
 /* Sends an error and ends the session. */
 void peer_fail(struct broker *broker, struct peer *peer, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -128,6 +136,9 @@ void peer_fail(struct broker *broker, struct peer *peer, const char *code, const
 void peer_drop(struct broker *broker, struct peer *peer);
 /* Says how far everything of it is committed. */
 void peer_ack(struct broker *broker, struct peer *peer);
+/* A place for an agency, which no batch in flight knows of. */
+struct peer *peer_add(struct broker *broker, const struct agency_row *row);
+void peer_free(struct broker *broker, struct peer *peer);
 struct peer *peer_by_id(struct broker *broker, uint16_t id);
 struct peer *peer_named(struct broker *broker, const char *name);
 /* A copy that ends in NUL, cut at the end of a character when it does not fit. */
@@ -140,14 +151,36 @@ const struct agency_block *peer_block_named(const struct peer *peer, struct text
 bool peer_is_fed(const struct peer *peer);
 void broker_salt(struct broker *broker, uint8_t ret[32]);
 
+/* session.c: what agencies say. */
+void session_frame(struct broker *broker, const struct broker_event *event);
+/* What was sent on this route is lost, and whatever came behind it would be out of order: the agency says hello again.
+ */
+void session_lost(struct broker *broker, const struct route *route);
+/* Ends a session that has been silent for too long. */
+void session_watch(struct broker *broker, struct peer *peer);
+
+/* operators.c: what operators ask for. */
+void operator_asks(struct broker *broker, const struct broker_event *event);
+/* Forgets the first request of a list and returns what it is to be answered by. */
+void *admin_pop(struct admin **list);
+
 /* stage.c: what an agency has sent and no batch has taken yet. */
 void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
                    size_t size);
+/* Whether the broker has this piece, so that it only needs another ack: "a transaction at or below the last committed
+ * end LSN is a duplicate as a whole". */
+bool piece_is_duplicate(const struct agency_row *row, const struct piece *piece);
 void stage_clear(struct broker *broker, struct peer *peer);
 /* No batch is in flight: what was kept for it may go. */
 void stage_bury(struct peer *peer);
 /* Forgets frames all of whose pieces are done, and gives credit back. */
 void stage_release(struct broker *broker, struct peer *peer);
+
+/* rival.c: a copy beside the database that it was made from. */
+/* Whether this hello's database is older than what the broker has had of it, or has forked: by its newest fence row. */
+bool hello_is_of_a_copy(const struct agency_row *row, const struct hello *hello);
+/* NULL, or the code by which this hello is refused because the database that went on is, or may be, alive. */
+const char *rival_refusal(struct broker *broker, struct peer *peer, const struct hello *hello);
 
 /* feed.c: what an agency is sent. */
 void feed_start(struct broker *broker, struct peer *peer, feed_position applied);

@@ -1,4 +1,5 @@
-/* reconcile.h: decides what one change does to one canonical record. Pure, total and deterministic.
+/* reconcile.h: decides what one change does to one canonical record: carries out the verdicts of judge.h, and says
+ * what must be told to whom. A function of its arguments alone, total and deterministic.
  *
  * DESIGN section 6. What is sent to whom follows one principle: when traffic stops, every reader holds the canonical
  * value. The others get each canonical write. The writer itself ends with the last item that was sent to it on this
@@ -7,21 +8,7 @@
 #ifndef SELARAS_RECONCILE_H
 #define SELARAS_RECONCILE_H
 
-#include "daemon/canonical.h"
-
-enum { RECORD_BYTES_MAX = 768 * 1024 }; /* of all values together; a write that exceeds it is put back */
-
-/* Who made the change, and what they had seen. */
-struct writer {
-    agency_index agency;
-    feed_position base;  /* the feed position it had applied */
-    feed_position since; /* the entry that closed its last load */
-    bool nothing_seen;   /* a load: concurrent with everything; `base` still says what was sent */
-    const bool *fed;     /* by unit: it is sent items on this unit */
-    int64_t commit_time_us;
-    bool clock_known;
-    int64_t clock_offset_us, clock_uncertainty_us;
-};
+#include "daemon/judge.h"
 
 /* One part of what must be sent. */
 struct sending {
@@ -38,16 +25,6 @@ struct outcome {
     struct reason reason;  /* why something is put back; verdict empty when nothing is */
     bool identifier_changed;
 };
-
-/* Whether an identifier's value belongs to another record than `record`. */
-typedef bool identifier_taken(void *context, const struct canonical *record, uint16_t field, struct value value);
-
-/* A catalog made ready to decide by: its patterns are compiled. The catalog must outlive it. */
-struct reconciler;
-
-/* ERR_STOP naming unit and rule when the catalog uses a rule that this version cannot decide by. */
-must_check int reconciler_new(const struct catalog *catalog, struct reconciler **ret, struct error *err);
-void reconciler_free(struct reconciler **reconciler);
 
 /* Decides a change of `writer` on `record` as the entry at `position`, changes the record accordingly and says what
  * must be told. `fields` are the change's new values by field of the type, absent where the change has none; a delete

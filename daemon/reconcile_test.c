@@ -301,21 +301,6 @@ static void a_load_is_answered_only_where_it_differs(void **state)
     assert_false(sends(&scene->outcome.reply, "size"));
 }
 
-static void what_cannot_be_decided_by_this_version_is_refused(void **state)
-{
-    struct scene *scene = *state;
-    struct reconciler *reconciler = NULL;
-    struct error err;
-    char *text = arena_copy(scene->arena, fixture_catalog, sizeof fixture_catalog - 1);
-    const struct catalog *catalog;
-
-    memcpy(strstr(text, "largest"), "latest\n", 7);
-    assert_int_equal(catalog_build(scene->arena, tree_fixture(scene->arena, text), text, strlen(text), &catalog, &err),
-                     0);
-    assert_int_equal(reconciler_new(catalog, &reconciler, &err), ERR_STOP);
-    assert_non_null(strstr(err.text, "person/size: conflict = latest"));
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scene_open, scene_close)
@@ -335,7 +320,6 @@ int main(void)
         TEST(a_reinsert_that_saw_the_deletion_starts_empty),
         TEST(an_insert_of_a_known_record_is_answered_with_what_stands),
         TEST(a_load_is_answered_only_where_it_differs),
-        TEST(what_cannot_be_decided_by_this_version_is_refused),
     };
 
     return cmocka_run_group_tests_name("reconcile", tests, NULL, NULL);

@@ -2,75 +2,35 @@
 #include "daemon/work.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 static const struct text nothing = { "", 0 };
 
 static void debt_open(struct work *work, struct peer *peer, const struct debt *debt)
 {
     struct writes *writes = &work->batch->writes;
-    struct peer_debt *kept = calloc(1, sizeof *kept);
 
-    if (!kept)
-        abort();
     writes->debts = room(work, writes->debts, writes->debt_count, &work->debt_capacity, sizeof *writes->debts);
     writes->debts[writes->debt_count++] = *debt;
-    kept->debt = *debt;
-    kept->debt.block = kept->debt.reason = nothing;
-    kept->next = peer->debts;
-    peer->debts = kept;
+    debts_add(peer->debts, debt);
 }
 
-static void debt_settle(struct work *work, struct peer *peer, struct peer_debt **at, const char *how)
+static void debt_settle(struct work *work, struct peer *peer, const struct debt *debt, const char *how)
 {
     struct writes *writes = &work->batch->writes;
-    struct peer_debt *settled = *at;
 
     writes->settled =
         room(work, writes->settled, writes->settled_count, &work->settled_capacity, sizeof *writes->settled);
     writes->settled[writes->settled_count++] =
-        (struct settled_debt){ .agency = peer->row.id, .entry = settled->debt.entry, .how = how };
-    *at = settled->next;
-    free(settled);
+        (struct settled_debt){ .agency = peer->row.id, .entry = debt->entry, .how = how };
+    debts_remove(peer->debts, debt);
 }
 
-void debts_forget(struct peer *peer)
-{
-    while (peer->debts) {
-        struct peer_debt *debt = peer->debts;
-
-        peer->debts = debt->next;
-        free(debt);
-    }
-}
-
-/* Skips whose answer the agency has applied by now are settled. */
 void debts_answered(struct work *work, struct peer *peer, feed_position base)
 {
-    for (struct peer_debt **at = &peer->debts; *at;) {
-        if ((*at)->debt.kind == DEBT_SKIPPED && (*at)->debt.entry <= base)
-            debt_settle(work, peer, at, "answered");
-        else
-            at = &(*at)->next;
-    }
-}
+    const struct debt *debt;
 
-/* PROTOCOL 5.1: until it is settled, changes of that record count as made just before the item. */
-feed_position base_of_record(const struct peer *peer, uint64_t record, feed_position base)
-{
-    for (const struct peer_debt *at = peer->debts; at; at = at->next)
-        if (at->debt.record == record && at->debt.position <= base)
-            base = at->debt.position - 1;
-    return base;
-}
-
-static struct peer_debt **debt_find(struct peer *peer, uint64_t record, enum debt_kind kind)
-{
-    struct peer_debt **at = &peer->debts;
-
-    while (*at && !((*at)->debt.record == record && (*at)->debt.kind == kind))
-        at = &(*at)->next;
-    return at;
+    while ((debt = debts_oldest_skip(peer->debts)) && debt->entry <= base)
+        debt_settle(work, peer, debt, "answered");
 }
 
 static void report_skipped(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
@@ -109,7 +69,7 @@ static void report_parked(struct broker *broker, struct work *work, struct peer 
     struct entry_row *row;
     struct debt debt;
 
-    if (*debt_find(peer, report->record, DEBT_PARKED))
+    if (debts_find(peer->debts, report->record, DEBT_PARKED))
         return; /* a later item queued behind it */
     row = report_entry(broker, work, peer, ENTRY_PARKED, report, record);
     debt = (struct debt){
@@ -122,20 +82,20 @@ static void report_parked(struct broker *broker, struct work *work, struct peer 
         .reason = { arena_copy(work->batch->arena, report->text.bytes, report->text.length), report->text.length },
     };
     debt_open(work, peer, &debt);
-    action_log(broker, 4, peer, "record %" PRIu64 " is parked: %s; see: selaras parked list", report->record,
-               debt.reason.bytes);
+    action_log(broker, LOG_LEVEL_WARN, peer, "record %" PRIu64 " is parked: %s; see: selaras parked list",
+               report->record, debt.reason.bytes);
 }
 
 static void report_settled(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                            struct canonical *record)
 {
     bool closed = report->kind == REPORT_CLOSED;
-    struct peer_debt **debt = debt_find(peer, report->record, DEBT_PARKED);
+    const struct debt *debt = debts_find(peer->debts, report->record, DEBT_PARKED);
 
-    if (!*debt)
+    if (!debt)
         return;
     report_entry(broker, work, peer, closed ? ENTRY_CLOSED : ENTRY_RELEASED, report, record)->entry.refers =
-        (*debt)->debt.entry;
+        debt->entry;
     debt_settle(work, peer, debt, closed ? "closed" : "released");
 }
 

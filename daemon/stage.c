@@ -6,13 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Whether the broker has it, so that it only needs another ack: "a transaction at or below the last committed end LSN
- * is a duplicate as a whole". */
-static bool is_duplicate(const struct peer *peer, const struct piece *piece)
+bool piece_is_duplicate(const struct agency_row *row, const struct piece *piece)
 {
-    if (piece->lsn == 0)
-        return piece->first <= peer->row.load_number;
-    return piece->lsn <= peer->row.lsn;
+    return piece->lsn == 0 ? piece->first <= row->load_number : piece->lsn <= row->lsn;
 }
 
 static bool fence_is_sound(const struct peer *peer, const struct fence *fence)
@@ -161,7 +157,7 @@ static bool stage_piece(struct broker *broker, struct peer *peer, struct arena *
     const char *why = "", *code;
     struct error err;
 
-    if (is_duplicate(peer, piece)) {
+    if (piece_is_duplicate(&peer->row, piece)) {
         peer->ready += piece->final; /* it only wants its ack again */
         return true;
     }

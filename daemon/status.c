@@ -30,6 +30,8 @@ static void write_peer(struct buffer *out, const struct peer_view *peer, feed_po
     json_write_int(out, "applied_at", row->applied_at_us);
     json_write_uint(out, "parked", peer->parked);
     json_write_uint(out, "skipped", peer->skipped);
+    if (peer->copy_at_us)
+        json_write_int(out, "copy_at", peer->copy_at_us);
     json_write_text(out, "software", row->software);
     json_end_object(out);
 }

@@ -38,8 +38,6 @@ struct work {
 struct text text_of(const char *string);
 /* Grows an array in the batch's arena so that one more fits. */
 void *room(struct work *work, void *array, uint32_t count, uint32_t *capacity, size_t size);
-/* Whether the broker has this piece already. */
-bool piece_is_duplicate(const struct agency_row *row, const struct piece *piece);
 struct share *share_of(struct work *work, const struct peer *peer);
 
 /* entries.c: the entries and records that the batch writes. */
@@ -65,12 +63,8 @@ void link_readers(struct broker *broker, struct work *work, const struct peer *w
 /* reports.c: what became of items, and what is owed for it. */
 void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                    struct canonical *record);
-/* A new load: what was owed is of the past. */
-void debts_forget(struct peer *peer);
 /* Skips whose answer the agency has applied by now are settled. */
 void debts_answered(struct work *work, struct peer *peer, feed_position base);
-/* PROTOCOL 5.1: until it is settled, changes of that record count as made just before the item. */
-feed_position base_of_record(const struct peer *peer, uint64_t record, feed_position base);
 
 /* changes.c: the changes of a piece. */
 void index_record(struct work *work, struct canonical *record);

@@ -31,6 +31,7 @@ const char *entry_kind_name(enum entry_kind kind)
         [ENTRY_PARKED] = "parked",
         [ENTRY_RELEASED] = "released",
         [ENTRY_CLOSED] = "closed",
+        [ENTRY_REVEAL] = "reveal",
     };
 
     assert(kind < ENTRY_KIND_COUNT);

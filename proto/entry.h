@@ -26,7 +26,8 @@ enum entry_kind {
     ENTRY_PARKED,
     ENTRY_RELEASED,
     ENTRY_CLOSED,
-    ENTRY_KIND_COUNT, /* reviews, holds, findings, redactions, reveals, gaps and recoveries follow */
+    ENTRY_REVEAL,     /* somebody was shown personal values whole: who, and of what */
+    ENTRY_KIND_COUNT, /* reviews, holds, findings, redactions, gaps and recoveries follow */
 };
 const char *entry_kind_name(enum entry_kind kind);
 

@@ -1,6 +1,6 @@
 /* error.h: why something did not work, and what its caller should do about it.
  *
- * Three codes, chosen where the error is born and never changed on the way; the text is for a sysadmin: what
+ * A code, chosen where the error is born and never changed on the way; the text is for a sysadmin: what
  * happened, to which thing, what to do next. Functions that return errors do not log; the one place that decides
  * logs once. Something expected is no error: it is a value, an enum or NULL. */
 #ifndef SELARAS_ERROR_H
@@ -9,7 +9,9 @@
 enum {
     ERR_RETRY = -1,  /* the world: wait, then do the same again */
     ERR_REJECT = -2, /* this message, row or file: refuse it, go on */
-    ERR_STOP = -3,   /* us, or history in doubt: say so and stop; a person is needed */
+    ERR_STOP = -3,   /* us: say so and stop; a person is needed */
+    ERR_DOUBT = -4,  /* a database is not the one it was: stop, and the broker must know; a person decides */
+    ERR_LOST = -5,   /* changes of a database can never be known: the same */
 };
 
 struct error {

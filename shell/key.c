@@ -135,8 +135,9 @@ int key_write(const char *path, const struct key *key, struct error *err)
 static bool is_credential(const char *path)
 {
     const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    size_t length = folder ? strlen(folder) : 0;
 
-    return folder && folder[0] && strncmp(path, folder, strlen(folder)) == 0;
+    return length > 0 && strncmp(path, folder, length) == 0 && path[length] == '/';
 }
 
 static int check_mode(int fd, const char *path, struct error *err)
@@ -205,13 +206,22 @@ static int read_file(int fd, const char *path, struct key *ret, struct error *er
     return code;
 }
 
+static const char *remedy(int failure)
+{
+    if (failure == ENOENT)
+        return "; make one with `selaras key new`";
+    if (failure == EACCES)
+        return "; it must belong to the user who reads it: chown it to the service's user (selaras), or use sudo";
+    return "";
+}
+
 int key_read(const char *path, struct key *ret, struct error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hold us up */
     int code;
 
     if (fd < 0)
-        return error_set(err, ERR_STOP, "%s: cannot read the key file: %s", path, strerror(errno));
+        return error_set(err, ERR_STOP, "%s: cannot read the key file: %s%s", path, strerror(errno), remedy(errno));
     code = check_mode(fd, path, err);
     if (code == 0)
         code = read_file(fd, path, ret, err);

@@ -109,6 +109,11 @@ static void a_credential_of_systemd_may_show_a_group(void **state)
     assert_int_equal(key_read(scene->path, &key, &err), 0);
     assert_int_equal(chmod(scene->path, 0444), 0);
     assert_int_equal(key_read(scene->path, &key, &err), ERR_STOP);
+    assert_int_equal(chmod(scene->path, 0440), 0);
+    scene->folder[strlen(scene->folder) - 1] = '\0'; /* a folder whose name only begins like it */
+    setenv("CREDENTIALS_DIRECTORY", scene->folder, 1);
+    assert_int_equal(key_read(scene->path, &key, &err), ERR_STOP);
+    memcpy(scene->folder, scene->path, strlen(scene->path) - strlen("/key"));
     unsetenv("CREDENTIALS_DIRECTORY");
 }
 
@@ -169,6 +174,21 @@ static void what_is_no_key_file_is_refused_without_showing_it(void **state)
     assert_int_equal(key_read(scene->folder, &key, &err), ERR_STOP);
 }
 
+static void what_is_no_file_is_refused_at_once(void **state)
+{
+    struct scene *scene = *state;
+    struct key key;
+    struct error err;
+
+    assert_int_equal(key_read(scene->path, &key, &err), ERR_STOP);
+    assert_non_null(strstr(err.text, "make one with `selaras key new`"));
+    assert_int_equal(mkfifo(scene->path, 0600), 0);
+    alarm(20); /* opening a FIFO may wait for ever for a writer */
+    assert_int_equal(key_read(scene->path, &key, &err), ERR_STOP);
+    alarm(0);
+    assert_non_null(strstr(err.text, "is no file"));
+}
+
 static void hexadecimal_is_read_back(void **state)
 {
     uint8_t key[32], back[32];
@@ -201,6 +221,7 @@ int main(void)
         test(a_credential_of_systemd_may_show_a_group),
         test(a_secret_of_another_key_is_refused),
         test(what_is_no_key_file_is_refused_without_showing_it),
+        test(what_is_no_file_is_refused_at_once),
         test(hexadecimal_is_read_back),
     };
 

@@ -43,12 +43,14 @@ static const char *field(const PGresult *result, int code)
     return text ? text : "";
 }
 
-/* Whether the message was written by whoever wrote a function or trigger, by RAISE or in another language. */
+/* Whether the message was written by whoever wrote a function or trigger, by RAISE or in another language, or is about
+ * what such a function does that nobody thought about: a statement put together from values may be quoted in it. */
 static bool is_foreign(const PGresult *failure, const char *sqlstate)
 {
     static const char *const classes[] = { "P0", "38", "39" };
 
-    if (strcmp(field(failure, PG_DIAG_SOURCE_FUNCTION), "exec_stmt_raise") == 0)
+    if (strcmp(field(failure, PG_DIAG_SOURCE_FUNCTION), "exec_stmt_raise") == 0 ||
+        (pg_sqlstate_code(sqlstate) == ERR_STOP && field(failure, PG_DIAG_CONTEXT)[0] != '\0'))
         return true;
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
         if (strncmp(sqlstate, classes[i], 2) == 0)

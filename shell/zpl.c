@@ -42,15 +42,40 @@ static ssize_t read_fully(int fd, char *bytes, size_t size)
     return (ssize_t)length;
 }
 
-int file_read(struct arena *arena, const char *path, const char **ret_text, size_t *ret_length, struct error *err)
+/* What cannot be read, and what to do about the commonest reason. */
+static int read_failed(const char *path, int failure, struct error *err)
 {
-    scoped(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return error_set(err, ERR_STOP, "%s: cannot be read: %s%s", path, strerror(failure),
+                     failure == EACCES ? "; run this as a user who may (sudo), or let the user of the service read the "
+                                         "file and enter its folder"
+                                       : "");
+}
+
+/* Standard input, of which nobody says how long it is. */
+static int input_read(struct arena *arena, const char **ret_text, size_t *ret_length, struct error *err)
+{
+    char *text = arena_alloc(arena, FILE_BYTES_MAX + 2);
+    ssize_t length = read_fully(STDIN_FILENO, text, FILE_BYTES_MAX + 1);
+
+    if (length < 0)
+        return read_failed("-", errno, err);
+    if (length > FILE_BYTES_MAX)
+        return error_set(err, ERR_STOP, "-: is longer than %d bytes", FILE_BYTES_MAX);
+    text[length] = 0;
+    *ret_text = text;
+    *ret_length = (size_t)length;
+    return 0;
+}
+
+static int file_read_from(struct arena *arena, const char *path, int fd, const char **ret_text, size_t *ret_length,
+                          struct error *err)
+{
     struct stat status;
     ssize_t length;
     char *text;
 
     if (fd < 0 || fstat(fd, &status) < 0)
-        return error_set(err, ERR_STOP, "%s: cannot be read: %s", path, strerror(errno));
+        return read_failed(path, errno, err);
     if (!S_ISREG(status.st_mode))
         return error_set(err, ERR_STOP, "%s: is not a file", path);
     if (status.st_size > FILE_BYTES_MAX)
@@ -58,13 +83,23 @@ int file_read(struct arena *arena, const char *path, const char **ret_text, size
     text = arena_alloc(arena, (size_t)status.st_size + 2);
     length = read_fully(fd, text, (size_t)status.st_size + 1);
     if (length < 0)
-        return error_set(err, ERR_STOP, "%s: cannot be read: %s", path, strerror(errno));
+        return read_failed(path, errno, err);
     if (length > status.st_size)
         return error_set(err, ERR_STOP, "%s: was written to while it was read: try again", path);
     text[length] = 0;
     *ret_text = text;
     *ret_length = (size_t)length;
     return 0;
+}
+
+int file_read(struct arena *arena, const char *path, const char **ret_text, size_t *ret_length, struct error *err)
+{
+    scoped(fd_close) int fd = -1;
+
+    if (strcmp(path, "-") == 0)
+        return input_read(arena, ret_text, ret_length, err);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return file_read_from(arena, path, fd, ret_text, ret_length, err);
 }
 
 /* What zconfig would take without a word and read as something else, or NULL. */

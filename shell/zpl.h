@@ -4,7 +4,8 @@
 
 #include "proto/tree.h"
 
-/* The file's bytes (at most 1 MiB) in `arena`, NUL-terminated. ERR_STOP with path and reason when it cannot be read. */
+/* The file's bytes (at most 1 MiB) in `arena`, NUL-terminated; "-" is standard input. ERR_STOP with path and reason
+ * when it cannot be read. */
 must_check int file_read(struct arena *arena, const char *path, const char **ret_text, size_t *ret_length,
                          struct error *err);
 

@@ -185,6 +185,24 @@ static void a_file_is_read_whole(void **state)
     assert_string_equal(err.text, "/tmp: is not a file");
 }
 
+static void a_dash_is_standard_input(void **state)
+{
+    int ends[2], kept = dup(STDIN_FILENO);
+    const char *text;
+    size_t length;
+    struct error err;
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "a = 1\n", 6), 6);
+    close(ends[1]);
+    assert_true(dup2(ends[0], STDIN_FILENO) >= 0);
+    close(ends[0]);
+    assert_int_equal(file_read(*state, "-", &text, &length, &err), 0);
+    assert_string_equal(text, "a = 1\n");
+    if (kept >= 0)
+        dup2(kept, STDIN_FILENO);
+}
+
 static const struct tree *sample(struct arena *arena, const char *name, const char **ret_text, size_t *ret_length)
 {
     /* Tests run where the compiler ran, so the way to this file is still good. */
@@ -237,6 +255,7 @@ int main(void)
         cmocka_unit_test(what_is_too_long_is_refused_before_zconfig_sees_it),
         cmocka_unit_test(standard_output_is_left_as_it_was),
         cmocka_unit_test(a_file_is_read_whole),
+        cmocka_unit_test(a_dash_is_standard_input),
         cmocka_unit_test(the_samples_mappings_bind_to_its_catalog),
     };
 

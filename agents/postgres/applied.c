@@ -56,7 +56,7 @@ int applied_read(struct arena *arena, const void *bytes, size_t length, feed_pos
     cursor_leave(&cursor);
     cursor_leave(&cursor);
     if (cursor_finish(&cursor, err) < 0) {
-        err->code = ERR_STOP; /* what we have applied is in doubt */
+        err->code = ERR_DOUBT; /* what we have applied is in doubt */
         return err->code;
     }
     *ret_position = position;

@@ -14,7 +14,7 @@
  * has applied, the transaction itself included; it never falls. Appends to `out`. */
 void applied_pack(feed_position position, const struct report *reports, uint32_t count, struct buffer *out);
 
-/* Reads it back; arrays go to `arena`, text borrows from `bytes`. ERR_STOP when it is not what applied_pack wrote. */
+/* Reads it back; arrays go to `arena`, text borrows from `bytes`. ERR_DOUBT when it is not what applied_pack wrote. */
 must_check int applied_read(struct arena *arena, const void *bytes, size_t length, feed_position *ret_position,
                             struct report **ret_reports, uint32_t *ret_count, struct error *err);
 

@@ -183,17 +183,16 @@ static void batch_start(struct apply *apply);
 static void on_batch(void *context, const struct error *err)
 {
     struct apply *apply = context;
+    struct error why = *err; /* it may live in the batch */
     feed_position position = 0;
 
     apply_batch_free(&apply->batch);
-    if (err->code == ERR_RETRY) {
+    if (why.code == ERR_RETRY) {
         if (pg_up(apply->work.pg))
             yield(apply); /* the batch stays `running` */
         return;           /* else the lost session is told in a moment */
     }
-    if (err->code != 0) {
-        struct error why = *err;
-
+    if (why.code != 0) {
         why.code = ERR_STOP;
         error_wrap(&why, "applying what the broker fed");
         fail(apply, &why);
@@ -418,24 +417,45 @@ static void work_on(void *context)
         settle_due(apply);
 }
 
-static void on_session(void *context, const struct pg_outcome *outcome)
+static void session_failed(struct apply *apply, const struct pg_outcome *outcome)
+{
+    struct error err = outcome->err;
+
+    error_wrap(&err, "setting up the apply session");
+    if (strcmp(outcome->sqlstate, "55006") == 0)
+        error_set(&err, ERR_RETRY,
+                  "the replication origin selaras_%s is in use: is another agent of this agency running?",
+                  apply->work.options->agency);
+    if (pg_up(apply->work.pg))
+        fail(apply, &err);
+}
+
+static void on_origin(void *context, const struct pg_outcome *outcome)
+{
+    if (!outcome->ok)
+        session_failed(context, outcome);
+}
+
+/* Only one session has the origin at a time, so what it finds from then on stays true. What was read before may not:
+ * the session before, whose client is gone, may have committed in between. Items of that batch would take effect again.
+ */
+static void on_state_read(void *context, const struct pg_outcome *outcome)
 {
     struct apply *apply = context;
     const PGresult *parked;
 
     if (!outcome->ok) {
-        struct error err = outcome->err;
-
-        error_wrap(&err, "setting up the apply session");
-        if (strcmp(outcome->sqlstate, "55006") == 0)
-            error_set(&err, ERR_RETRY,
-                      "the replication origin selaras_%s is in use: is another agent of this agency running?",
-                      apply->work.options->agency);
-        if (pg_up(apply->work.pg))
-            fail(apply, &err);
+        session_failed(apply, outcome);
         return;
     }
-    parked = outcome->results[outcome->result_count - 1];
+    if ((feed_position)pg_result_int8(outcome->results[0], 0, 0) != apply->work.applied) {
+        struct error err;
+
+        error_set(&err, ERR_RETRY, "another session of ours has applied more meanwhile: looking again");
+        fail(apply, &err);
+        return;
+    }
+    parked = outcome->results[1];
     for (int row = 0; row < PQntuples(parked); row++) {
         struct text name = { PQgetvalue(parked, row, 0), (uint32_t)PQgetlength(parked, row, 0) };
         int block = mapping_block_named(apply->work.mapping, name);
@@ -448,11 +468,41 @@ static void on_session(void *context, const struct pg_outcome *outcome)
     apply->sink.ready(apply->sink.context);
 }
 
-/* lock_timeout is for what NOWAIT does not cover: an insertion that meets one not yet committed, and foreign keys. */
+/* The schemas of the mapped tables: the agency's triggers run in our session, and many name the tables beside their own
+ * without a schema. pg_catalog stands first, so that nothing in those schemas takes the place of what we call
+ * ourselves.
+ */
+static const char *search_path(struct arena *arena, const struct mapping *mapping)
+{
+    const char *path = "pg_catalog";
+
+    for (uint16_t i = 0; i < mapping->block_count; i++) {
+        const char *schema = quoted(arena, mapping->blocks[i].schema);
+
+        if (!strstr(path, schema))
+            path = arena_printf(arena, "%s, %s", path, schema);
+    }
+    return path;
+}
+
+/* lock_timeout is for what NOWAIT does not cover: an insertion that meets one not yet committed, and foreign keys. A
+ * time limit of the role is meant for its applications. Row security that hid rows from us would make us miss them:
+ * switched off it is an error instead. */
+static const char sql_settings[] =
+    "SELECT set_config('lock_timeout', '50ms', false),"
+    " set_config('statement_timeout', '0', false),"
+    " set_config('idle_in_transaction_session_timeout', '60s', false),"
+    " set_config('default_transaction_isolation', 'read committed', false),"
+    " set_config('standard_conforming_strings', 'on', false),"
+    " set_config('log_parameter_max_length_on_error', '0', false)," /* they are personal */
+    " set_config('row_security', 'off', false),"
+    " set_config('search_path', $1::text, false)";
+
 static void on_state(void *context, bool up, const struct error *err)
 {
     struct apply *apply = context;
-    struct pg_parameters parameters = { 0 };
+    struct pg_parameters name = { 0 }, path = { 0 };
+    struct arena *arena;
     char origin[64];
 
     if (!up) {
@@ -462,15 +512,16 @@ static void on_state(void *context, bool up, const struct error *err)
         return;
     }
     snprintf(origin, sizeof origin, "selaras_%s", apply->work.options->agency);
-    pg_text(&parameters, origin);
-    pg_statement(apply->work.pg, "SELECT pg_replication_origin_session_setup($1::text)", false, &parameters);
-    pg_statement(apply->work.pg,
-                 "SELECT set_config('lock_timeout', '50ms', false),"
-                 " set_config('idle_in_transaction_session_timeout', '60s', false),"
-                 " set_config('default_transaction_isolation', 'read committed', false)",
-                 false, NULL);
+    arena = arena_new();
+    pg_text(&name, origin);
+    pg_statement(apply->work.pg, "SELECT pg_replication_origin_session_setup($1::text)", false, &name);
+    pg_text(&path, search_path(arena, apply->work.mapping));
+    pg_statement(apply->work.pg, sql_settings, false, &path);
+    arena_free(&arena);
+    pg_sync(apply->work.pg, on_origin, apply); /* its snapshot may be older than the origin is ours */
+    pg_statement(apply->work.pg, "SELECT applied FROM selaras.agent", false, NULL);
     pg_statement(apply->work.pg, "SELECT block, record, position FROM selaras.parked", false, NULL);
-    pg_sync(apply->work.pg, on_session, apply);
+    pg_sync(apply->work.pg, on_state_read, apply);
 }
 
 struct apply *apply_open(struct loop *loop, const struct driver_options *options, const struct mapping *mapping,

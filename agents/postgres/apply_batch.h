@@ -31,6 +31,7 @@ struct apply_batch {
     int statements; /* queued in the present unit */
 
     bool by_row;
+    bool lock_each;   /* in row mode: a key is to blame, so that rows cannot be locked together */
     uint32_t next;    /* of `normal`, in row mode */
     uint32_t waiting; /* rows of the present wave without result */
     struct error trouble;

@@ -56,7 +56,9 @@ static void queue_row(struct apply_batch *batch, struct apply_row *row)
 
     *try = (struct row_try){ .batch = batch, .row = row };
     pg_statement(pg, "ROLLBACK TO SAVEPOINT item", false, NULL);
-    try->result = 1 + (int)notice_queue(pg, batch->work->mapping, batch->work->inspection, row);
+    if (batch->lock_each)
+        apply_queue_lock(batch->work->sql, pg, &row, 1, true);
+    try->result = 1 + batch->lock_each + (int)notice_queue(pg, batch->work->mapping, batch->work->inspection, row);
     apply_queue(batch->work->sql, pg, &row, 1);
     pg_statement(pg, "RELEASE SAVEPOINT item", false, NULL);
     pg_statement(pg, "SAVEPOINT item", false, NULL);
@@ -120,10 +122,18 @@ static void wave(struct apply_batch *batch)
     batch_conclude(batch);
 }
 
+/* A key that another agency chose may be nothing that this column can hold: then it is not known whose it is before
+ * each row is locked by itself. */
 static void on_rows_locked(void *context, const struct pg_outcome *outcome)
 {
     struct apply_batch *batch = context;
 
+    if (!outcome->ok && work_refused(outcome) && !batch->lock_each) {
+        batch->lock_each = true;
+        work_reset(batch->work);
+        batch_rows_start(batch);
+        return;
+    }
     if (!outcome->ok) {
         batch_give_up(batch, &outcome->err);
         return;
@@ -150,7 +160,8 @@ void batch_rows_start(struct apply_batch *batch)
     }
     work_begin(batch->work, batch->position);
     pg_statement(batch->work->pg, "SET CONSTRAINTS ALL IMMEDIATE", false, NULL);
-    batch_queue_locks(batch, rows, count);
+    if (!batch->lock_each)
+        batch_queue_locks(batch, rows, count);
     pg_statement(batch->work->pg, "SAVEPOINT item", false, NULL);
     pg_sync(batch->work->pg, on_rows_locked, batch);
 }

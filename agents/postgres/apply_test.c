@@ -642,6 +642,125 @@ static void a_deferred_constraint_parks_the_row_that_breaks_it(void **state)
     assert_sql(world, "ok", "SELECT kode FROM member WHERE nik = 'B'");
 }
 
+static void a_row_that_is_locked_while_others_are_refused_is_waited_for(void **state)
+{
+    struct world *world = world_of(state);
+
+    sql(world,
+        "BEGIN; INSERT INTO member (nik, nama) VALUES ('D', 'Dewi')"); /* no row yet that could be locked first */
+    add(world, 5, OPERATION_UPDATE, 1, "A", "premium", "-1.00", NULL);
+    add(world, 6, OPERATION_INSERT, 4, NULL, "nik", "D", "name", "Dewi S.", NULL);
+    take(world, 6);
+    wait_ms(world, 500);
+    assert_int_equal(world->applied, 0);
+    sql(world, "COMMIT");
+    run(world);
+    assert_int_equal(world->applied, 6);
+    assert_sql(world, "Dewi S.", "SELECT nama FROM member WHERE nik = 'D'");
+    assert_reports(world, "parked 1 5;");
+}
+
+/* A text that another agency writes may be no number, and the column here be one. */
+static void a_key_that_the_column_cannot_hold_is_parked_and_the_rest_takes_effect(void **state)
+{
+    struct world *world = world_of(state);
+
+    close_apply(world);
+    sql(world, "DELETE FROM member; ALTER TABLE member ALTER nik TYPE bigint USING nik::bigint;"
+               "INSERT INTO member (nik, nama) VALUES (1, 'Ani'), (2, 'Budi')");
+    open_apply(world);
+    add(world, 5, OPERATION_UPDATE, 1, "1", "name", "Ani S.", NULL);
+    add(world, 6, OPERATION_INSERT, 9, NULL, "nik", "not a number", "name", "Eka", NULL);
+    add(world, 7, OPERATION_UPDATE, 2, "2", "name", "Budiman", NULL);
+    feed(world, 7);
+    assert_sql(world, "Ani S. Budiman", "SELECT string_agg(nama, ' ' ORDER BY nik) FROM member");
+    assert_sql(world, "9 t", "SELECT concat_ws(' ', record, reason LIKE '%22P02%') FROM selaras.parked");
+    assert_reports(world, "parked 9 6;");
+}
+
+/* The session before may commit after the database was looked at and before it lets go of the origin. */
+static void progress_that_another_session_made_meanwhile_is_not_made_again(void **state)
+{
+    struct world *world = world_of(state);
+    const struct apply_sink sink = { world, on_ready, on_applied, on_failed };
+
+    apply_close(&world->apply);
+    sql(world, "UPDATE selaras.agent SET applied = 5");
+    world->apply = apply_open(world->loop, &world->options, &world->mapping, world->found, &sink);
+    loop_run(world->loop);
+    assert_int_equal(world->failed.code, ERR_RETRY);
+    assert_non_null(strstr(world->failed.text, "another session"));
+    world->failed = (struct error){ 0 };
+}
+
+/* People write triggers for sessions that find their tables without naming the schema. */
+static void a_trigger_finds_the_tables_beside_its_own(void **state)
+{
+    struct world *world = world_of(state);
+
+    sql(world, "DROP TABLE IF EXISTS trail; CREATE TABLE trail (nik text);"
+               "CREATE OR REPLACE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS"
+               " 'BEGIN INSERT INTO trail VALUES (NEW.nik); RETURN NEW; END';"
+               "CREATE TRIGGER follow AFTER UPDATE ON member FOR EACH ROW EXECUTE FUNCTION follow()");
+    add(world, 5, OPERATION_UPDATE, 1, "A", "name", "Ani S.", NULL);
+    feed(world, 5);
+    assert_sql(world, "A", "SELECT btrim(nik) FROM trail");
+    assert_sql(world, "0", "SELECT count(*) FROM selaras.parked");
+}
+
+/* It is for the agency's applications. */
+static void a_time_limit_of_the_database_does_not_end_a_batch(void **state)
+{
+    struct world *world = world_of(state);
+
+    close_apply(world);
+    sql(world,
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 300', current_database()); END $$;"
+        "CREATE OR REPLACE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END';"
+        "CREATE TRIGGER follow AFTER UPDATE ON member FOR EACH ROW EXECUTE FUNCTION follow()");
+    open_apply(world);
+    add(world, 5, OPERATION_UPDATE, 1, "A", "name", "Ani S.", NULL);
+    take(world, 5);
+    run(world);
+    sql(world, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET statement_timeout', current_database()); END $$");
+    assert_int_equal(world->applied, 5);
+}
+
+static void what_a_broken_trigger_refuses_is_parked(void **state)
+{
+    struct world *world = world_of(state);
+
+    sql(world, "CREATE OR REPLACE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS"
+               " 'BEGIN IF NEW.nama = ''Ani S.'' THEN INSERT INTO nowhere VALUES (1); END IF; RETURN NEW; END';"
+               "CREATE TRIGGER follow AFTER UPDATE ON member FOR EACH ROW EXECUTE FUNCTION follow()");
+    add(world, 5, OPERATION_UPDATE, 1, "A", "name", "Ani S.", NULL);
+    add(world, 6, OPERATION_UPDATE, 2, "B", "name", "Budiman", NULL);
+    feed(world, 6);
+    assert_sql(world, "Ani Budiman", "SELECT string_agg(nama, ' ' ORDER BY nik) FROM member WHERE nik < 'C'");
+    assert_reports(world, "parked 1 5;");
+    assert_sql(world, "t", "SELECT reason LIKE '%42P01%trigger or function%' FROM selaras.parked");
+    settle(world, 1, false);
+    assert_string_equal(world->answer, "{\"released\":0,\"closed\":0,\"refused\":1,\"busy\":0}");
+}
+
+/* The mapping may have changed since it was parked. */
+static void a_parked_field_that_is_no_longer_mapped_is_left_out(void **state)
+{
+    struct world *world = world_of(state);
+    struct mapping_block *block = &world->mapping.blocks[0];
+
+    add(world, 5, OPERATION_UPDATE, 1, "A", "premium", "-1.00", "code", "x", NULL);
+    feed(world, 5);
+    block->field_count--;
+    add(world, 6, OPERATION_UPDATE, 1, "A", "premium", "9.00", NULL);
+    feed(world, 6);
+    settle(world, 1, false);
+    block->field_count++;
+    assert_string_equal(world->answer, "{\"released\":1,\"closed\":0,\"refused\":0,\"busy\":0}");
+    assert_sql(world, "9.00 -", "SELECT concat_ws(' ', iuran, coalesce(kode, '-')) FROM member WHERE nik = 'A'");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -663,6 +782,13 @@ int main(void)
         T(the_origin_of_an_aborted_transaction_does_not_stick_to_the_next),
         T(what_was_fed_before_is_left_out),
         T(a_deferred_constraint_parks_the_row_that_breaks_it),
+        T(a_row_that_is_locked_while_others_are_refused_is_waited_for),
+        T(a_key_that_the_column_cannot_hold_is_parked_and_the_rest_takes_effect),
+        T(progress_that_another_session_made_meanwhile_is_not_made_again),
+        T(a_trigger_finds_the_tables_beside_its_own),
+        T(a_time_limit_of_the_database_does_not_end_a_batch),
+        T(what_a_broken_trigger_refuses_is_parked),
+        T(a_parked_field_that_is_no_longer_mapped_is_left_out),
     };
 
     log_start("apply_test", NULL, LOG_WARN);

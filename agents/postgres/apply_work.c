@@ -39,10 +39,14 @@ void work_reset(struct apply_work *work)
     pg_sync(work->pg, NULL, NULL);
 }
 
-/* 21000: two records of one batch claim one row; seen row by row, the second is the one to refuse. */
+/* Whatever a trigger does that fails, it fails for the row: PostgreSQL says in the context which function it was in.
+ * 21000: two records of one batch claim one row, which one statement cannot do; row by row, one after the other can. */
 bool work_refused(const struct pg_outcome *outcome)
 {
-    return outcome->err.code == ERR_REJECT || strcmp(outcome->sqlstate, "21000") == 0;
+    bool in_function = outcome->failure && PQresultErrorField(outcome->failure, PG_DIAG_CONTEXT);
+
+    return outcome->err.code == ERR_REJECT || (outcome->err.code == ERR_STOP && in_function) ||
+           strcmp(outcome->sqlstate, "21000") == 0;
 }
 
 const char *work_reason(struct arena *arena, const struct pg_outcome *outcome)
@@ -67,11 +71,23 @@ const char *work_reason(struct arena *arena, const struct pg_outcome *outcome)
     return arena_copy(arena, text, strlen(text));
 }
 
+/* The mapping may have changed since it was parked. */
+static void keep_mapped_fields(const struct mapping_block *block, struct item *item)
+{
+    uint16_t kept = 0;
+
+    for (uint16_t i = 0; i < item->field_count; i++)
+        if (mapping_field_named(block, item->fields[i].name) >= 0)
+            item->fields[kept++] = item->fields[i];
+    item->field_count = kept;
+}
+
 int work_parked_read(struct arena *arena, const struct apply_work *work, const PGresult *result, int row,
                      struct net **ret, struct error *err)
 {
     struct text effect = pg_result_bytes(arena, result, row, 4);
     struct item item;
+    int block;
 
     if (effect_read(arena, effect.bytes, effect.length, &item, err) < 0) {
         err->code = ERR_STOP;
@@ -83,5 +99,8 @@ int work_parked_read(struct arena *arena, const struct apply_work *work, const P
     item.position = (feed_position)pg_result_int8(result, row, 2);
     item.key.bytes = arena_copy(arena, PQgetvalue(result, row, 3), (size_t)PQgetlength(result, row, 3));
     item.key.length = (uint32_t)PQgetlength(result, row, 3);
+    block = mapping_block_named(work->mapping, item.block);
+    if (block >= 0)
+        keep_mapped_fields(&work->mapping->blocks[block], &item);
     return net_new(arena, work->mapping, &item, ret, err);
 }

@@ -247,14 +247,12 @@ static const struct {
     int code;
     const char *meaning; /* %s is the slot */
 } refusals[] = {
-    { "42704", false, ERR_STOP,
-      "the replication slot %s is gone, so changes since then cannot be known; load this agency again" },
-    { "42704", true, ERR_STOP,
-      "the publication of slot %s is gone; run selaras-agent --prepare --apply and load this agency again" },
-    { "55000", false, ERR_STOP,
-      "the replication slot %s cannot be read any more, so changes cannot be known; load this agency again" },
-    { "58P01", true, ERR_STOP,
-      "the log that slot %s needs is gone, so changes cannot be known; load this agency again" },
+    { "42704", false, ERR_LOST, "the replication slot %s is gone, so changes since then cannot be known" },
+    { "42704", true, ERR_LOST,
+      "the publication of slot %s was dropped, so changes since then cannot be known (where there is none now: "
+      "selaras-agent --prepare --apply FILE)" },
+    { "55000", false, ERR_LOST, "the replication slot %s cannot be read any more, so changes cannot be known" },
+    { "58P01", true, ERR_LOST, "the log that slot %s needs is gone, so changes cannot be known" },
     { "55006", false, ERR_RETRY,
       "the replication slot %s is in use; is another agent of this agency running, or is the server still ending the "
       "last connection?" },

@@ -25,8 +25,8 @@ struct capture_sink {
     /* Everything of ours that committed before `lsn` has been given to captured(). Never falls. */
     void (*idle)(void *context, uint64_t lsn);
     /* Streaming has ended: nothing more is called; close this and, for ERR_RETRY, start another after a pause.
-     * ERR_STOP: the slot is gone or was invalidated, a mapped table lost a column or was truncated, the stream cannot
-     * be read. */
+     * ERR_LOST: the slot is gone or was invalidated, the publication was dropped, a mapped table was truncated;
+     * ERR_DOUBT: what was applied went back; ERR_STOP: a mapped table lost a column, the stream cannot be read. */
     void (*failed)(void *context, const struct error *err);
     /* Streaming has begun (may be NULL). */
     void (*started)(void *context);

@@ -450,7 +450,7 @@ static void a_truncate_stops_and_names_the_table(void **state)
     start();
     execute("TRUNCATE people");
     run(never, PATIENCE_MS);
-    assert_int_equal(story.failed.code, ERR_STOP);
+    assert_int_equal(story.failed.code, ERR_LOST);
     assert_non_null(strstr(story.failed.text, "public.people"));
 }
 
@@ -459,7 +459,7 @@ static void a_missing_slot_stops(void **state)
     (void)state;
     start_at(1, POSITION(1));
     run(never, PATIENCE_MS);
-    assert_int_equal(story.failed.code, ERR_STOP);
+    assert_int_equal(story.failed.code, ERR_LOST);
     assert_non_null(strstr(story.failed.text, "the replication slot " SLOT " is gone"));
 }
 
@@ -479,7 +479,7 @@ static void an_invalidated_slot_stops(void **state)
     run(never, PATIENCE_MS);
     execute("ALTER SYSTEM RESET max_slot_wal_keep_size");
     execute("SELECT pg_reload_conf()");
-    assert_int_equal(story.failed.code, ERR_STOP);
+    assert_int_equal(story.failed.code, ERR_LOST);
     assert_non_null(strstr(story.failed.text, "cannot be read any more"));
 }
 
@@ -510,7 +510,7 @@ static void a_missing_publication_stops(void **state)
     execute("DROP PUBLICATION selaras");
     execute("INSERT INTO people VALUES (1, '1', 'Siti', 3, NULL)");
     run(never, PATIENCE_MS);
-    assert_int_equal(story.failed.code, ERR_STOP);
+    assert_int_equal(story.failed.code, ERR_LOST);
     assert_non_null(strstr(story.failed.text, "publication"));
 }
 

@@ -42,7 +42,9 @@ struct postgres {
     struct question *questions; /* not answered yet */
 
     bool open, paused;
-    uint64_t from; /* where capture starts once the database has proven itself */
+    bool load_waits;    /* until what is published is remembered */
+    bool capture_waits; /* until the database has proven itself */
+    uint64_t from;      /* where capture starts once the database has proven itself */
     feed_position base;
     unsigned failures;
     struct loop_source *reopen_timer;
@@ -59,6 +61,7 @@ static void stop_reading(struct postgres *postgres)
 {
     capture_close(&postgres->capture);
     load_close(&postgres->load);
+    postgres->load_waits = postgres->capture_waits = false;
     if (postgres->fences)
         fences_rest(postgres->fences);
 }
@@ -120,25 +123,15 @@ static void on_failed(void *context, const struct error *err)
     struct error why = *err; /* it may live in what is closed now */
 
     shut(postgres);
+    if (why.code == ERR_DOUBT || why.code == ERR_LOST) {
+        postgres->sink.doubted(postgres->sink.context, &why);
+        return;
+    }
     if (why.code == ERR_RETRY)
         reopen_later(postgres);
     else
         why.code = ERR_STOP;
     postgres->sink.failed(postgres->sink.context, &why);
-}
-
-/* The database has not gone on from where the broker knows it. */
-static void on_doubt(void *context, const struct error *err)
-{
-    struct postgres *postgres = context;
-    struct error why = *err;
-
-    if (why.code == ERR_RETRY) {
-        on_failed(postgres, &why);
-        return;
-    }
-    shut(postgres);
-    postgres->sink.doubted(postgres->sink.context, &why);
 }
 
 static void on_ready(void *context)
@@ -167,12 +160,13 @@ static void on_applied(void *context, feed_position position)
 }
 
 static void on_proven(void *context);
+static void on_remembered(void *context);
 
 static void on_inspected(void *context, struct inspection *found, const struct error *err)
 {
     struct postgres *postgres = context;
     const struct apply_sink apply_sink = { postgres, on_ready, on_applied, on_failed };
-    const struct fence_sink fence_sink = { postgres, on_proven, on_doubt };
+    const struct fence_sink fence_sink = { postgres, on_proven, on_remembered, on_failed };
 
     inspect_free(&postgres->inspect);
     if (err->code != 0) {
@@ -273,6 +267,9 @@ static void on_proven(void *context)
         .context = postgres, .captured = on_captured, .idle = on_idle, .failed = on_failed
     };
 
+    if (!postgres->capture_waits)
+        return; /* a load was asked for since */
+    postgres->capture_waits = false;
     postgres->capture = capture_start(postgres->loop, &options, &sink, postgres->from, postgres->base);
     capture_pause(postgres->capture, postgres->paused);
 }
@@ -287,6 +284,7 @@ static void capture(struct driver *driver, const struct source *known, uint64_t 
     postgres->paused = false;
     postgres->from = lsn;
     postgres->base = base;
+    postgres->capture_waits = true;
     fences_prove(postgres->fences, known, lsn);
 }
 
@@ -297,9 +295,9 @@ static void on_loaded(void *context, uint64_t lsn)
     postgres->sink.loaded(postgres->sink.context, lsn);
 }
 
-static void load(struct driver *driver, uint32_t incarnation, feed_position position)
+static void on_remembered(void *context)
 {
-    struct postgres *postgres = postgres_of(driver);
+    struct postgres *postgres = context;
     const struct load_options options = {
         .dsn = postgres->options->database,
         .agency = postgres->options->agency,
@@ -307,13 +305,25 @@ static void load(struct driver *driver, uint32_t incarnation, feed_position posi
     };
     const struct load_sink sink = { postgres, on_captured, on_loaded, on_failed };
 
+    if (!postgres->load_waits || postgres->load)
+        return; /* of a load that was given up */
+    postgres->load_waits = false;
+    postgres->load = load_start(postgres->loop, &options, &sink);
+    load_pause(postgres->load, postgres->paused);
+}
+
+static void load(struct driver *driver, uint32_t incarnation, feed_position position)
+{
+    struct postgres *postgres = postgres_of(driver);
+
     (void)incarnation; /* both are remembered once the broker has all of it */
     (void)position;
     assert(postgres->open);
     stop_reading(postgres);
     apply_forget(postgres->apply);
     postgres->paused = false;
-    postgres->load = load_start(postgres->loop, &options, &sink);
+    postgres->load_waits = true;
+    fences_remember(postgres->fences);
 }
 
 static void load_done(struct driver *driver, uint32_t incarnation, feed_position position)

@@ -1,3 +1,4 @@
+/* fence.c: the proof, the row that is written now and then, and what of the publication was there at the load. */
 #include "agents/postgres/fence.h"
 
 #include "agents/postgres/replication.h"
@@ -20,7 +21,10 @@ struct fences {
     uint32_t timeline;
     struct fence known;
     uint64_t lsn;
-    int proving; /* questions on their way: only the last one counts */
+    int proving;                  /* questions on their way: only the last one counts */
+    struct replication *branches; /* asks where this timeline left the one the broker knows */
+    uint32_t timeline_now;
+    struct error missing; /* what the proof found last; code 0: nothing */
 
     struct loop_source *timer;
     uint32_t written;
@@ -35,19 +39,74 @@ static void fail(struct fences *fences, const struct error *err)
     fences->sink.failed(fences->sink.context, err);
 }
 
+/* ---- the publication ---- */
+
+/* Which row of the publication makes a table's changes seen, and its version: xmin changes when it is altered. A table
+ * that is taken out and put back, and a publication that is, leave no other trace, and none at all in the stream. */
+#define MEMBERSHIP "pg_catalog.format('%s/%s %s/%s', p.oid, p.xmin, r.oid, r.xmin)"
+#define PUBLISHED                                                                                                      \
+    " FROM unnest($1::text[], $2::int8[]) AS n(name, oid)"                                                             \
+    " LEFT JOIN (pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid AND p.pubname = 'selaras')"           \
+    "  ON r.prrelid = n.oid::oid"
+
+static const char sql_forget_published[] = "DELETE FROM selaras.published";
+static const char sql_remember_published[] =
+    "INSERT INTO selaras.published (name, relation, membership) SELECT DISTINCT n.name, n.oid::oid, " MEMBERSHIP
+        PUBLISHED " WHERE r.oid IS NOT NULL";
+
+/* Names whose table is not the one that was published when the agency was loaded, without a break. The publication
+ * follows a table that was renamed away, and then nothing is sent any more, without an error. */
+static const char sql_broken[] = "SELECT n.name" PUBLISHED " LEFT JOIN selaras.published b ON b.name = n.name"
+                                 " WHERE r.oid IS NULL OR to_regclass(n.name)::oid IS DISTINCT FROM n.oid::oid"
+                                 " OR b.relation <> n.oid::oid OR b.membership <> " MEMBERSHIP " LIMIT 1";
+
+static void queue_names(struct fences *fences, const char *sql)
+{
+    struct pg_parameters names = { 0 };
+
+    pg_array_parameter(&names, &fences->names);
+    pg_array_parameter(&names, &fences->oids);
+    pg_statement(fences->pg, sql, true, &names);
+}
+
+/* The answer to sql_broken. */
+static int check_published(const PGresult *broken, struct error *err)
+{
+    if (PQntuples(broken) == 0)
+        return 0;
+    return error_set(err, ERR_LOST,
+                     "table %s was renamed, replaced, taken out of the publication or published anew since this agency "
+                     "was loaded, so changes of it in between cannot be known",
+                     PQgetvalue(broken, 0, 0));
+}
+
+static void on_remembered(void *context, const struct pg_outcome *outcome)
+{
+    struct fences *fences = context;
+    struct error err = outcome->err;
+
+    if (outcome->ok) {
+        fences->sink.remembered(fences->sink.context);
+        return;
+    }
+    error_wrap(&err, "remembering what is published");
+    if (err.code != ERR_RETRY || pg_up(fences->pg))
+        fail(fences, &err);
+}
+
+void fences_remember(struct fences *fences)
+{
+    fences_rest(fences);
+    pg_statement(fences->pg, sql_forget_published, true, NULL);
+    queue_names(fences, sql_remember_published);
+    pg_sync(fences->pg, on_remembered, fences);
+}
+
 /* ---- a row now and then ---- */
 
 static const char sql_row[] =
     "INSERT INTO selaras.fence (seq, token) SELECT coalesce(max(seq), 0) + 1, $1::bytea FROM selaras.fence";
 static const char sql_prune[] = "DELETE FROM selaras.fence WHERE seq < $1::int8";
-
-/* Names whose table is no longer the one that is published: the publication follows a table that was renamed away, and
- * then nothing is sent any more, without an error. */
-static const char sql_swapped[] =
-    "SELECT n.name FROM unnest($1::text[], $2::int8[]) AS n(name, oid)"
-    " LEFT JOIN pg_publication_rel r ON r.prrelid = n.oid::oid"
-    "  AND r.prpubid = (SELECT oid FROM pg_publication WHERE pubname = 'selaras')"
-    " WHERE r.oid IS NULL OR to_regclass(n.name)::oid IS DISTINCT FROM n.oid::oid LIMIT 1";
 
 static void on_written(void *context, const struct pg_outcome *outcome)
 {
@@ -61,16 +120,7 @@ static void on_written(void *context, const struct pg_outcome *outcome)
         error_wrap(&err, "writing the fence");
         err.code = ERR_STOP;
         fail(fences, &err);
-        return;
-    }
-    if (PQntuples(outcome->results[0]) > 0) {
-        error_set(&err, ERR_STOP,
-                  "the name %s is no longer the table that is published (was it renamed, and a new one put in its "
-                  "place?), so "
-                  "its changes are not seen. Publish the new table (selaras-agent --prepare --apply FILE) and ask the "
-                  "broker's "
-                  "operator for a re-load",
-                  PQgetvalue(outcome->results[0], 0, 0));
+    } else if (check_published(outcome->results[0], &err) < 0) {
         fail(fences, &err);
     }
 }
@@ -78,7 +128,7 @@ static void on_written(void *context, const struct pg_outcome *outcome)
 static void write_row(void *context)
 {
     struct fences *fences = context;
-    struct pg_parameters token = { 0 }, prune = { 0 }, names = { 0 };
+    struct pg_parameters token = { 0 }, prune = { 0 };
     struct arena *arena;
     uint8_t bytes[16];
 
@@ -87,9 +137,7 @@ static void write_row(void *context)
     arena = arena_new();
     fences->writing = true;
     randombytes_buf(bytes, sizeof bytes);
-    pg_array_parameter(&names, &fences->names);
-    pg_array_parameter(&names, &fences->oids);
-    pg_statement(fences->pg, sql_swapped, true, &names);
+    queue_names(fences, sql_broken);
     pg_bytes(&token, bytes, sizeof bytes);
     pg_statement(fences->pg, sql_row, true, &token);
     if (++fences->written % PRUNE_EVERY == 0 && fences->broker_seq > KEPT_ROWS) {
@@ -103,27 +151,18 @@ static void write_row(void *context)
 void fences_rest(struct fences *fences)
 {
     loop_remove(&fences->timer);
+    replication_close(&fences->branches);
 }
 
 /* ---- the proof ---- */
 
+enum { PROOF_SYSTEM, PROOF_TIMELINE, PROOF_WRITTEN, PROOF_TOKEN, PROOF_FLUSHED, PROOF_SLOT };
 static const char sql_proof[] =
-    "SELECT (SELECT system_identifier FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint()),"
-    " pg_current_wal_lsn(), (SELECT token FROM selaras.fence WHERE seq = $2::int8),"
+    "SELECT (SELECT system_identifier FROM pg_control_system()), " TIMELINE_SQL ", pg_current_wal_lsn(),"
+    " (SELECT token FROM selaras.fence WHERE seq = $2::int8),"
     " (SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = $1::text AND database = "
-    "current_database()"
-    "  AND plugin = 'pgoutput'),"
+    "current_database() AND plugin = 'pgoutput'),"
     " (SELECT wal_status FROM pg_replication_slots WHERE slot_name = $1::text)";
-
-/* "A person must decide" stands behind each of these doubts. */
-static int doubt(struct error *err, const char *what)
-{
-    return error_set(
-        err, ERR_STOP,
-        "%s. Its history is in doubt, so nothing is sent from it. A person must decide: ask the broker's operator "
-        "for a re-load",
-        what);
-}
 
 static int check_token(const struct fences *fences, const PGresult *r, struct error *err)
 {
@@ -131,48 +170,172 @@ static int check_token(const struct fences *fences, const PGresult *r, struct er
     struct text token = { 0 };
     bool same;
 
-    if (!PQgetisnull(r, 0, 3))
-        token = pg_result_bytes(arena, r, 0, 3);
-    same = token.length == sizeof fences->known.token &&
-           memcmp(token.bytes, fences->known.token, sizeof fences->known.token) == 0;
+    if (fences->known.seq > 0 && !PQgetisnull(r, 0, PROOF_TOKEN))
+        token = pg_result_bytes(arena, r, 0, PROOF_TOKEN);
+    same = fences->known.seq == 0 || (token.length == sizeof fences->known.token &&
+                                      memcmp(token.bytes, fences->known.token, sizeof fences->known.token) == 0);
     arena_free(&arena);
     if (same)
         return 0;
-    return doubt(err, token.length == 0
-                          ? "the database lacks a fence row that the broker has seen: it was restored from a backup"
-                          : "the database has another fence row than the broker has seen: it went on from a restored "
-                            "or cloned copy");
+    return error_set(err, ERR_DOUBT, "%s",
+                     token.length == 0
+                         ? "the database lacks a fence row that the broker has seen: it was restored from a backup"
+                         : "the database has another fence row than the broker has seen: it went on from a restored "
+                           "or cloned copy");
+}
+
+static int check_log(const struct fences *fences, const PGresult *r, struct error *err)
+{
+    uint64_t written;
+
+    if (lsn_parse(PQgetvalue(r, 0, PROOF_WRITTEN), &written, err) < 0)
+        return err->code;
+    if (written < fences->lsn)
+        return error_set(err, ERR_DOUBT,
+                         "its log ends before what the broker has received: it was restored or rewound");
+    return 0;
 }
 
 static int check_slot(const struct fences *fences, const PGresult *r, struct error *err)
 {
-    uint64_t flushed, written;
+    uint64_t flushed;
 
-    if (PQgetisnull(r, 0, 4) || PQgetisnull(r, 0, 5))
-        return doubt(err, "its replication slot is gone");
-    if (strcmp(PQgetvalue(r, 0, 5), "lost") == 0)
-        return doubt(
-            err,
-            "its replication slot was invalidated, because the agent was away for longer than max_slot_wal_keep_size "
-            "allows");
-    if (lsn_parse(PQgetvalue(r, 0, 4), &flushed, err) < 0 || lsn_parse(PQgetvalue(r, 0, 2), &written, err) < 0)
+    if (PQgetisnull(r, 0, PROOF_FLUSHED) || PQgetisnull(r, 0, PROOF_SLOT))
+        return error_set(err, ERR_LOST,
+                         "its replication slot selaras_%s is gone (dropped, or the database was promoted or copied "
+                         "without it), so changes since then cannot be known",
+                         fences->options->agency);
+    if (strcmp(PQgetvalue(r, 0, PROOF_SLOT), "lost") == 0)
+        return error_set(err, ERR_LOST,
+                         "its replication slot selaras_%s was invalidated, because the agent was away for longer than "
+                         "max_slot_wal_keep_size allows, so changes since then cannot be known",
+                         fences->options->agency);
+    if (lsn_parse(PQgetvalue(r, 0, PROOF_FLUSHED), &flushed, err) < 0)
         return err->code;
     if (flushed > fences->lsn)
-        return doubt(err, "its replication slot is ahead of what the broker has: changes between were never received");
-    if (written < fences->lsn)
-        return doubt(err, "its log ends before what the broker has received: it was restored or rewound");
+        return error_set(err, ERR_LOST,
+                         "its replication slot selaras_%s is ahead of what the broker has (was it made anew, or read "
+                         "by something else?), so changes in between cannot be known",
+                         fences->options->agency);
     return 0;
 }
 
-static int check_proof(const struct fences *fences, const PGresult *r, struct error *err)
+static int check_system(const struct fences *fences, const PGresult *r, struct error *err)
 {
-    if (fences->system[0] && strcmp(fences->system, PQgetvalue(r, 0, 0)) != 0)
-        return doubt(err, "the database is another one than the broker knows (its system identifier differs)");
-    if (fences->timeline != 0 && (uint32_t)pg_result_int8(r, 0, 1) != fences->timeline)
-        return doubt(err, "the database is on another timeline than the broker knows: it was restored or promoted");
-    if (check_slot(fences, r, err) < 0)
+    if (fences->system[0] && strcmp(fences->system, PQgetvalue(r, 0, PROOF_SYSTEM)) != 0)
+        return error_set(err, ERR_DOUBT,
+                         "the database is another one than the broker knows (its system identifier differs)");
+    return 0;
+}
+
+/* Whether it is the one that the broker knows. */
+static int check_identity(const struct fences *fences, const PGresult *proof, struct error *err)
+{
+    if (check_system(fences, proof, err) < 0 || check_token(fences, proof, err) < 0)
         return err->code;
-    return fences->known.seq > 0 ? check_token(fences, r, err) : 0;
+    return check_log(fences, proof, err);
+}
+
+/* What of its changes can still be known. Told last: of several doubts a person reads the first. */
+static void check_completeness(const struct fences *fences, PGresult *const *results, struct error *ret)
+{
+    if (check_slot(fences, results[0], ret) == 0 && check_published(results[1], ret) == 0)
+        ret->code = 0;
+}
+
+static void conclude(struct fences *fences)
+{
+    if (fences->missing.code != 0) {
+        fail(fences, &fences->missing);
+        return;
+    }
+    write_row(fences);
+    fences->timer = loop_timer(fences->loop, fences->options->fence_interval_ms, false, write_row, fences);
+    fences->sink.proven(fences->sink.context);
+}
+
+/* ---- another timeline ---- */
+
+/* In the history of a timeline: where it, or an ancestor of it, left `timeline`. Lines are
+ * "parent<tab>position<tab>why".
+ */
+static bool branch_find(const char *history, uint32_t timeline, uint64_t *ret)
+{
+    for (const char *line = history; line; line = strchr(line, '\n')) {
+        unsigned parent, high, low;
+
+        line += *line == '\n';
+        if (sscanf(line, "%u %8X/%8X", &parent, &high, &low) == 3 && parent == timeline) {
+            *ret = (uint64_t)high << 32 | low;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_history(void *context, const PGresult *result, const char *sqlstate, const struct error *cause)
+{
+    struct fences *fences = context;
+    struct error err;
+    uint64_t left = 0;
+    char text[18];
+
+    (void)sqlstate;
+    if (!result) {
+        err = *cause;
+        error_wrap(&err, "asking for the history of timeline %" PRIu32, fences->timeline_now);
+        fail(fences, &err);
+        return;
+    }
+    if (PQntuples(result) == 1 && PQnfields(result) == 2 &&
+        branch_find(PQgetvalue(result, 0, 1), fences->timeline, &left) && left >= fences->lsn) {
+        replication_close(&fences->branches);
+        conclude(fences);
+        return;
+    }
+    lsn_text(left, text);
+    if (left > 0)
+        error_set(&err, ERR_DOUBT,
+                  "the database was promoted or restored to timeline %" PRIu32
+                  ", which left at %s, before the end of what the broker has received: its tail is not there any more",
+                  fences->timeline_now, text);
+    else
+        error_set(&err, ERR_DOUBT,
+                  "the database is on timeline %" PRIu32 ", which does not come from timeline %" PRIu32
+                  ", the one that the broker knows",
+                  fences->timeline_now, fences->timeline);
+    fail(fences, &err);
+}
+
+static void on_branches_up(void *context)
+{
+    struct fences *fences = context;
+    char command[64];
+
+    snprintf(command, sizeof command, "TIMELINE_HISTORY %" PRIu32, fences->timeline_now);
+    replication_command(fences->branches, command, on_history);
+}
+
+static void on_branches_lost(void *context, const char *sqlstate, const struct error *err)
+{
+    (void)sqlstate;
+    fail(context, err);
+}
+
+static void on_branches_message(void *context, const char *bytes, size_t length)
+{
+    (void)context;
+    (void)bytes;
+    (void)length;
+}
+
+static void ask_branches(struct fences *fences)
+{
+    const struct replication_events events = {
+        .context = fences, .up = on_branches_up, .message = on_branches_message, .lost = on_branches_lost
+    };
+
+    fences->branches = replication_open(fences->loop, fences->options->database, "selaras-agent", &events);
 }
 
 static void on_proof(void *context, const struct pg_outcome *outcome)
@@ -188,13 +351,16 @@ static void on_proof(void *context, const struct pg_outcome *outcome)
             fail(fences, &err);
         return;
     }
-    if (check_proof(fences, outcome->results[0], &err) < 0) {
+    fences->timeline_now = (uint32_t)pg_result_int8(outcome->results[0], 0, PROOF_TIMELINE);
+    if (check_identity(fences, outcome->results[0], &err) < 0) {
         fail(fences, &err);
         return;
     }
-    write_row(fences);
-    fences->timer = loop_timer(fences->loop, fences->options->fence_interval_ms, false, write_row, fences);
-    fences->sink.proven(fences->sink.context);
+    check_completeness(fences, outcome->results, &fences->missing);
+    if (fences->timeline != 0 && fences->timeline_now != fences->timeline)
+        ask_branches(fences);
+    else
+        conclude(fences);
 }
 
 void fences_prove(struct fences *fences, const struct source *known, uint64_t lsn)
@@ -216,6 +382,7 @@ void fences_prove(struct fences *fences, const struct source *known, uint64_t ls
     pg_text(&parameters, slot);
     pg_int8(&parameters, arena, (int64_t)known->fence.seq);
     pg_statement(fences->pg, sql_proof, true, &parameters);
+    queue_names(fences, sql_broken);
     pg_sync(fences->pg, on_proof, fences);
     arena_free(&arena);
 }

@@ -1,7 +1,8 @@
 /* fence.h: is this still the database that the broker knows? (PROTOCOL 4.3)
  *
  * PostgreSQL goes on from a restored, rewound or cloned database without a word, so before anything is streamed it must
- * prove that it has gone on from where the broker last saw it. On any doubt: ERR_STOP, never a guess. */
+ * prove that it has gone on from where the broker last saw it. On any doubt: ERR_DOUBT when it is not the one it was,
+ * ERR_LOST when it is but changes of it can never be known; never a guess. */
 #ifndef SELARAS_FENCE_H
 #define SELARAS_FENCE_H
 
@@ -13,6 +14,7 @@ struct fences;
 struct fence_sink {
     void *context;
     void (*proven)(void *context);
+    void (*remembered)(void *context);
     void (*failed)(void *context, const struct error *err);
 };
 
@@ -23,6 +25,9 @@ struct fences *fences_new(struct loop *loop, struct pg *pg, const struct driver_
 /* Only once `pg` is closed. */
 void fences_free(struct fences **fences);
 
+/* Before a load makes its slot: remembers which tables are published, so that a break is found later. Then
+ * remembered(). */
+void fences_remember(struct fences *fences);
 /* Compares `known` with the database; proven() is called for the last call only. Then writes a new row, and one more
  * each interval, and checks that each mapped name is still the published table. */
 void fences_prove(struct fences *fences, const struct source *known, uint64_t lsn);

@@ -165,9 +165,9 @@ static int add_truncate(struct fold *fold, const struct pgoutput_message *messag
         if (!table || table->block_count == 0)
             continue;
         block = &fold->mapping->blocks[table->blocks[0].block];
-        return error_set(err, ERR_STOP,
+        return error_set(err, ERR_LOST,
                          "table %s.%s was truncated, which does not say what was in it, so what was deleted cannot be "
-                         "told; load this agency again",
+                         "known",
                          block->schema, block->table);
     }
     return 0;
@@ -193,10 +193,11 @@ int fold_add(struct fold *fold, const struct pgoutput_message *message, struct e
             return error_set(err, ERR_STOP, "the server sent a row of table %s.%s that does not fit its description",
                              block->schema, block->table);
         if (message->kind != PGOUTPUT_INSERT && message->change.identity != PGOUTPUT_OLD_FULL && !view->keyed)
-            return error_set(err, ERR_STOP,
-                             "table %s.%s has not REPLICA IDENTITY FULL, so the key that a row had cannot be seen. Ask "
-                             "its owner to run: ALTER TABLE %s.%s REPLICA IDENTITY FULL; and load this agency again",
-                             block->schema, block->table, block->schema, block->table);
+            return error_set(
+                err, ERR_LOST,
+                "table %s.%s has not REPLICA IDENTITY FULL, so the key that a row had cannot be known. Ask "
+                "its owner to run: ALTER TABLE %s.%s REPLICA IDENTITY FULL;",
+                block->schema, block->table, block->schema, block->table);
         add_change(fold, table, view, message);
     }
     if (fold->set.bytes > fold->bytes_max)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PREPARE "run: selaras-agent --prepare FILE (shows the SQL) or selaras-agent --prepare --apply FILE"
+#define PREPARE "run as its DBA: selaras-agent --prepare --dsn DSN FILE (shows the SQL; with --apply it runs it)"
 
 struct inspect {
     struct pg *pg;
@@ -54,13 +54,14 @@ void inspection_free(struct inspection **inspection)
 static const char sql_server[] =
     "SELECT current_setting('server_version_num')::int, current_setting('wal_level'),"
     " current_setting('max_slot_wal_keep_size'), (SELECT system_identifier FROM pg_control_system()),"
-    " (SELECT timeline_id FROM pg_control_checkpoint()), pg_is_in_recovery(), current_user,"
+    " " TIMELINE_SQL ", pg_is_in_recovery(), current_user,"
     " (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user),"
     " has_function_privilege('pg_replication_origin_session_setup(text)', 'EXECUTE')"
     " AND has_function_privilege('pg_replication_origin_xact_setup(pg_lsn, timestamptz)', 'EXECUTE')"
     " AND has_function_privilege('pg_replication_origin_xact_reset()', 'EXECUTE'),"
     " to_regclass('selaras.agent') IS NOT NULL AND to_regclass('selaras.fence') IS NOT NULL"
-    " AND to_regclass('selaras.parked') IS NOT NULL AND to_regclass('selaras.notice') IS NOT NULL,"
+    " AND to_regclass('selaras.parked') IS NOT NULL AND to_regclass('selaras.notice') IS NOT NULL"
+    " AND to_regclass('selaras.published') IS NOT NULL,"
     " (SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = 'selaras'),"
     " EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid"
     " WHERE p.pubname = 'selaras' AND r.prrelid = to_regclass('selaras.fence'))";
@@ -113,7 +114,14 @@ static const char sql_tables[] =
     " NOT EXISTS (SELECT FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid"
     "  WHERE t.isleaf AND l.relreplident <> 'f') AND (c.relkind = 'p' OR c.relreplident = 'f'),"
     " r.oid IS NOT NULL, r.prqual IS NULL AND r.prattrs IS NULL, c.relkind <> 'p' OR p.pubviaroot,"
-    " has_table_privilege(c.oid, 'DELETE'), has_schema_privilege(n.oid, 'USAGE')"
+    " has_table_privilege(c.oid, 'DELETE'), has_schema_privilege(n.oid, 'USAGE'),"
+    " (SELECT format('%I.%I', m.nspname, s.relname) FROM pg_attrdef d"
+    "   JOIN pg_depend k ON k.classid = 'pg_attrdef'::regclass AND k.objid = d.oid AND k.refclassid = "
+    "'pg_class'::regclass"
+    "   JOIN pg_class s ON s.oid = k.refobjid JOIN pg_namespace m ON m.oid = s.relnamespace"
+    "   WHERE d.adrelid = c.oid AND CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') "
+    "END"
+    "   LIMIT 1)"
     " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS b(schema, name, number)"
     " LEFT JOIN pg_namespace n ON n.nspname = b.schema"
     " LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = b.name"
@@ -204,6 +212,11 @@ static int check_table(const struct inspect *inspect, uint16_t index, const PGre
         return table_error(block, err,
                            "may not be deleted from by the agent's role, but mapping/%s says delete = row; %s",
                            block->name, PREPARE);
+    if (block->insert && !PQgetisnull(r, index, 9))
+        return table_error(block, err,
+                           "has columns that are filled from sequence %s, which the agent's role may not use, but "
+                           "mapping/%s says insert = yes; %s",
+                           PQgetvalue(r, index, 9), block->name, PREPARE);
     return 0;
 }
 
@@ -475,8 +488,11 @@ int inspect_types(const struct inspection *inspection, const struct mapping *map
                 continue;
             column = &inspection->tables[b].columns[field->columns[0]];
             if (!holds(column->category, wanted->type))
-                return error_set(err, ERR_STOP, "mapping/%s/fields/%s: column %s is %s, which cannot hold a %s",
-                                 block->name, field->name, column->name, column->type, value_type_name(wanted->type));
+                return error_set(
+                    err, ERR_STOP,
+                    "mapping/%s/fields/%s: column %s is %s, which cannot hold a %s: map another column, or "
+                    "translate its values with codes",
+                    block->name, field->name, column->name, column->type, value_type_name(wanted->type));
             if (wanted->type == VALUE_DECIMAL && column->scale >= 0 && column->scale < (int)wanted->scale)
                 return error_set(
                     err, ERR_STOP,
@@ -488,7 +504,7 @@ int inspect_types(const struct inspection *inspection, const struct mapping *map
                  strcmp(column->type, "double precision") == 0 || strstr(column->type, "int")))
                 return error_set(err, ERR_STOP,
                                  "mapping/%s/fields/%s: column %s is %s, which cannot hold %u digits behind the point "
-                                 "exactly",
+                                 "exactly: make the column numeric, or give the field another scale in the catalog",
                                  block->name, field->name, column->name, column->type, wanted->scale);
         }
     }

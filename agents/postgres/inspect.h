@@ -24,6 +24,12 @@ struct inspect_table {
     struct inspect_column *delete_column; /* of DELETE_SET, else NULL */
 };
 
+/* The timeline that is written now: the one of pg_control_checkpoint() stays the old one for minutes after a
+ * promotion. 0 on a standby. */
+#define TIMELINE_SQL                                                                                                   \
+    "(CASE WHEN pg_is_in_recovery() THEN 0"                                                                            \
+    " ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END)"
+
 /* What was found. Lives in its own arena. */
 struct inspection {
     struct arena *arena;

@@ -201,17 +201,38 @@ static const char *column_list(struct preparation *p, const struct mapping_block
     return list;
 }
 
-static void table_grants(struct preparation *p, const struct mapping_block *block, const char *role)
+/* Columns that nobody maps may be filled from a sequence (serial): whoever inserts must be allowed to use it. */
+static int sequence_grants(struct preparation *p, const struct mapping_block *block, const char *role)
+{
+    static const char sql[] =
+        "SELECT string_agg(DISTINCT format('%I.%I', m.nspname, s.relname), ', ') FROM pg_attrdef d"
+        " JOIN pg_depend k ON k.classid = 'pg_attrdef'::regclass AND k.objid = d.oid AND k.refclassid = "
+        "'pg_class'::regclass"
+        " JOIN pg_class s ON s.oid = k.refobjid AND s.relkind = 'S' JOIN pg_namespace m ON m.oid = s.relnamespace"
+        " JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = $1 AND c.relname = $2";
+    const char *sequences = ask(p, sql, block->schema, block->table);
+
+    if (!sequences)
+        return p->err->code;
+    if (sequences[0])
+        fprintf(p->script, "GRANT USAGE ON SEQUENCE %s TO %s;\n", sequences, role);
+    return 0;
+}
+
+static int table_grants(struct preparation *p, const struct mapping_block *block, const char *role)
 {
     const char *table = quoted_table(p->arena, block), *columns = column_list(p, block, block->written_count);
 
     fprintf(p->script, "GRANT USAGE ON SCHEMA %s TO %s;\n", quoted(p->arena, block->schema), role);
     fprintf(p->script, "GRANT SELECT (%s), UPDATE (%s) ON %s TO %s;\n", column_list(p, block, block->column_count),
             columns, table, role);
-    if (block->insert)
-        fprintf(p->script, "GRANT INSERT (%s) ON %s TO %s;\n", columns, table, role);
     if (block->delete == DELETE_ROW)
         fprintf(p->script, "GRANT DELETE ON %s TO %s;\n", table, role);
+    if (!block->insert)
+        return 0;
+    fprintf(p->script, "GRANT INSERT (%s) ON %s TO %s;\n", columns, table, role);
+    return sequence_grants(p, block, role);
 }
 
 /* Rights are granted again each time: that is simpler to read than what is missing of them, and changes nothing. */
@@ -234,7 +255,8 @@ static int missing_grants(struct preparation *p)
             " pg_replication_origin_xact_setup(pg_lsn, timestamptz), pg_replication_origin_xact_reset() TO %s;\n",
             role);
     for (uint16_t i = 0; i < p->mapping->block_count; i++)
-        table_grants(p, &p->mapping->blocks[i], role);
+        if (table_grants(p, &p->mapping->blocks[i], role) < 0)
+            return p->err->code;
     return 0;
 }
 
@@ -283,8 +305,11 @@ static int open_connection(struct preparation *p)
         char line[400];
 
         text_line(line, sizeof line, PQerrorMessage(p->conn));
-        return error_set(p->err, ERR_RETRY, "cannot connect to PostgreSQL: %s",
-                         line[0] ? line : "no answer within 10 s");
+        return error_set(p->err, ERR_RETRY, "cannot connect to PostgreSQL: %s%s",
+                         line[0] ? line : "no answer within 10 s",
+                         p->options->dsn ? ""
+                                         : ". Before the agent's own role is there, connect as the database's DBA with "
+                                           "--dsn: the SQL then makes the role");
     }
     return 0;
 }

@@ -17,6 +17,13 @@ CREATE TABLE selaras.fence (
     at            timestamptz NOT NULL DEFAULT now()
 );
 
+-- Which tables were published when this agency was loaded: a break since then has hidden changes.
+CREATE TABLE selaras.published (
+    name          text     PRIMARY KEY,
+    relation      oid      NOT NULL,
+    membership    text     NOT NULL              -- the publication's rows for it, and their versions
+);
+
 -- Items this database refused, one row a record with their net effect, until applied or closed.
 CREATE TABLE selaras.parked (
     block         text     NOT NULL,

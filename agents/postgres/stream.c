@@ -202,9 +202,9 @@ static int end_ours(struct stream *stream, enum stream_found *ret, struct error 
     bool known = transaction->applied || transaction->position > 0;
 
     if (known && transaction->position < stream->base)
-        return error_set(err, ERR_STOP,
+        return error_set(err, ERR_DOUBT,
                          "what this database has applied went back from feed position %" PRIu64 " to %" PRIu64
-                         ": it was restored, or something else writes under the origin %s; load this agency again",
+                         ": it was restored, or something else writes under the origin %s",
                          stream->base, transaction->position, stream->options.origin);
     if (known)
         stream->base = transaction->position;

@@ -31,8 +31,8 @@ enum stream_found {
     STREAM_EMPTY,   /* a transaction ended that concerns nobody */
 };
 
-/* Takes one message of pgoutput. Not while stream_left(). ERR_STOP: see pgoutput.h, fold.h and applied.h, or the base
- * went back. */
+/* Takes one message of pgoutput. Not while stream_left(). For errors see pgoutput.h, fold.h and applied.h; ERR_DOUBT
+ * when the base went back. */
 must_check int stream_take(struct stream *stream, const void *bytes, size_t length, enum stream_found *ret,
                            struct error *err);
 

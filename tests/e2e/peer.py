@@ -437,6 +437,7 @@ class Peer:
 
     def send_pieces(self, pieces, seconds=10):
         """One changes message, when the credit allows it."""
+        self.fence = next((made[5] for made in reversed(pieces) if made[5]), self.fence)    # 4.3: hello names the newest one
         length = len(pack([CHANGES, self.session, self.sent + 1, pieces]))
         self.receive_until(lambda: self.sent_bytes + length <= self.may_send, seconds)
         self.send(CHANGES, pieces)

@@ -1,0 +1,175 @@
+#include "daemon/debts.h"
+
+#include <stdlib.h>
+
+struct node {
+    struct debt debt;             /* first: what is given out is it */
+    struct node *next;            /* in its bucket, newest first */
+    struct node *earlier, *later; /* of the skips, by their answers */
+};
+
+struct debts {
+    struct node **buckets; /* by record */
+    size_t bucket_count;   /* a power of two */
+    struct node *first_skip, *last_skip;
+    uint32_t counts[DEBT_KIND_COUNT], count;
+};
+
+enum { BUCKETS_FIRST = 16 };
+
+static struct node **buckets_new(size_t count)
+{
+    struct node **buckets = calloc(count, sizeof(struct node *));
+
+    if (!buckets)
+        abort();
+    return buckets;
+}
+
+static struct node **bucket_of(const struct debts *debts, uint64_t record)
+{
+    /* Record numbers are dense: their low bits spread them well, and no agency chooses them. */
+    return &debts->buckets[record & (debts->bucket_count - 1)];
+}
+
+struct debts *debts_new(void)
+{
+    struct debts *debts = calloc(1, sizeof *debts);
+
+    if (!debts)
+        abort();
+    debts->bucket_count = BUCKETS_FIRST;
+    debts->buckets = buckets_new(debts->bucket_count);
+    return debts;
+}
+
+void debts_free(struct debts **debts)
+{
+    struct debts *old = *debts;
+
+    if (!old)
+        return;
+    debts_clear(old);
+    free(old->buckets);
+    free(old);
+    *debts = NULL;
+}
+
+static void bucket_push(struct debts *debts, struct node *node)
+{
+    struct node **bucket = bucket_of(debts, node->debt.record);
+
+    node->next = *bucket;
+    *bucket = node;
+}
+
+/* The order within a bucket is turned round and round again: the newest of a record stays first. */
+static void grow(struct debts *debts)
+{
+    struct node **old = debts->buckets;
+    size_t count = debts->bucket_count;
+
+    debts->bucket_count *= 2;
+    debts->buckets = buckets_new(debts->bucket_count);
+    for (size_t i = 0; i < count; i++) {
+        struct node *turned = NULL;
+
+        while (old[i]) {
+            struct node *node = old[i];
+
+            old[i] = node->next;
+            node->next = turned;
+            turned = node;
+        }
+        while (turned) {
+            struct node *node = turned;
+
+            turned = node->next;
+            bucket_push(debts, node);
+        }
+    }
+    free(old);
+}
+
+static void skip_insert(struct debts *debts, struct node *node)
+{
+    struct node *after = debts->last_skip; /* a new one is the last */
+
+    while (after && after->debt.entry > node->debt.entry)
+        after = after->earlier;
+    node->earlier = after;
+    node->later = after ? after->later : debts->first_skip;
+    *(after ? &after->later : &debts->first_skip) = node;
+    *(node->later ? &node->later->earlier : &debts->last_skip) = node;
+}
+
+static void skip_unlink(struct debts *debts, struct node *node)
+{
+    *(node->earlier ? &node->earlier->later : &debts->first_skip) = node->later;
+    *(node->later ? &node->later->earlier : &debts->last_skip) = node->earlier;
+}
+
+void debts_add(struct debts *debts, const struct debt *debt)
+{
+    struct node *node = calloc(1, sizeof *node);
+
+    if (!node)
+        abort();
+    node->debt = *debt;
+    node->debt.block = node->debt.reason = (struct text){ "", 0 };
+    if (debts->count >= debts->bucket_count)
+        grow(debts);
+    bucket_push(debts, node);
+    if (debt->kind == DEBT_SKIPPED)
+        skip_insert(debts, node);
+    debts->counts[debt->kind]++;
+    debts->count++;
+}
+
+const struct debt *debts_find(const struct debts *debts, uint64_t record, enum debt_kind kind)
+{
+    for (const struct node *node = *bucket_of(debts, record); node; node = node->next)
+        if (node->debt.record == record && node->debt.kind == kind)
+            return &node->debt;
+    return NULL;
+}
+
+const struct debt *debts_oldest_skip(const struct debts *debts)
+{
+    return debts->first_skip ? &debts->first_skip->debt : NULL;
+}
+
+void debts_remove(struct debts *debts, const struct debt *debt)
+{
+    struct node **at = bucket_of(debts, debt->record), *node;
+
+    while (&(*at)->debt != debt)
+        at = &(*at)->next;
+    node = *at;
+    *at = node->next;
+    if (node->debt.kind == DEBT_SKIPPED)
+        skip_unlink(debts, node);
+    debts->counts[node->debt.kind]--;
+    debts->count--;
+    free(node);
+}
+
+void debts_clear(struct debts *debts)
+{
+    for (size_t i = 0; i < debts->bucket_count; i++)
+        while (debts->buckets[i])
+            debts_remove(debts, &debts->buckets[i]->debt);
+}
+
+uint32_t debts_count(const struct debts *debts, enum debt_kind kind)
+{
+    return debts->counts[kind];
+}
+
+feed_position debts_base(const struct debts *debts, uint64_t record, feed_position base)
+{
+    for (const struct node *node = *bucket_of(debts, record); node; node = node->next)
+        if (node->debt.record == record && node->debt.position <= base)
+            base = node->debt.position - 1;
+    return base;
+}

@@ -1,0 +1,30 @@
+/* debts.h: items that did not take effect at one agency: what was skipped and its answer is on its way, what is parked.
+ *
+ * Found by record, and skips in the order of their answers, so that no change has to go through all of them: an agency
+ * whose database refuses much may owe much. */
+#ifndef SELARAS_DEBTS_H
+#define SELARAS_DEBTS_H
+
+#include "daemon/batch.h"
+
+struct debts;
+
+struct debts *debts_new(void);
+void debts_free(struct debts **debts);
+
+/* Keeps a copy, without block and reason. */
+void debts_add(struct debts *debts, const struct debt *debt);
+/* One of this kind about the record, the newest first, or NULL. Borrowed until it is removed. */
+const struct debt *debts_find(const struct debts *debts, uint64_t record, enum debt_kind kind);
+/* The skip whose answer comes first, or NULL. */
+const struct debt *debts_oldest_skip(const struct debts *debts);
+/* Forgets one that debts_find or debts_oldest_skip returned. */
+void debts_remove(struct debts *debts, const struct debt *debt);
+/* Forgets all. */
+void debts_clear(struct debts *debts);
+uint32_t debts_count(const struct debts *debts, enum debt_kind kind);
+
+/* PROTOCOL 5.1: until they are settled, changes of that record count as made just before the first such item. */
+feed_position debts_base(const struct debts *debts, uint64_t record, feed_position base);
+
+#endif

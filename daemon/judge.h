@@ -1,0 +1,72 @@
+/* judge.h: the verdict on one unit (a field, a group, existence) of a change to a canonical record: DESIGN section 6,
+ * steps 1, 2, 4 and 5. Pure: nothing is changed here; reconcile.h carries the verdicts out. */
+#ifndef SELARAS_JUDGE_H
+#define SELARAS_JUDGE_H
+
+#include "daemon/canonical.h"
+
+enum { RECORD_BYTES_MAX = 768 * 1024 }; /* of all values together; a write that exceeds it is put back */
+
+/* Who made the change, and what they had seen. */
+struct writer {
+    agency_index agency;
+    feed_position base;  /* the feed position it had applied */
+    feed_position since; /* the entry that closed its last load */
+    bool nothing_seen;   /* a load: concurrent with everything; `base` still says what was sent */
+    const bool *fed;     /* by unit: it is sent items on this unit */
+    int64_t commit_time_us;
+    bool clock_known;
+    int64_t clock_offset_us, clock_uncertainty_us;
+};
+
+/* Whether an identifier's value belongs to another record than `record`. */
+typedef bool identifier_taken(void *context, const struct canonical *record, uint16_t field, struct value value);
+
+/* A catalog made ready to decide by: its patterns are compiled. The catalog must outlive it. */
+struct reconciler;
+
+/* ERR_STOP naming unit and rule when the catalog uses a rule that this version cannot decide by. */
+must_check int reconciler_new(const struct catalog *catalog, struct reconciler **ret, struct error *err);
+void reconciler_free(struct reconciler **reconciler);
+const struct catalog *reconciler_catalog(const struct reconciler *reconciler);
+
+/* What is asked: this writer's values against this record. Borrowed, all of it. */
+struct question {
+    const struct reconciler *reconciler;
+    const struct writer *writer;
+    const struct canonical *record;
+    const struct value *fields; /* new values by field of the type, absent where the change has none */
+    feed_position base;         /* what counts as seen: the writer's, or 0 when nothing does */
+    identifier_taken *taken;
+    void *context; /* of `taken` */
+};
+
+/* What one unit comes to, and by which rule. */
+struct judgement {
+    enum verdict verdict;
+    const char *rule;
+};
+
+/* A unit of the question's fields and record. Existence, which has no fields, is for judge_deletion and may_revive. */
+struct judgement judge_unit(const struct question *question, uint16_t index);
+bool verdict_accepts(enum verdict verdict);
+/* A deletion of a record that exists: nothing that the agency did not know of may stand against it, or it must stand
+ * above all who wrote that. */
+struct judgement judge_deletion(const struct question *question);
+/* Who stands against a deletion that was not accepted. */
+agency_index deletion_defender(const struct question *question);
+/* A change to a deleted record by someone who knew, or who stands below whoever deleted it, never revives it. */
+bool may_revive(const struct question *question, bool insert);
+
+/* Whether the change says something about this unit at all. */
+bool unit_is_touched(const struct question *question, uint16_t index);
+/* NULLs of an insert are no statement: they leave fields unwritten. */
+bool unit_has_values(const struct question *question, uint16_t index);
+/* Whether what it says is what the record has, as far as `compare` looks. */
+bool unit_is_unchanged(const struct question *question, uint16_t index);
+/* Whether the last canonical write of this unit is one that the writer of this change did not know of. */
+bool unit_is_concurrent(const struct question *question, uint16_t index);
+/* sent(A): the last position at which an item on this unit was sent to the writer, 0 if none since it is fed it. */
+feed_position sent_to_writer(const struct question *question, uint16_t index);
+
+#endif
