@@ -675,7 +675,7 @@ static void a_condition_needs_the_whole_old_row(void **state)
 
     (void)state;
     describe('d');
-    assert_int_equal(add(change_bytes('U', NULL, &well), &err), ERR_STOP);
+    assert_int_equal(add(change_bytes('U', NULL, &well), &err), ERR_LOST);
     assert_non_null(strstr(err.text, "REPLICA IDENTITY FULL"));
 }
 
