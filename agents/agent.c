@@ -193,6 +193,10 @@ static void on_ack(struct agent *agent, const struct agent_event *event, struct 
     const struct ack *ack = &event->message->ack;
     struct agent_action *action;
 
+    if (agent->state == AGENT_STREAMING && ack->lsn > agent->captured_lsn) {
+        agent_trouble(agent, event, out, "the broker acknowledged what this agent has not sent");
+        return;
+    }
     agent->attempts = 0;
     agent->trouble[0] = '\0';
     if (agent->state == AGENT_STREAMING && ack->lsn > agent->acked_lsn) {
@@ -227,9 +231,10 @@ static const struct {
     bool stops;
     bool greeting; /* may answer a hello; others that arrive then belong to the session before */
 } broker_errors[] = {
-    { "no-session", false, false }, { "gap", false, false },   { "credit", false, false }, { "malformed", false, true },
-    { "base", false, false },       { "version", true, true }, { "mapping", true, true },  { "history", true, true },
-    { "revoked", true, true },      { "busy", false, true },
+    { "no-session", false, false }, { "gap", false, false },        { "credit", false, false },
+    { "malformed", false, true },   { "base", false, false },       { "version", true, true },
+    { "mapping", true, true },      { "history", true, true },      { "revoked", true, true },
+    { "busy", false, true },        { "quarantined", false, true },
 };
 
 static void on_error(struct agent *agent, const struct agent_event *event, struct agent_actions *out)

@@ -296,6 +296,19 @@ static void changes_leave_in_the_turn_and_the_slot_follows_the_ack(void **state)
     assert_null(action(world, AGENT_ACTION_ADVANCE, 0));
 }
 
+/* The slot would follow, and what the agency changed meanwhile be gone. */
+static void an_acknowledgement_of_what_was_not_sent_ends_the_session(void **state)
+{
+    struct world *world = *state;
+
+    stream(world, 1 << 20);
+    capture(world, 110, 41, 1);
+    turn(world);
+    acknowledge(world, 120);
+    assert_null(action(world, AGENT_ACTION_ADVANCE, 0));
+    assert_int_equal(agent_status(world->agent).state, AGENT_WAITING);
+}
+
 static void mere_positions_wait_for_company_and_are_superseded(void **state)
 {
     struct world *world = *state;
@@ -625,6 +638,7 @@ int main(void)
         T(a_first_load_ends_with_its_position_and_streams_after_it),
         T(a_broken_load_starts_over),
         T(changes_leave_in_the_turn_and_the_slot_follows_the_ack),
+        T(an_acknowledgement_of_what_was_not_sent_ends_the_session),
         T(mere_positions_wait_for_company_and_are_superseded),
         T(the_slot_of_an_idle_source_moves_only_after_the_broker_has_the_position),
         T(without_credit_nothing_is_sent_and_capture_waits),

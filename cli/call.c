@@ -37,6 +37,7 @@ static const struct {
     [OPTION_BROKER_FILE] = { "broker", "FILE", N_("check this broker.zpl and what it names") },
     [OPTION_AGENT_FILE] = { "agent", "FILE", N_("check this agent's file and what it names") },
     [OPTION_CATALOG_FILE] = { "catalog", "FILE", N_("the catalog to bind to") },
+    [OPTION_GROUND] = { "ground", "TEXT", N_("why: it stands in the ledger") },
 };
 
 enum { COMMANDS_MAX = 64, HELP_LETTER = 'h', OPTION_LETTER = 256 };

@@ -31,6 +31,7 @@ enum option_name {
     OPTION_BROKER_FILE,
     OPTION_AGENT_FILE,
     OPTION_CATALOG_FILE,
+    OPTION_GROUND,
     OPTION_COUNT,
 };
 #define OPTION(name) (1u << OPTION_##name)

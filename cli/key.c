@@ -46,8 +46,7 @@ int key_show_run(struct call *call)
     return public_print(call, &key);
 }
 
-/* What an agency's name may be, said here before a daemon refuses it. */
-static int name_check(const char *name, struct error *err)
+int agency_name_check(const char *name, struct error *err)
 {
     if (name_is_valid(name, AGENCY_NAME_BYTES))
         return 0;
@@ -64,7 +63,7 @@ int key_enrol_run(struct call *call)
     uint8_t public_key[32];
     struct error err;
 
-    if (name_check(call->arguments[0], &err) < 0 || key_parse(call->arguments[1], public_key, &err) < 0)
+    if (agency_name_check(call->arguments[0], &err) < 0 || key_parse(call->arguments[1], public_key, &err) < 0)
         return call_misused(call, "%s", err.text);
     return answer_request(
         call, arguments, 3,
@@ -76,7 +75,7 @@ int key_revoke_run(struct call *call)
     const char *const arguments[] = { "key-revoke", call->arguments[0] };
     struct error err;
 
-    if (name_check(call->arguments[0], &err) < 0)
+    if (agency_name_check(call->arguments[0], &err) < 0)
         return call_misused(call, "%s", err.text);
     return answer_request(
         call, arguments, 2,

@@ -20,6 +20,8 @@ static const struct command commands[] = {
     { "key enrol", "AGENCY HEX", 2, 2, key_enrol_run, N_("let an agency in by its public key"), NEEDS_BROKER, 0 },
     { "key revoke", "AGENCY", 1, 1, key_revoke_run, N_("shut an agency out"), NEEDS_BROKER, 0 },
     { "key list", "", 0, 0, key_list_run, N_("the agencies and their public keys"), NEEDS_BROKER, 0 },
+    { "agency resume", "NAME", 1, 1, agency_resume_run,
+      N_("let an agency go on whose changes the broker's database refused"), NEEDS_BROKER, OPTION(GROUND) },
     { "parked list", "", 0, 0, parked_list_run, N_("records that an agency's database refused"),
       NEEDS_DAEMON | NEEDS_DATABASE, OPTION(AGENCY) | OPTION(LIMIT) },
     { "parked retry", "RECORD|all", 1, 1, parked_retry_run, N_("try a parked record again, at its agency"),

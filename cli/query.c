@@ -71,9 +71,9 @@ static int query_failed(PGconn *connection, const PGresult *result, struct error
     if (state && !strcmp(state, "42501"))
         return error_set(
             err, ERR_STOP,
-            _("%s: role %s may not read the ledger. Ask the database's owner to run: GRANT USAGE ON SCHEMA selaras TO "
-              "%s; GRANT SELECT ON ALL TABLES IN SCHEMA selaras TO %s;"),
-            message, PQuser(connection), PQuser(connection), PQuser(connection));
+            _("%s: role %s may not read the ledger. Ask the database's owner to run: GRANT selaras_reader TO %s; (if "
+              "there is no such role: CREATE ROLE selaras_reader; SELECT selaras.audit_grants();)"),
+            message, PQuser(connection), PQuser(connection));
     if (state && (!strcmp(state, "42P01") || !strcmp(state, "3F000") || !strcmp(state, "42703")))
         return error_set(
             err, ERR_STOP,

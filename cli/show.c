@@ -11,7 +11,7 @@
 enum {
     MASK_SHOWN_FIRST = 4,
     MASK_SHOWN_LAST = 2,
-    MASK_LEAST = 10, /* below this more would be shown than hidden */
+    MASK_LEAST = 12, /* below this more would be shown than hidden: a date would be all but its month */
     MASK_STARS_MAX = 10,
     SIDE_CHARACTERS_MAX = 60,
 };

@@ -17,7 +17,7 @@ const char *show_time_utc(struct arena *arena, int64_t time_us);
 const char *show_span(struct arena *arena, int64_t span_us);
 
 /* A personal value, recognisable to who knows it: the first 4 and the last 2 characters, a star for each one between
- * (at most 10 of them). Shorter than 10 characters, nothing of it is shown. */
+ * (at most 10 of them). Shorter than 12 characters, nothing of it is shown. */
 const char *show_masked(struct arena *arena, const char *bytes, size_t length);
 /* What a set value says, masked if so wanted. "NULL" for NULL, NULL for an absent one. */
 const char *show_value(struct arena *arena, struct value value, bool masked);

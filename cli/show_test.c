@@ -36,22 +36,22 @@ static void a_long_value_shows_its_first_four_and_last_two(void **state)
 {
     (void)state;
     assert_string_equal(masked("6402061505780003"), "6402**********03");
-    assert_string_equal(masked("0123456789"), "0123****89");
+    assert_string_equal(masked("012345678901"), "0123******01");
 }
 
 static void a_short_value_shows_nothing_not_even_its_length(void **state)
 {
     (void)state;
     assert_string_equal(masked("SITI"), "****");
-    assert_string_equal(masked("123456789"), "****");
+    assert_string_equal(masked("1984-01-27"), "****");
     assert_string_equal(masked(""), "****");
 }
 
 static void a_mask_counts_characters_and_never_cuts_one(void **state)
 {
     (void)state;
-    assert_string_equal(masked("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9-----\xc3\xa8\xc3\xa8"),
-                        "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9*****\xc3\xa8\xc3\xa8");
+    assert_string_equal(masked("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9------\xc3\xa8\xc3\xa8"),
+                        "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9******\xc3\xa8\xc3\xa8");
     assert_string_equal(masked("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"), "****");
 }
 

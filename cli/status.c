@@ -69,7 +69,14 @@ static bool advise(struct output *output, const struct json_object *agency)
     uint64_t parked = answer_number(agency, "parked");
     bool quarantined = is(agency, "state", "quarantined");
 
-    if (quarantined)
+    if (quarantined && is(agency, "quarantine", "refused"))
+        output_say(
+            output,
+            _("%s is quarantined: %s. What it sent is kept at its own database and nothing of it is lost. When the "
+              "cause is gone (a constraint or trigger in the broker's database, a value there): selaras agency "
+              "resume %s --ground TEXT"),
+            name, answer_text(agency, "reason"), name);
+    else if (quarantined)
         output_say(output,
                    _("%s is quarantined: %s. Nothing is taken from it or sent to it until its history is certain "
                      "again: selaras "

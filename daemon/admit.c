@@ -21,7 +21,7 @@ static bool history_agrees(struct broker *broker, struct work *work, struct shar
     const struct found *found = &work->batch->found;
 
     if (row->state == STATE_QUARANTINED)
-        return refuse(share, "history", row->reason);
+        return refuse(share, quarantine_code(row->quarantine), row->reason);
     if (hello->incarnation == 0) {
         bool untouched = row->state <= STATE_LOADING || (row->load_lsn > 0 && row->lsn == row->load_lsn);
 
@@ -57,12 +57,15 @@ static bool history_agrees(struct broker *broker, struct work *work, struct shar
     return true;
 }
 
-void quarantine(struct broker *broker, struct work *work, struct share *share, const char *reason)
+void quarantine(struct broker *broker, struct work *work, struct share *share, enum quarantine kind, const char *reason)
 {
     struct entry_row *row = entry_add(broker, work, ENTRY_QUARANTINE, share->peer);
 
     entry_say(broker, work, row, "quarantined", reason);
+    share->row.resumes = share->row.state;
     share->row.state = STATE_QUARANTINED;
+    share->row.quarantine = kind;
+    share->row.quarantine_entry = row->entry.position;
     text_copy(share->row.reason, sizeof share->row.reason, text_of(reason));
     share->write = true;
     share->quarantined = true;
@@ -149,7 +152,7 @@ void decide_hello(struct broker *broker, struct work *work, struct share *share)
     }
     if (!history_agrees(broker, work, share)) {
         if (share->row.state != STATE_QUARANTINED)
-            quarantine(broker, work, share, share->refusal_text);
+            quarantine(broker, work, share, QUARANTINE_HISTORY, share->refusal_text);
         return;
     }
     if (!mapping_agrees(broker, work, share))
@@ -188,11 +191,8 @@ void decide_fill(struct broker *broker, struct work *work, struct share *share)
         if (due && record->exists && !links_held(work->links, peer->row.id, block->name, record->number, &held))
             send_item(broker, work, peer, record);
     }
-    peer->fill_after = found->fill_last;
-    if (found->fill_rows == 0) {
-        peer->fill_type++;
-        peer->fill_after = 0;
-    }
+    share->fill_after = found->fill_last;
+    share->filled = found->fill_rows == 0;
 }
 
 void open_ledger(struct broker *broker, struct work *work)
@@ -227,33 +227,58 @@ static void decide_reveal(struct broker *broker, struct work *work, const struct
     entry_say(broker, work, row, admin->user, text);
 }
 
-static void decide_key(struct broker *broker, struct work *work, const struct admin *admin)
+static void decide_key(struct broker *broker, struct work *work, struct share *share, const struct admin *admin)
 {
-    struct peer *peer = peer_named(broker, admin->name); /* operators.c has made its place */
-    struct share *share = share_of(work, peer);
     bool revoke = admin->kind == BROKER_EVENT_REVOKE;
     char text[192], hex[65];
 
-    if (!share) {
-        share = &work->shares[work->share_count++];
-        *share = (struct share){ .peer = peer, .row = peer->row };
-    }
     for (int i = 0; i < 32; i++)
         snprintf(hex + 2 * i, 3, "%02x", admin->key[i]);
     snprintf(text, sizeof text, "key %s by %s", revoke ? "revoked" : hex, admin->user);
     share->rekeyed = share->rekeyed || revoke || memcmp(share->row.key, admin->key, sizeof share->row.key) != 0;
     share->row.enrolled = !revoke;
     memcpy(share->row.key, admin->key, sizeof share->row.key);
+    entry_say(broker, work, entry_add(broker, work, revoke ? ENTRY_REVOCATION : ENTRY_ENROLMENT, share->peer),
+              admin->name, text);
+}
+
+/* It goes on from where it is: its next hello is told what is committed, and it sends again what follows. */
+static void decide_resume(struct broker *broker, struct work *work, struct share *share, const struct admin *admin)
+{
+    struct entry_row *row = entry_add(broker, work, ENTRY_RESUMED, share->peer);
+    char text[sizeof admin->user + 16];
+
+    row->entry.refers = share->row.quarantine_entry;
+    snprintf(text, sizeof text, "resumed by %s", admin->user);
+    entry_say(broker, work, row, text, admin->ground);
+    share->row.state = share->row.resumes;
+    share->row.quarantine = QUARANTINE_NONE;
+    share->row.quarantine_entry = 0;
+    share->row.reason[0] = '\0';
+}
+
+static void decide_admin(struct broker *broker, struct work *work, struct admin *admin)
+{
+    struct share *share = share_make(work, peer_named(broker, admin->name)); /* operators.c has made its place */
+
+    if (admin->kind == BROKER_EVENT_RESUME && share->row.quarantine != QUARANTINE_REFUSED) {
+        admin->failure = "it has been resumed already";
+        return;
+    }
     share->write = true;
-    entry_say(broker, work, entry_add(broker, work, revoke ? ENTRY_REVOCATION : ENTRY_ENROLMENT, peer), admin->name,
-              text);
+    if (admin->kind == BROKER_EVENT_RESUME)
+        decide_resume(broker, work, share, admin);
+    else
+        decide_key(broker, work, share, admin);
 }
 
 void decide_admins(struct broker *broker, struct work *work)
 {
-    for (const struct admin *admin = work->admins; admin; admin = admin->next)
+    for (struct admin *admin = work->admins; admin; admin = admin->next) {
+        admin->failure = NULL;
         if (admin->kind == BROKER_EVENT_REVEAL)
             decide_reveal(broker, work, admin);
         else
-            decide_key(broker, work, admin);
+            decide_admin(broker, work, admin);
+    }
 }

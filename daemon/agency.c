@@ -12,6 +12,12 @@ static const char *const state_names[STATE_COUNT] = {
     [STATE_ACTIVE] = "active", [STATE_QUARANTINED] = "quarantined",
 };
 
+static const char *const quarantine_names[QUARANTINE_COUNT] = {
+    [QUARANTINE_NONE] = "none",
+    [QUARANTINE_HISTORY] = "history",
+    [QUARANTINE_REFUSED] = "refused",
+};
+
 const char *agency_mode_name(enum agency_mode mode)
 {
     return mode_names[mode];
@@ -20,6 +26,16 @@ const char *agency_mode_name(enum agency_mode mode)
 const char *agency_state_name(enum agency_state state)
 {
     return state_names[state];
+}
+
+const char *quarantine_name(enum quarantine quarantine)
+{
+    return quarantine_names[quarantine];
+}
+
+const char *quarantine_code(enum quarantine quarantine)
+{
+    return quarantine == QUARANTINE_REFUSED ? "quarantined" : "history";
 }
 
 static int word_named(const char *const *names, int count, const char *name)
@@ -39,6 +55,11 @@ enum agency_mode agency_mode_named(const char *name)
 enum agency_state agency_state_named(const char *name)
 {
     return (enum agency_state)word_named(state_names, STATE_COUNT, name);
+}
+
+enum quarantine quarantine_named(const char *name)
+{
+    return (enum quarantine)word_named(quarantine_names, QUARANTINE_COUNT, name);
 }
 
 /* Ties one field's name to the type. */

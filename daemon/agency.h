@@ -7,11 +7,22 @@
 
 enum agency_mode { MODE_OBSERVE, MODE_PUBLISH, MODE_FULL, MODE_COUNT };
 enum agency_state { STATE_NEW, STATE_LOADING, STATE_FILLING, STATE_ACTIVE, STATE_QUARANTINED, STATE_COUNT };
+/* Why an agency is quarantined decides how it comes back. */
+enum quarantine {
+    QUARANTINE_NONE,
+    QUARANTINE_HISTORY, /* its history is in doubt: it cannot go on from where it is */
+    QUARANTINE_REFUSED, /* PostgreSQL refuses what it sent: it can, once an operator has seen to it */
+    QUARANTINE_COUNT,
+};
 const char *agency_mode_name(enum agency_mode mode);
 const char *agency_state_name(enum agency_state state);
-/* MODE_COUNT, STATE_COUNT when there is no such word. */
+const char *quarantine_name(enum quarantine quarantine);
+/* MODE_COUNT, STATE_COUNT, QUARANTINE_COUNT when there is no such word. */
+/* The error's code (PROTOCOL 4.4) that tells its agent. */
+const char *quarantine_code(enum quarantine quarantine);
 enum agency_mode agency_mode_named(const char *name);
 enum agency_state agency_state_named(const char *name);
+enum quarantine quarantine_named(const char *name);
 
 /* A block of its mapping, tied to the catalog. */
 struct agency_block {
@@ -33,7 +44,11 @@ struct agency_row {
     uint8_t key[32];
     enum agency_mode mode;
     enum agency_state state;
-    char reason[256]; /* why it is quarantined */
+    /* While it is quarantined. */
+    enum quarantine quarantine;
+    char reason[256];               /* why, without personal values */
+    feed_position quarantine_entry; /* that says so */
+    enum agency_state resumes;      /* its state before */
     uint64_t session;
     uint32_t incarnation;
     uint64_t lsn;

@@ -247,6 +247,16 @@ static inline void revoke(struct world *world, const char *name)
     act(world, &event);
 }
 
+static inline void resume(struct world *world, const char *name, const char *ground)
+{
+    struct broker_event event = { .kind = BROKER_EVENT_RESUME };
+
+    event.name = name;
+    event.ground = ground;
+    event.user = "root";
+    act(world, &event);
+}
+
 /* An enrolled agent that has not said hello. */
 static inline struct agent agent_new(struct world *world, const char *name, const char *key)
 {

@@ -89,6 +89,7 @@ void broker_free(struct broker **broker)
         work_free(old->work);
     reconciler_free(&old->reconciler);
     arena_free(&old->step_arena);
+    free(old->suspects.list);
     free(old->peers);
     free(old);
     *broker = NULL;
@@ -138,12 +139,16 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_STORED:
         decide_stored(broker);
         break;
+    case BROKER_EVENT_REFUSED:
+        decide_refused(broker, event->why);
+        break;
     case BROKER_EVENT_SCANNED:
         feed_scanned(broker, event->scan);
         break;
     case BROKER_EVENT_ENROL:
     case BROKER_EVENT_REVEAL:
     case BROKER_EVENT_REVOKE:
+    case BROKER_EVENT_RESUME:
         operator_asks(broker, event);
         break;
     case BROKER_EVENT_LOST:
@@ -155,7 +160,7 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_COUNT:
         assert(false);
     }
-    if (!broker->batch && decide_start(broker))
+    if (!broker->batch && !broker->stopped && decide_start(broker))
         lookup(broker);
 }
 

@@ -31,9 +31,11 @@ enum broker_event_kind {
     BROKER_EVENT_FRAME,   /* agency, route, frame: the agency is the one whose key the connection proved */
     BROKER_EVENT_FOUND,   /* batch */
     BROKER_EVENT_STORED,  /* batch: committed */
+    BROKER_EVENT_REFUSED, /* batch, why: PostgreSQL refused what it looks up or writes; nothing of it is committed */
     BROKER_EVENT_SCANNED, /* scan */
     BROKER_EVENT_ENROL,   /* name, key, request */
     BROKER_EVENT_REVOKE,  /* name, request */
+    BROKER_EVENT_RESUME,  /* name, ground, request: lifts the quarantine of an agency whose batch was refused */
     BROKER_EVENT_REVEAL,  /* name (the record type, or ""), record, what, request */
     BROKER_EVENT_LOST,    /* route: a message to it could not be sent */
     BROKER_EVENT_TICK,
@@ -51,11 +53,15 @@ struct broker_event {
             const void *frame;
             size_t length;
         };
-        struct batch *batch;
+        struct {
+            struct batch *batch;
+            const char *why; /* without personal values */
+        };
         struct scan *scan;
         struct {
             const char *name;
             const uint8_t *key;
+            const char *ground;
             void *request;
             const char *user;
             const char *what;
@@ -66,11 +72,13 @@ struct broker_event {
 
 enum broker_action_kind {
     BROKER_ACTION_SEND,   /* route, frame */
-    BROKER_ACTION_LOOKUP, /* batch: fill `found`; answered by BROKER_EVENT_FOUND */
-    BROKER_ACTION_STORE,  /* batch: durable before anything that follows; answered by BROKER_EVENT_STORED */
+    BROKER_ACTION_LOOKUP, /* batch: fill `found`; answered by BROKER_EVENT_FOUND or _REFUSED */
+    BROKER_ACTION_STORE,  /* batch: durable before anything that follows; answered by BROKER_EVENT_STORED or
+                            _REFUSED */
     BROKER_ACTION_SCAN,   /* scan; answered by BROKER_EVENT_SCANNED */
     BROKER_ACTION_ANSWER, /* request: ok, text */
     BROKER_ACTION_LOG,    /* level, agency (NULL: the broker), text */
+    BROKER_ACTION_STOP,   /* text: a person is needed */
     BROKER_ACTION_COUNT,
 };
 

@@ -154,6 +154,24 @@ static void a_transaction_in_parts_is_decided_whole(void **state)
     world_free(&world);
 }
 
+/* No reader can be asked to keep and apply as many as a nightly reload may have at once. */
+static void a_huge_transaction_reaches_readers_in_several_batches(void **state)
+{
+    enum { MANY = 10001 };
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik");
+    uint32_t boundaries = 0;
+
+    (void)state;
+    insert_many(&a, MANY);
+    for (uint32_t i = world->entry_count - MANY; i < world->entry_count; i++)
+        boundaries += world->entries[i].boundary;
+    assert_int_equal(boundaries, 2);
+    assert_true(world->entries[world->entry_count - 2].boundary);
+    assert_true(last_entry(world)->boundary);
+    world_free(&world);
+}
+
 static void half_a_transaction_is_forgotten_with_its_session(void **state)
 {
     struct world *world = world_new(fixture_catalog);
@@ -327,6 +345,7 @@ int main(void)
         T(more_than_the_credit_is_refused),
         T(credit_comes_back_for_what_is_stored),
         T(a_transaction_in_parts_is_decided_whole),
+        T(a_huge_transaction_reaches_readers_in_several_batches),
         T(half_a_transaction_is_forgotten_with_its_session),
         T(a_session_that_ends_within_a_batch_loses_nothing),
         T(a_broker_dropped_within_a_batch_leaks_nothing),

@@ -46,6 +46,9 @@ static inline void take_actions(struct world *world)
             world->answer_count++;
             world->answer_ok = action->ok;
             break;
+        case BROKER_ACTION_STOP:
+            world->stopped = true;
+            break;
         case BROKER_ACTION_LOG:
             if (getenv("TELL"))
                 printf("    log %s: %s\n", action->agency ? action->agency : "-", action->text);
@@ -70,7 +73,11 @@ static inline void answer_batch(struct world *world)
     struct batch *batch = world->batch;
 
     world->batch = NULL;
-    if (world->storing) {
+    if (is_refused(world, batch)) {
+        world->refusal_count++;
+        step(world, &(struct broker_event){
+                        .kind = BROKER_EVENT_REFUSED, .batch = batch, .why = "PostgreSQL 23514: a constraint" });
+    } else if (world->storing) {
         keep_batch(world, batch);
         step(world, &(struct broker_event){ .kind = BROKER_EVENT_STORED, .batch = batch });
     } else {

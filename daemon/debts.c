@@ -13,6 +13,11 @@ struct debts {
     size_t bucket_count;   /* a power of two */
     struct node *first_skip, *last_skip;
     uint32_t counts[DEBT_KIND_COUNT], count;
+    struct step { /* what was done since debts_keep, oldest first */
+        struct debt debt;
+        bool added;
+    } * steps;
+    uint32_t step_count, step_capacity;
 };
 
 enum { BUCKETS_FIRST = 16 };
@@ -51,6 +56,7 @@ void debts_free(struct debts **debts)
         return;
     debts_clear(old);
     free(old->buckets);
+    free(old->steps);
     free(old);
     *debts = NULL;
 }
@@ -109,6 +115,17 @@ static void skip_unlink(struct debts *debts, struct node *node)
     *(node->later ? &node->later->earlier : &debts->last_skip) = node->earlier;
 }
 
+static void note(struct debts *debts, const struct debt *debt, bool added)
+{
+    if (debts->step_count == debts->step_capacity) {
+        debts->step_capacity = debts->step_capacity ? debts->step_capacity * 2 : 16;
+        debts->steps = realloc(debts->steps, debts->step_capacity * sizeof *debts->steps);
+        if (!debts->steps)
+            abort();
+    }
+    debts->steps[debts->step_count++] = (struct step){ *debt, added };
+}
+
 void debts_add(struct debts *debts, const struct debt *debt)
 {
     struct node *node = calloc(1, sizeof *node);
@@ -124,6 +141,7 @@ void debts_add(struct debts *debts, const struct debt *debt)
         skip_insert(debts, node);
     debts->counts[debt->kind]++;
     debts->count++;
+    note(debts, &node->debt, true);
 }
 
 const struct debt *debts_find(const struct debts *debts, uint64_t record, enum debt_kind kind)
@@ -147,6 +165,7 @@ void debts_remove(struct debts *debts, const struct debt *debt)
         at = &(*at)->next;
     node = *at;
     *at = node->next;
+    note(debts, &node->debt, false);
     if (node->debt.kind == DEBT_SKIPPED)
         skip_unlink(debts, node);
     debts->counts[node->debt.kind]--;
@@ -159,6 +178,33 @@ void debts_clear(struct debts *debts)
     for (size_t i = 0; i < debts->bucket_count; i++)
         while (debts->buckets[i])
             debts_remove(debts, &debts->buckets[i]->debt);
+}
+
+void debts_keep(struct debts *debts)
+{
+    debts->step_count = 0;
+}
+
+static const struct debt *debt_like(const struct debts *debts, const struct debt *debt)
+{
+    const struct node *node = *bucket_of(debts, debt->record);
+
+    while (node->debt.record != debt->record || node->debt.kind != debt->kind || node->debt.entry != debt->entry)
+        node = node->next;
+    return &node->debt;
+}
+
+void debts_undo(struct debts *debts)
+{
+    for (uint32_t i = debts->step_count; i-- > 0;) {
+        const struct step step = debts->steps[i];
+
+        if (step.added)
+            debts_remove(debts, debt_like(debts, &step.debt));
+        else
+            debts_add(debts, &step.debt);
+    }
+    debts_keep(debts);
 }
 
 uint32_t debts_count(const struct debts *debts, enum debt_kind kind)

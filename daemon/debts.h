@@ -24,6 +24,11 @@ void debts_remove(struct debts *debts, const struct debt *debt);
 void debts_clear(struct debts *debts);
 uint32_t debts_count(const struct debts *debts, enum debt_kind kind);
 
+/* A batch changes debts while it is being decided: either it is committed and they are kept, or it was refused, and
+ * they are again what they were at the last debts_keep. */
+void debts_keep(struct debts *debts);
+void debts_undo(struct debts *debts);
+
 /* PROTOCOL 5.1: until they are settled, changes of that record count as made just before the first such item. */
 feed_position debts_base(const struct debts *debts, uint64_t record, feed_position base);
 

@@ -86,6 +86,30 @@ static void a_base_is_lowered_to_before_the_first_item_it_has_seen(void **state)
     debts_free(&debts);
 }
 
+static void what_a_refused_batch_did_is_undone(void **state)
+{
+    struct debts *debts = debts_new();
+
+    (void)state;
+    add(debts, DEBT_PARKED, 1, 5, 6);
+    add(debts, DEBT_SKIPPED, 2, 7, 8);
+    debts_keep(debts);
+    debts_remove(debts, debts_find(debts, 1, DEBT_PARKED));
+    add(debts, DEBT_PARKED, 1, 11, 12);
+    debts_remove(debts, debts_oldest_skip(debts));
+    add(debts, DEBT_SKIPPED, 3, 13, 14);
+    debts_remove(debts, debts_find(debts, 3, DEBT_SKIPPED)); /* came and went within the batch */
+    debts_undo(debts);
+    assert_int_equal(debts_find(debts, 1, DEBT_PARKED)->position, 5);
+    assert_int_equal(debts_oldest_skip(debts)->record, 2);
+    assert_null(debts_find(debts, 3, DEBT_SKIPPED));
+    assert_int_equal(debts_count(debts, DEBT_PARKED), 1);
+    assert_int_equal(debts_count(debts, DEBT_SKIPPED), 1);
+    debts_undo(debts); /* nothing since */
+    assert_int_equal(debts_count(debts, DEBT_PARKED), 1);
+    debts_free(&debts);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -94,6 +118,7 @@ int main(void)
         T(each_is_found_by_its_record_and_kind),
         T(skips_come_in_the_order_of_their_answers),
         T(one_that_is_removed_leaves_the_others),
+        T(what_a_refused_batch_did_is_undone),
         T(a_base_is_lowered_to_before_the_first_item_it_has_seen),
     };
 

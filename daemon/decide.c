@@ -2,6 +2,11 @@
 #include "daemon/decide.h"
 #include "daemon/work.h"
 
+enum {
+    WHOLE_CHANGES_MAX = 10000, /* a transaction of at most so many reaches its readers whole */
+    WHOLE_BYTES_MAX = 8 * 1024 * 1024,
+};
+
 /* One piece; `resolved` are the records of its changes. */
 static void decide_piece(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
                          const uint64_t *resolved)
@@ -34,6 +39,26 @@ static void decide_piece(struct broker *broker, struct work *work, struct share 
         share->row.lsn = piece->lsn;
 }
 
+/* A feed batch may end where a transaction ends, and within one that is too large for a reader to apply, or even to
+ * keep, as a whole. */
+static void set_boundaries(struct writes *writes, uint32_t first)
+{
+    uint32_t count = 0;
+    size_t bytes = 0;
+
+    for (uint32_t i = first; i < writes->entry_count; i++) {
+        struct entry_row *row = &writes->entries[i];
+
+        bytes += row->body.length;
+        row->boundary =
+            row->boundary || i + 1 == writes->entry_count || ++count == WHOLE_CHANGES_MAX || bytes >= WHOLE_BYTES_MAX;
+        if (row->boundary) {
+            count = 0;
+            bytes = 0;
+        }
+    }
+}
+
 /* The source transaction whose pieces begin at `first`: returns how many they are. What each change is about is looked
  * up before any of them moves a key. */
 static uint32_t decide_transaction(struct broker *broker, struct work *work, struct share *share, uint32_t first)
@@ -56,8 +81,7 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
     }
     for (uint32_t p = 0; p < count; p++)
         decide_piece(broker, work, share, share->pieces[first + p], resolved[p]);
-    if (writes->entry_count > before)
-        writes->entries[writes->entry_count - 1].boundary = true;
+    set_boundaries(writes, before);
     return count;
 }
 
@@ -147,7 +171,7 @@ bool decide_found(struct broker *broker)
         struct share *share = &work->shares[i];
 
         if (share->peer->quarantine_waits && share->row.state != STATE_QUARANTINED)
-            quarantine(broker, work, share, share->peer->quarantine_reason);
+            quarantine(broker, work, share, share->peer->quarantine_kind, share->peer->quarantine_reason);
         for (uint32_t p = 0; p < share->piece_count;)
             p += decide_transaction(broker, work, share, p);
         if (share->hello)

@@ -15,6 +15,9 @@ bool decide_found(struct broker *broker);
 /* The work of a core that is dropped: an operator's request it has not answered, or NULL; and its memory. */
 void *work_abandoned(struct work *work);
 void work_free(struct work *work);
+/* PostgreSQL refused the batch, and nothing of it is committed: what it took is taken again in smaller batches, until
+ * there is one that holds nothing but what is refused, whose agency is then quarantined. The others go on. */
+void decide_refused(struct broker *broker, const char *why);
 /* It is committed: takes over what is now true, answers whoever waits, and ends the batch. */
 void decide_stored(struct broker *broker);
 

@@ -98,6 +98,11 @@ static void finish_hello(struct broker *broker, struct share *share)
         bind_blocks(broker, peer);
         start_session(broker, peer);
     }
+    hello_done(peer);
+}
+
+void hello_done(struct peer *peer)
+{
     arena_free(&peer->hello_arena);
     peer->hello_waits = false;
     if (peer->next_waits) {
@@ -134,6 +139,14 @@ static void finish_rekeyed(struct broker *broker, struct share *share)
     peer->next_waits = false;
 }
 
+static void finish_fill(const struct share *share)
+{
+    struct peer *peer = share->peer;
+
+    peer->fill_after = share->filled ? 0 : share->fill_after;
+    peer->fill_type = (uint16_t)(peer->fill_type + share->filled);
+}
+
 static void finish_share(struct broker *broker, struct share *share)
 {
     struct peer *peer = share->peer;
@@ -143,12 +156,15 @@ static void finish_share(struct broker *broker, struct share *share)
         take_row(peer, share);
     if (share->reset)
         debts_clear(peer->debts);
+    debts_keep(peer->debts);
+    if (share->fill)
+        finish_fill(share);
     if (share->rekeyed)
         finish_rekeyed(broker, share);
     if (peer->row.state == STATE_QUARANTINED)
         peer->quarantine_waits = false;
     if (share->quarantined) {
-        peer_fail(broker, peer, "history", "%s", peer->row.reason);
+        peer_fail(broker, peer, quarantine_code(peer->row.quarantine), "%s", peer->row.reason);
         action_log(broker, LOG_LEVEL_ERROR, peer,
                    "quarantined: %s. Nothing of it takes effect until an operator has decided", peer->row.reason);
     }
@@ -161,23 +177,26 @@ static void finish_share(struct broker *broker, struct share *share)
     }
 }
 
+static void tell_done(struct broker *broker, const struct admin *admin)
+{
+    static const char *const done[BROKER_EVENT_COUNT] = {
+        [BROKER_EVENT_ENROL] = "key enrolled", [BROKER_EVENT_REVOKE] = "key revoked", [BROKER_EVENT_RESUME] = "resumed"
+    };
+
+    if (admin->kind == BROKER_EVENT_REVEAL)
+        action_log(broker, LOG_LEVEL_NOTE, NULL, "%s was shown personal values whole: %s", admin->user, admin->what);
+    else
+        action_log(broker, LOG_LEVEL_NOTE, NULL, "%s: %s by %s", admin->name, done[admin->kind], admin->user);
+}
+
 static void finish_admins(struct broker *broker, struct work *work)
 {
     while (work->admins) {
-        struct broker_action *action;
+        const char *failure = work->admins->failure;
 
-        const struct admin *admin = work->admins;
-
-        if (admin->kind == BROKER_EVENT_REVEAL)
-            action_log(broker, LOG_LEVEL_NOTE, NULL, "%s was shown personal values whole: %s", admin->user,
-                       admin->what);
-        else
-            action_log(broker, LOG_LEVEL_NOTE, NULL, "%s: key %s by %s", admin->name,
-                       admin->kind == BROKER_EVENT_REVOKE ? "revoked" : "enrolled", admin->user);
-        action = action_add(broker, BROKER_ACTION_ANSWER);
-        action->request = admin_pop(&work->admins);
-        action->ok = true;
-        action->text = "{}";
+        if (!failure)
+            tell_done(broker, work->admins);
+        answer(broker, admin_pop(&work->admins), failure);
     }
 }
 
@@ -189,6 +208,14 @@ void *work_abandoned(struct work *work)
 void work_free(struct work *work)
 {
     buffer_free(&work->scratch);
+}
+
+void batch_end(struct broker *broker)
+{
+    broker->batch = NULL;
+    broker->work = NULL;
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        stage_bury(&broker->peers[i]);
 }
 
 void decide_stored(struct broker *broker)
@@ -203,17 +230,15 @@ void decide_stored(struct broker *broker)
     broker->catalog_version = writes->catalog_version;
     broker->catalog_fresh = false;
     broker->opened = true;
-    broker->batch = NULL;
-    broker->work = NULL;
     if (writes->applied_count > 0)
         broker->applied_ms = broker->now_ms;
     for (uint32_t i = 0; i < work->share_count; i++)
         finish_share(broker, &work->shares[i]);
     finish_admins(broker, work);
-    for (uint32_t i = 0; i < broker->peer_count; i++) {
-        stage_bury(&broker->peers[i]);
+    suspects_cleared(broker);
+    batch_end(broker);
+    for (uint32_t i = 0; i < broker->peer_count; i++)
         feed_wake(broker, &broker->peers[i]);
-    }
     work_free(work);
     arena_free(&arena);
 }

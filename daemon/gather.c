@@ -26,7 +26,7 @@ void *room(struct work *work, void *array, uint32_t count, uint32_t *capacity, s
     return grown;
 }
 
-struct share *share_of(struct work *work, const struct peer *peer)
+struct share *share_of(const struct work *work, const struct peer *peer)
 {
     for (uint32_t i = 0; i < work->share_count; i++)
         if (work->shares[i].peer == peer)
@@ -34,11 +34,21 @@ struct share *share_of(struct work *work, const struct peer *peer)
     return NULL;
 }
 
-/* Takes complete transactions of a peer, whole, until the batch has enough changes. */
-static uint32_t take_pieces(struct work *work, struct share *share, uint32_t most)
+struct share *share_make(struct work *work, struct peer *peer)
 {
-    struct peer *peer = share->peer;
-    uint32_t capacity = 0, changes = 0, complete = 0, complete_changes = 0;
+    struct share *share = share_of(work, peer);
+
+    if (!share) {
+        share = &work->shares[work->share_count++];
+        *share = (struct share){ .peer = peer, .row = peer->row };
+    }
+    return share;
+}
+
+uint32_t take_transactions(struct work *work, struct peer *peer, uint32_t changes_most, uint32_t most)
+{
+    struct share *share = share_make(work, peer);
+    uint32_t capacity = 0, changes = 0, complete = 0, count = 0;
 
     for (struct staged *at = peer->staged; at; at = at->next)
         for (uint32_t i = at->done; i < at->changes.piece_count; i++) {
@@ -50,8 +60,8 @@ static uint32_t take_pieces(struct work *work, struct share *share, uint32_t mos
             if (!piece->final)
                 continue;
             complete = share->piece_count;
-            complete_changes = changes;
-            if (changes >= most)
+            share->changes = changes;
+            if (changes >= changes_most || ++count >= most)
                 goto enough;
         }
 enough:
@@ -64,7 +74,27 @@ enough:
         at->done += taken;
         complete -= taken;
     }
-    return complete_changes;
+    return share->piece_count;
+}
+
+bool take_admins(struct broker *broker, struct work *work)
+{
+    work->admins = broker->admins;
+    broker->admins = NULL;
+    return work->admins != NULL;
+}
+
+bool take_hello(struct broker *broker, struct work *work, struct peer *peer)
+{
+    struct wanted *wanted = &work->batch->wanted;
+    bool leaf = peer->hello.applied > 0 && peer->hello.applied <= broker->head;
+
+    if (!peer->hello_waits || (leaf && wanted->leaf != 0))
+        return false; /* one leaf a batch: this hello waits for the next */
+    if (leaf)
+        wanted->leaf = peer->hello.applied;
+    share_make(work, peer)->hello = true;
+    return true;
 }
 
 static bool has_work(const struct broker *broker, const struct peer *peer)
@@ -142,44 +172,74 @@ static void want_pieces(struct broker *broker, struct work *work)
     }
 }
 
-/* The next records that this peer is to be filled up with. */
-static void want_fill(struct broker *broker, struct work *work, struct share *share)
+bool take_fill(struct broker *broker, struct work *work, struct peer *peer)
 {
-    struct peer *peer = share->peer;
+    struct wanted *wanted = &work->batch->wanted;
+    struct share *share;
 
+    if (peer->row.state != STATE_FILLING || !peer->bound || wanted->fill.limit > 0)
+        return false;
+    share = share_make(work, peer);
     while (peer->fill_type < broker->catalog->type_count) {
         const struct agency_block *block = peer_block(peer, peer->fill_type);
 
         if (block && block->insert && block->fed[UNIT_EXISTENCE]) {
-            work->batch->wanted.fill = (struct wanted_fill){ .agency = peer->row.id,
-                                                             .type = peer->fill_type,
-                                                             .block = block->name,
-                                                             .after = peer->fill_after,
-                                                             .limit = FILL_RECORDS };
-            work->batch->wanted.links = true;
+            wanted->fill = (struct wanted_fill){ .agency = peer->row.id,
+                                                 .type = peer->fill_type,
+                                                 .block = block->name,
+                                                 .after = peer->fill_after,
+                                                 .limit = FILL_RECORDS };
+            wanted->links = true;
             share->fill = true;
-            return;
+            return true;
         }
         peer->fill_type++;
         peer->fill_after = 0;
     }
     share->row.state = STATE_ACTIVE;
     share->write = true;
+    return true;
 }
 
-bool decide_start(struct broker *broker)
+/* Whatever is there. Another agency comes first each time, so that one that fills whole batches does not keep the
+ * others waiting. */
+static void take_all(struct broker *broker, struct work *work)
 {
-    struct arena *arena;
-    struct work *work;
     uint32_t changes = 0;
-    bool any = broker->admins != NULL || !broker->opened || broker->catalog_fresh;
 
-    assert(!broker->batch);
-    for (uint32_t i = 0; i < broker->peer_count && !any; i++)
-        any = has_work(broker, &broker->peers[i]);
-    if (!any)
-        return false;
-    arena = arena_new();
+    take_admins(broker, work);
+    broker->turn++;
+    for (uint32_t i = 0; i < broker->peer_count; i++) {
+        struct peer *peer = &broker->peers[(i + broker->turn) % broker->peer_count];
+
+        if (!has_work(broker, peer))
+            continue;
+        share_make(work, peer);
+        take_hello(broker, work, peer);
+        if (peer->quarantine_waits)
+            continue; /* what it sent may be what must not even be looked up */
+        take_fill(broker, work, peer);
+        if (changes < broker->options.batch_changes)
+            take_transactions(work, peer, broker->options.batch_changes - changes, UINT32_MAX);
+        changes += share_of(work, peer)->changes;
+    }
+}
+
+static bool any_work(const struct broker *broker)
+{
+    if (broker->admins || !broker->opened || broker->catalog_fresh)
+        return true;
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        if (has_work(broker, &broker->peers[i]))
+            return true;
+    return false;
+}
+
+static void batch_begin(struct broker *broker)
+{
+    struct arena *arena = arena_new();
+    struct work *work;
+
     broker->batch = arena_alloc(arena, sizeof *broker->batch);
     broker->batch->arena = arena;
     broker->batch->catalog = broker->catalog;
@@ -187,28 +247,16 @@ bool decide_start(struct broker *broker)
     work = broker->work = arena_alloc(arena, sizeof *work);
     work->batch = broker->batch;
     work->shares = arena_array(arena, broker->peer_count, sizeof *work->shares);
-    work->admins = broker->admins;
-    broker->admins = NULL;
-    /* Another agency comes first each time, so that one that fills whole batches does not keep the others waiting. */
-    broker->turn++;
-    for (uint32_t i = 0; i < broker->peer_count; i++) {
-        struct peer *peer = &broker->peers[(i + broker->turn) % broker->peer_count];
-        struct share *share = &work->shares[work->share_count];
+}
 
-        if (!has_work(broker, peer))
-            continue;
-        *share = (struct share){ .peer = peer, .row = peer->row, .hello = peer->hello_waits };
-        work->share_count++;
-        if (peer->hello_waits && peer->hello.applied > 0 && peer->hello.applied <= broker->head &&
-            work->batch->wanted.leaf == 0)
-            work->batch->wanted.leaf = peer->hello.applied;
-        else if (peer->hello_waits && peer->hello.applied > 0 && work->batch->wanted.leaf != 0)
-            share->hello = false; /* one leaf a batch: this hello waits for the next */
-        if (!share->hello && changes < broker->options.batch_changes)
-            changes += take_pieces(work, share, broker->options.batch_changes - changes);
-        if (peer->row.state == STATE_FILLING && peer->bound && work->batch->wanted.fill.limit == 0)
-            want_fill(broker, work, share);
-    }
-    want_pieces(broker, work);
+bool decide_start(struct broker *broker)
+{
+    assert(!broker->batch);
+    if (!any_work(broker))
+        return false;
+    batch_begin(broker);
+    if (broker->suspects.count == 0 || !suspects_take(broker, broker->work))
+        take_all(broker, broker->work);
+    want_pieces(broker, broker->work);
     return true;
 }

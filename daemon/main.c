@@ -74,6 +74,11 @@ static void act(struct program *program, const struct broker_action *action)
         else
             log_write((enum log_level)action->level, "%s", action->text);
         break;
+    case BROKER_ACTION_STOP:
+        log_write(LOG_ERROR, "%s", action->text);
+        program->status = EXIT_FAILURE;
+        loop_end(program->loop);
+        break;
     case BROKER_ACTION_COUNT:
         break;
     }
@@ -160,6 +165,17 @@ static void on_stored(void *context, struct batch *batch)
 
     program->batch = NULL; /* the core frees it */
     step(program, &(struct broker_event){ .kind = BROKER_EVENT_STORED, .batch = batch });
+}
+
+static void on_refused_batch(void *context, struct batch *batch, const struct error *why)
+{
+    struct program *program = context;
+    struct broker_event event = { .kind = BROKER_EVENT_REFUSED };
+
+    program->batch = NULL; /* the core frees it */
+    event.batch = batch;
+    event.why = why->text;
+    step(program, &event);
 }
 
 static void on_scanned(void *context, struct scan *scan)
@@ -270,6 +286,19 @@ static void on_key_verb(struct program *program, struct control_request *request
     step(program, &event);
 }
 
+static void on_resume_verb(struct program *program, struct control_request *request, struct text name,
+                           struct text ground, const char *user)
+{
+    scoped(arena_free) struct arena *arena = arena_new();
+    struct broker_event event = { .kind = BROKER_EVENT_RESUME };
+
+    event.name = arena_copy(arena, name.bytes, name.length);
+    event.ground = arena_copy(arena, ground.bytes, ground.length);
+    event.request = request;
+    event.user = user;
+    step(program, &event);
+}
+
 /* reveal TYPE RECORD WHAT: TYPE is empty and RECORD 0 when it is about more than one record. */
 static void on_reveal_verb(struct program *program, struct control_request *request, const struct text arguments[3],
                            const char *user)
@@ -317,6 +346,8 @@ static void on_control(void *context, struct control_request *request, const str
         on_key_verb(program, request, false, arguments[1], arguments[2], user);
     else if (verb_is(verb, "key-revoke") && count == 2)
         on_key_verb(program, request, true, arguments[1], argument(arguments, count, 2), user);
+    else if (verb_is(verb, "agency-resume") && count == 3)
+        on_resume_verb(program, request, arguments[1], arguments[2], user);
     else if (verb_is(verb, "reveal") && count == 4)
         on_reveal_verb(program, request, arguments + 1, user);
     else
@@ -374,7 +405,8 @@ static int configure(struct program *program, const char *path, struct error *er
 static int run(struct program *program, struct error *err)
 {
     const struct net_sink net_sink = { program, on_door, on_key, on_frame, on_refused };
-    const struct store_sink store_sink = { program, on_ready, on_waiting, on_found, on_stored, on_scanned, on_failed };
+    const struct store_sink store_sink = { program,   on_ready,         on_waiting, on_found,
+                                           on_stored, on_refused_batch, on_scanned, on_failed };
 
     if (net_open(program->loop, program->settings.endpoint, &program->key, &net_sink, &program->net, err) < 0 ||
         control_open(program->loop, program->settings.control, on_control, program, &program->control, err) < 0)

@@ -6,18 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void answer(struct broker *broker, void *request, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static void answer(struct broker *broker, void *request, const char *fmt, ...)
+void answer(struct broker *broker, void *request, const char *failure)
 {
     struct broker_action *action = action_add(broker, BROKER_ACTION_ANSWER);
-    char text[480];
+
+    action->request = request;
+    action->ok = !failure;
+    action->text = failure ? arena_copy(broker->step_arena, failure, strlen(failure)) : "{}";
+}
+
+void answer_failure(struct broker *broker, void *request, const char *fmt, ...)
+{
+    char text[640];
     va_list arguments;
 
     va_start(arguments, fmt);
     vsnprintf(text, sizeof text, fmt, arguments);
     va_end(arguments);
-    action->request = request;
-    action->text = arena_copy(broker->step_arena, text, strlen(text));
+    answer(broker, request, text);
 }
 
 /* Whether another agency has this key, or is about to get it. */
@@ -28,7 +34,7 @@ static const char *key_holder(const struct broker *broker, const char *name, con
             memcmp(broker->peers[i].row.key, key, 32) == 0)
             return broker->peers[i].row.name;
     for (const struct admin *admin = broker->admins; admin; admin = admin->next)
-        if (admin->kind == BROKER_EVENT_ENROL && strcmp(admin->name, name) != 0 && memcmp(admin->key, key, 32) == 0)
+        if (strcmp(admin->name, name) != 0 && admin->kind == BROKER_EVENT_ENROL && memcmp(admin->key, key, 32) == 0)
             return admin->name;
     return NULL;
 }
@@ -42,8 +48,92 @@ static const char *nearest_agency(const struct catalog *catalog, const char *nam
     return nearest_word(name, names);
 }
 
+/* Whether the catalog names the agency; else the request is answered. */
+static bool agency_is_named(struct broker *broker, const struct broker_event *event)
+{
+    const char *near;
+
+    if (catalog_agency(broker->catalog, event->name, strlen(event->name)) >= 0)
+        return true;
+    near = nearest_agency(broker->catalog, event->name);
+    answer_failure(broker, event->request, "the catalog names no agency %s%s%s", event->name,
+                   near ? "; did you mean " : "", near ? near : "");
+    return false;
+}
+
+/* The place of a new agency: it is stored with the batch that its first request waits for. */
+static void place_make(struct broker *broker, const char *name)
+{
+    struct agency_row row = { .id = 1, .mode = MODE_FULL };
+
+    snprintf(row.name, sizeof row.name, "%s", name);
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        if (broker->peers[i].row.id >= row.id)
+            row.id = (uint16_t)(broker->peers[i].row.id + 1);
+    peer_add(broker, &row);
+}
+
+static bool may_enrol(struct broker *broker, const struct broker_event *event)
+{
+    const char *holder;
+
+    if (!agency_is_named(broker, event))
+        return false;
+    holder = key_holder(broker, event->name, event->key);
+    if (holder) {
+        answer_failure(broker, event->request, "this key belongs to %s already: each agency needs its own", holder);
+        return false;
+    }
+    if (!peer_named(broker, event->name) && broker->batch) {
+        answer_failure(broker, event->request, "busy: try again");
+        return false;
+    }
+    if (!peer_named(broker, event->name))
+        place_make(broker, event->name);
+    return true;
+}
+
+static bool may_revoke(struct broker *broker, const struct broker_event *event)
+{
+    const struct peer *peer = peer_named(broker, event->name);
+
+    if (!peer || !peer->row.enrolled) {
+        answer_failure(broker, event->request, "%s has no key that could be revoked", event->name);
+        return false;
+    }
+    return agency_is_named(broker, event);
+}
+
+static bool may_resume(struct broker *broker, const struct broker_event *event)
+{
+    const struct peer *peer = peer_named(broker, event->name);
+
+    if (!peer && !agency_is_named(broker, event))
+        return false;
+    if (!peer || peer->row.state != STATE_QUARANTINED)
+        answer_failure(broker, event->request, "%s is not quarantined", event->name);
+    else if (peer->row.quarantine != QUARANTINE_REFUSED)
+        answer_failure(broker, event->request,
+                       "%s cannot go on from where it is, its history is in doubt: %s. It must be loaded anew",
+                       event->name, peer->row.reason);
+    else if (strlen(event->ground) > GROUND_BYTES_MAX)
+        answer_failure(broker, event->request, "a ground has at most %d bytes", GROUND_BYTES_MAX);
+    else
+        return true;
+    return false;
+}
+
+/* Whoever is shown personal values stands in the ledger first: the answer comes when that is committed. */
+static bool may_reveal(struct broker *broker, const struct broker_event *event)
+{
+    if (event->record == 0 || catalog_type(broker->catalog, event->name, strlen(event->name)) >= 0)
+        return true;
+    answer_failure(broker, event->request, "the catalog in force has no record type %.40s", event->name);
+    return false;
+}
+
 /* Puts the request behind those that wait already. */
-static struct admin *admin_add(struct broker *broker, const struct broker_event *event)
+static void admin_add(struct broker *broker, const struct broker_event *event)
 {
     struct admin *admin = calloc(1, sizeof *admin), **last = &broker->admins;
 
@@ -52,74 +142,27 @@ static struct admin *admin_add(struct broker *broker, const struct broker_event 
     admin->kind = event->kind;
     snprintf(admin->name, sizeof admin->name, "%s", event->name);
     snprintf(admin->user, sizeof admin->user, "%s", event->user);
+    snprintf(admin->ground, sizeof admin->ground, "%s", event->ground ? event->ground : "");
+    snprintf(admin->what, sizeof admin->what, "%s", event->what ? event->what : "");
+    if (event->kind == BROKER_EVENT_ENROL)
+        memcpy(admin->key, event->key, sizeof admin->key);
+    admin->record = event->record;
     admin->request = event->request;
     while (*last)
         last = &(*last)->next;
     *last = admin;
-    return admin;
-}
-
-/* Whoever is shown personal values stands in the ledger first: the answer comes when that is committed. */
-static void reveal_asked(struct broker *broker, const struct broker_event *event)
-{
-    struct admin *admin;
-
-    if (event->record > 0 && catalog_type(broker->catalog, event->name, strlen(event->name)) < 0) {
-        answer(broker, event->request, "the catalog in force has no record type %.40s", event->name);
-        return;
-    }
-    admin = admin_add(broker, event);
-    admin->record = event->record;
-    snprintf(admin->what, sizeof admin->what, "%s", event->what);
-}
-
-static void key_asked(struct broker *broker, const struct broker_event *event)
-{
-    bool revoke = event->kind == BROKER_EVENT_REVOKE;
-    struct peer *peer = peer_named(broker, event->name);
-    const char *holder;
-    struct admin *admin;
-
-    if (revoke && (!peer || !peer->row.enrolled)) {
-        answer(broker, event->request, "%s has no key that could be revoked", event->name);
-        return;
-    }
-    if (catalog_agency(broker->catalog, event->name, strlen(event->name)) < 0) {
-        const char *near = nearest_agency(broker->catalog, event->name);
-
-        answer(broker, event->request, "the catalog names no agency %s%s%s", event->name, near ? "; did you mean " : "",
-               near ? near : "");
-        return;
-    }
-    holder = revoke ? NULL : key_holder(broker, event->name, event->key);
-    if (holder) {
-        answer(broker, event->request, "this key belongs to %s already: each agency needs its own", holder);
-        return;
-    }
-    if (!peer && broker->batch) {
-        answer(broker, event->request, "busy: try again");
-        return;
-    }
-    if (!peer) {
-        struct agency_row row = { .id = 1, .mode = MODE_FULL };
-
-        snprintf(row.name, sizeof row.name, "%s", event->name);
-        for (uint32_t i = 0; i < broker->peer_count; i++)
-            if (broker->peers[i].row.id >= row.id)
-                row.id = (uint16_t)(broker->peers[i].row.id + 1);
-        peer_add(broker, &row);
-    }
-    admin = admin_add(broker, event);
-    if (!revoke)
-        memcpy(admin->key, event->key, sizeof admin->key);
 }
 
 void operator_asks(struct broker *broker, const struct broker_event *event)
 {
-    if (event->kind == BROKER_EVENT_REVEAL)
-        reveal_asked(broker, event);
-    else
-        key_asked(broker, event);
+    typedef bool may_ask(struct broker * broker, const struct broker_event *event);
+    static may_ask *const may[BROKER_EVENT_COUNT] = { [BROKER_EVENT_ENROL] = may_enrol,
+                                                      [BROKER_EVENT_REVOKE] = may_revoke,
+                                                      [BROKER_EVENT_RESUME] = may_resume,
+                                                      [BROKER_EVENT_REVEAL] = may_reveal };
+
+    if (may[event->kind](broker, event))
+        admin_add(broker, event);
 }
 
 void *admin_pop(struct admin **list)

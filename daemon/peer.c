@@ -85,6 +85,21 @@ void peer_fail(struct broker *broker, struct peer *peer, const char *code, const
     peer_drop(broker, peer);
 }
 
+void peer_doubt(struct peer *peer, enum quarantine kind, const char *fmt, ...)
+{
+    char text[1024];
+    va_list arguments;
+
+    if (peer->quarantine_waits || peer->row.state == STATE_QUARANTINED)
+        return;
+    va_start(arguments, fmt);
+    vsnprintf(text, sizeof text, fmt, arguments);
+    va_end(arguments);
+    text_copy(peer->quarantine_reason, sizeof peer->quarantine_reason, (struct text){ text, (uint32_t)strlen(text) });
+    peer->quarantine_kind = kind;
+    peer->quarantine_waits = true;
+}
+
 void peer_ack(struct broker *broker, struct peer *peer)
 {
     struct message message = { .kind = MESSAGE_ACK };

@@ -8,6 +8,7 @@
 #include "daemon/map.h"
 #include "daemon/reconcile.h"
 
+enum { GROUND_BYTES_MAX = 400 };
 enum { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_NOTE = 5 }; /* of shell/log.h */
 
 /* A changes frame that waits for its batch. */
@@ -75,6 +76,7 @@ struct peer {
 
     feed_position applied; /* said, not stored yet */
     bool quarantine_waits;
+    enum quarantine quarantine_kind;
     char quarantine_reason[256];
     uint16_t fill_type; /* while STATE_FILLING */
     uint64_t fill_after;
@@ -89,7 +91,21 @@ struct admin {
     uint64_t record;
     char what[REVEAL_BYTES_MAX + 1];
     char user[64];
+    char ground[GROUND_BYTES_MAX + 1];
     void *request;
+    const char *failure; /* why it was not done; NULL: it was */
+};
+
+/* What a refused batch was made of, while the one thing in it is looked for that PostgreSQL refuses. */
+enum suspect_kind { SUSPECT_TRANSACTION, SUSPECT_FILL, SUSPECT_HELLO, SUSPECT_ADMINS, SUSPECT_OTHER };
+struct suspect {
+    enum suspect_kind kind;
+    uint16_t agency; /* id; 0: none */
+};
+struct suspects {
+    struct suspect *list; /* in the order in which they stood in the batch */
+    uint32_t count, capacity;
+    uint32_t taken; /* of the front: in the batch in flight */
 };
 
 struct broker {
@@ -107,12 +123,14 @@ struct broker {
     uint32_t catalog_version;
     bool catalog_fresh; /* the catalog must still be activated */
     bool opened;
+    bool stopped; /* a person is needed: nothing is begun any more */
 
-    struct batch *batch;  /* in flight; NULL: idle */
-    struct work *work;    /* what it is about: see decide.h */
-    struct admin *admins; /* oldest first */
-    uint32_t turn;        /* the agency whose changes are taken first next time */
-    uint64_t salts;       /* made so far */
+    struct batch *batch;      /* in flight; NULL: idle */
+    struct work *work;        /* what it is about: see decide.h */
+    struct admin *admins;     /* oldest first */
+    struct suspects suspects; /* of a batch that was refused; see suspects.c */
+    uint32_t turn;            /* the agency whose changes are taken first next time */
+    uint64_t salts;           /* made so far */
     int64_t now_us, now_ms;
     int64_t started_ms; /* of the first step; 0: there was none */
     int64_t applied_ms; /* when applied positions were last stored */
@@ -151,6 +169,9 @@ const struct agency_block *peer_block_named(const struct peer *peer, struct text
 bool peer_is_fed(const struct peer *peer);
 void broker_salt(struct broker *broker, uint8_t ret[32]);
 
+/* Asks for the agency's quarantine: the next batch makes it so. The first reason stands. */
+void peer_doubt(struct peer *peer, enum quarantine kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
 /* session.c: what agencies say. */
 void session_frame(struct broker *broker, const struct broker_event *event);
 /* What was sent on this route is lost, and whatever came behind it would be out of order: the agency says hello again.
@@ -161,6 +182,9 @@ void session_watch(struct broker *broker, struct peer *peer);
 
 /* operators.c: what operators ask for. */
 void operator_asks(struct broker *broker, const struct broker_event *event);
+/* Answers a request: done, or why not. */
+void answer(struct broker *broker, void *request, const char *failure);
+void answer_failure(struct broker *broker, void *request, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Forgets the first request of a list and returns what it is to be answered by. */
 void *admin_pop(struct admin **list);
 
@@ -170,6 +194,8 @@ void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena
 /* Whether the broker has this piece, so that it only needs another ack: "a transaction at or below the last committed
  * end LSN is a duplicate as a whole". */
 bool piece_is_duplicate(const struct agency_row *row, const struct piece *piece);
+/* The last `count` pieces that a batch has taken are to be taken again. */
+void stage_give_back(struct peer *peer, uint32_t count);
 void stage_clear(struct broker *broker, struct peer *peer);
 /* No batch is in flight: what was kept for it may go. */
 void stage_bury(struct peer *peer);

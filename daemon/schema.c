@@ -1,12 +1,13 @@
 /* The broker's schema: made when it is not there, extended by what the catalog has gained, and where the ledger stands.
  * On a connection of its own, blocking: nothing else can be done before. */
+#include "audit_sql.h"
 #include "daemon/store_read.h"
 #include "schema_sql.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA_FORMAT = 1 };
+enum { SCHEMA_FORMAT = 2 };
 
 static int failed(PGconn *connection, const PGresult *result, const char *what, struct error *err)
 {
@@ -101,7 +102,8 @@ static bool is_ours(const char *column)
 
 static bool is_table(const char *name)
 {
-    static const char *const tables[] = { "state", "catalog", "agency", "entry", "link", "debt", "applied", NULL };
+    static const char *const tables[] = { "state", "catalog", "agency", "entry",      "link",
+                                          "debt",  "applied", "field",  "change_log", NULL };
 
     for (int i = 0; tables[i]; i++)
         if (strcmp(tables[i], name) == 0)
@@ -145,6 +147,57 @@ static int table_keep(PGconn *connection, struct arena *arena, const struct cata
     return 0;
 }
 
+/* ---- what auditors read: audit.sql ---- */
+
+/* What selaras.field says: names of a catalog are letters, digits and _. */
+static const char *fields_sql(struct arena *arena, const struct catalog *catalog)
+{
+    const char *sql = "DELETE FROM selaras.field";
+
+    for (uint16_t t = 0; t < catalog->type_count; t++)
+        for (uint16_t f = 0; f < catalog->types[t].field_count; f++) {
+            const struct catalog_field *field = &catalog->types[t].fields[f];
+
+            sql = arena_printf(arena, "%s; INSERT INTO selaras.field VALUES ('%s', '%s', %s, %s)", sql,
+                               catalog->types[t].name, field->name, field->personal ? "true" : "false",
+                               field->identifier ? "true" : "false");
+        }
+    return sql;
+}
+
+/* What the views were made from, in letters. */
+static const char *audit_version(struct arena *arena, const struct catalog *catalog)
+{
+    const char *all = arena_printf(arena, "%s%s", daemon_audit_sql, fields_sql(arena, catalog));
+    uint8_t hash[HASH_BYTES];
+    char *hex = arena_alloc(arena, 2 * HASH_BYTES + 1);
+
+    sha256(all, strlen(all), hash);
+    for (int i = 0; i < HASH_BYTES; i++)
+        snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    return hex;
+}
+
+/* Making a view anew waits for whoever reads it, so that is done only when something has changed. */
+static int audit_keep(PGconn *connection, struct arena *arena, const struct catalog *catalog, struct error *err)
+{
+    const char *version = audit_version(arena, catalog);
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query(connection,
+              "SELECT pg_catalog.obj_description(pg_catalog.to_regprocedure('selaras.audit_grants()'), 'pg_proc')", 0,
+              NULL, "looking at what auditors read", &result, err) < 0)
+        return err->code;
+    if (strcmp(PQgetvalue(result, 0, 0), version) != 0 &&
+        (run(connection, daemon_audit_sql, "making what auditors read", err) < 0 ||
+         run(connection, fields_sql(arena, catalog), "saying what is personal", err) < 0 ||
+         run(connection, "SELECT selaras.audit_views()", "making what auditors read", err) < 0 ||
+         run(connection, arena_printf(arena, "COMMENT ON FUNCTION selaras.audit_grants() IS '%s'", version),
+             "making what auditors read", err) < 0))
+        return err->code;
+    return run(connection, "SELECT selaras.audit_grants()", "giving auditors their rights", err);
+}
+
 static uint64_t number_at(const PGresult *result, int row, int column)
 {
     return PQgetisnull(result, row, column) ? 0 : strtoull(PQgetvalue(result, row, column), NULL, 10);
@@ -171,7 +224,10 @@ static void agency_read(struct arena *arena, const PGresult *result, int row, st
     at++;
     ret->mode = agency_mode_named(PQgetvalue(result, row, at++));
     ret->state = agency_state_named(PQgetvalue(result, row, at++));
+    ret->quarantine = quarantine_named(PQgetvalue(result, row, at++));
     copy_text(ret->reason, sizeof ret->reason, result, row, at++);
+    ret->quarantine_entry = number_at(result, row, at++);
+    ret->resumes = agency_state_named(PQgetvalue(result, row, at++));
     ret->session = number_at(result, row, at++);
     ret->incarnation = (uint32_t)number_at(result, row, at++);
     ret->lsn = number_at(result, row, at++);
@@ -201,7 +257,8 @@ static void agency_read(struct arena *arena, const PGresult *result, int row, st
 }
 
 static const char sql_agencies[] =
-    "SELECT id, name, key, mode, state, reason, session, incarnation, lsn, load_number, base, load, load_lsn, since, "
+    "SELECT id, name, key, mode, state, quarantine, reason, quarantine_entry, resumes, session, incarnation, lsn, "
+    "load_number, base, load, load_lsn, since, "
     "system,"
     " timeline, fence_seq, fence_token, applied, (extract(epoch FROM applied_at) * 1000000)::bigint, changes, fed, "
     "blocks,"
@@ -289,6 +346,8 @@ int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *
     for (uint16_t i = 0; i < catalog->type_count; i++)
         if (table_keep(connection, arena, &catalog->types[i], err) < 0)
             return err->code;
+    if (keep && audit_keep(connection, arena, catalog, err) < 0)
+        return err->code;
     if (state_read(connection, arena, ret, err) < 0 || agencies_read(connection, arena, ret, err) < 0 ||
         debts_read(connection, arena, ret, err) < 0)
         return err->code;

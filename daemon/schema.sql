@@ -11,7 +11,7 @@ CREATE TABLE selaras.state (
     catalog       integer  NOT NULL           -- version in force
 );
 
-INSERT INTO selaras.state (format, head, head_time, next_record, catalog) VALUES (1, 0, 'epoch', 1, 0);
+INSERT INTO selaras.state (format, head, head_time, next_record, catalog) VALUES (2, 0, 'epoch', 1, 0);
 
 -- What a statement of the broker has not found as it was left belongs to another broker or hand: nothing of it is committed.
 CREATE FUNCTION selaras.expect(written bigint, what text) RETURNS void LANGUAGE plpgsql AS $$
@@ -35,7 +35,10 @@ CREATE TABLE selaras.agency (
     key           bytea    UNIQUE CHECK (octet_length(key) = 32),      -- CURVE public key; NULL when revoked
     mode          text     NOT NULL DEFAULT 'full' CHECK (mode IN ('observe', 'publish', 'full')),
     state         text     NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'loading', 'filling', 'active', 'quarantined')),
-    reason        text,                       -- why it is quarantined
+    quarantine    text     NOT NULL DEFAULT 'none' CHECK (quarantine IN ('none', 'history', 'refused')),
+    reason        text,                       -- why it is quarantined,
+    quarantine_entry bigint NOT NULL DEFAULT 0,   -- the entry that says so,
+    resumes       text     NOT NULL DEFAULT 'new',-- and its state before
     session       bigint   NOT NULL DEFAULT 0,
     incarnation   integer  NOT NULL DEFAULT 0,
     lsn           bigint   NOT NULL DEFAULT 0,-- position committed: end LSN ...
@@ -77,7 +80,7 @@ CREATE TABLE selaras.entry (
     verdicts      text[]   NOT NULL,
     rules         text[]   NOT NULL,
     catalog       integer  NOT NULL,
-    boundary      boolean  NOT NULL,          -- the last entry of its source transaction: a feed batch may end here
+    boundary      boolean  NOT NULL,          -- the last entry of its source transaction, or of a part of a huge one: a feed batch may end here
     leaf          bytea    NOT NULL,
     salt          bytea,
     body          bytea,                      -- what the leaf's commitment covers (PROTOCOL 5.2)

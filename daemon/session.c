@@ -70,11 +70,8 @@ static void on_error(struct broker *broker, struct peer *peer, struct arena **ar
     (void)size;
     action_log(broker, LOG_LEVEL_WARN, peer, "its agent stops, %.*s: %.*s", (int)message->error.code.length,
                message->error.code.bytes, (int)message->error.text.length, message->error.text.bytes);
-    if ((text_is(message->error.code, "history") || text_is(message->error.code, "lost")) &&
-        peer->row.state != STATE_QUARANTINED) {
-        peer->quarantine_waits = true;
-        text_copy(peer->quarantine_reason, sizeof peer->quarantine_reason, message->error.text);
-    }
+    if (text_is(message->error.code, "history") || text_is(message->error.code, "lost"))
+        peer_doubt(peer, QUARANTINE_HISTORY, "%.*s", (int)message->error.text.length, message->error.text.bytes);
     peer->left = true;
     peer_drop(broker, peer);
 }

@@ -167,10 +167,9 @@ static bool stage_piece(struct broker *broker, struct peer *peer, struct arena *
         return false;
     }
     if (!fence_is_sound(peer, &piece->fence)) {
-        snprintf(peer->quarantine_reason, sizeof peer->quarantine_reason,
-                 "its fence row %" PRIu64 " is not the one seen before: this database was restored or cloned",
-                 piece->fence.seq);
-        peer->quarantine_waits = true;
+        peer_doubt(peer, QUARANTINE_HISTORY,
+                   "its fence row %" PRIu64 " is not the one seen before: this database was restored or cloned",
+                   piece->fence.seq);
         peer_fail(broker, peer, "history", "%s", peer->quarantine_reason);
         return false;
     }
@@ -257,6 +256,21 @@ void stage_release(struct broker *broker, struct peer *peer)
     }
     if (peer->up)
         give_credit(broker, peer);
+}
+
+void stage_give_back(struct peer *peer, uint32_t count)
+{
+    uint32_t done = 0;
+
+    for (const struct staged *at = peer->staged; at; at = at->next)
+        done += at->done;
+    if (done < count)
+        return; /* its session has ended: what was taken is dropped, and comes again */
+    done -= count;
+    for (struct staged *at = peer->staged; at; at = at->next) {
+        at->done = done < at->changes.piece_count ? done : at->changes.piece_count;
+        done -= at->done;
+    }
 }
 
 static void staged_free(struct staged **list)

@@ -17,6 +17,7 @@ static void write_peer(struct buffer *out, const struct peer_view *peer, feed_po
     json_write_text(out, "name", row->name);
     json_write_text(out, "mode", agency_mode_name(row->mode));
     json_write_text(out, "state", row->enrolled ? agency_state_name(row->state) : "revoked");
+    json_write_text(out, "quarantine", row->state == STATE_QUARANTINED ? quarantine_name(row->quarantine) : NULL);
     json_write_text(out, "reason", row->state == STATE_QUARANTINED ? row->reason : NULL);
     json_write_text(out, "link", peer->up ? "up" : "away");
     json_write_int(out, "seen", row->seen_at_us);

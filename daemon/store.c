@@ -51,6 +51,26 @@ static void restart(struct store *store, const struct error *err)
     fail(store, &kept);
 }
 
+/* Whether the database refuses what it was given, rather than being away, busy, full or not ours: the same would be
+ * refused again, and everything else would not. */
+static bool is_refusal(const struct pg_outcome *outcome)
+{
+    return outcome->err.code == ERR_REJECT || strncmp(outcome->sqlstate, "XX", 2) == 0 ||
+           strncmp(outcome->sqlstate, "54", 2) == 0;
+}
+
+static void failed_batch(struct store *store, struct batch *batch, const struct pg_outcome *outcome)
+{
+    if (!outcome->sqlstate[0])
+        return; /* on_writer hears of the lost connection */
+    if (!is_refusal(outcome)) {
+        restart(store, &outcome->err);
+        return;
+    }
+    store->partition = 0; /* those that the batch made are gone with it */
+    store->sink.refused(store->sink.context, batch, &outcome->err);
+}
+
 static void lock_again(void *context);
 
 static void activate(struct store *store)
@@ -330,8 +350,7 @@ static void on_lookup(void *context, const struct pg_outcome *outcome)
     struct error err;
 
     if (!outcome->ok) {
-        if (outcome->sqlstate[0])
-            restart(store, &outcome->err);
+        failed_batch(store, lookup->batch, outcome);
         return;
     }
     for (int i = 0; i < lookup->count; i++)
@@ -383,8 +402,8 @@ static void on_written(void *context, const struct pg_outcome *outcome)
 
     if (outcome->ok)
         store->sink.stored(store->sink.context, writing->batch);
-    else if (outcome->sqlstate[0])
-        restart(store, &outcome->err);
+    else
+        failed_batch(store, writing->batch, outcome);
 }
 
 void store_write(struct store *store, struct batch *batch)

@@ -18,6 +18,9 @@ struct store_sink {
     void (*waiting)(void *context); /* another broker holds the lock; asked again every second */
     void (*found)(void *context, struct batch *batch);
     void (*stored)(void *context, struct batch *batch);
+    /* PostgreSQL refuses what the batch looks up or writes, for what it holds: nothing of it is committed, and it would
+     * be refused again. */
+    void (*refused)(void *context, struct batch *batch, const struct error *why);
     void (*scanned)(void *context, struct scan *scan);
     /* ERR_RETRY: the connection or a result was lost; everything in flight is forgotten (its memory stays the caller's)
      * and ready() comes again. ERR_STOP: a person is needed. */
@@ -28,9 +31,9 @@ struct store *store_open(struct loop *loop, const char *dsn, const struct catalo
                          const struct store_sink *sink);
 void store_close(struct store **store);
 
-/* Fills batch->found, then found(). */
+/* Fills batch->found, then found(), or refused(). */
 void store_lookup(struct store *store, struct batch *batch);
-/* One transaction, then stored(). */
+/* One transaction, then stored(), or refused(). */
 void store_write(struct store *store, struct batch *batch);
 /* Fills the rows, then scanned(). */
 void store_scan(struct store *store, struct scan *scan);

@@ -39,6 +39,13 @@ struct world {
     int64_t now_ms;
 
     bool held; /* the store does not answer */
+    /* What PostgreSQL refuses: a batch that writes a record whose first field is this; one that asks for this key; one
+     * that writes an agency, or an administrative entry of this kind. */
+    const char *refused_value, *refused_key;
+    uint16_t refused_agency;
+    enum entry_kind refused_kind;
+    int refusal_count;
+    bool stopped; /* the core has said that a person is needed */
     struct batch *batch;
     bool storing; /* else it is being looked up */
     struct scan *scans[SCANS_MAX];
@@ -270,6 +277,33 @@ static inline void keep_agency(struct world *world, const struct agency_write *w
             i++;
     for (uint32_t i = 0; write->reset && i < world->debt_count; i++)
         world->debts[i].settled = world->debts[i].settled || world->debts[i].debt.agency == row->id;
+}
+
+static inline bool is_word(struct text text, const char *word)
+{
+    return word && text.length == strlen(word) && memcmp(text.bytes, word, text.length) == 0;
+}
+
+static inline bool is_refused(const struct world *world, const struct batch *batch)
+{
+    const struct writes *writes = &batch->writes;
+
+    for (uint32_t i = 0; !world->storing && i < batch->wanted.key_count; i++)
+        if (is_word(batch->wanted.keys[i].key, world->refused_key))
+            return true;
+    for (uint32_t i = 0; world->storing && i < writes->record_count; i++) {
+        struct value value = writes->records[i]->values[0];
+
+        if (value.state == VALUE_SET && is_word((struct text){ value.bytes, value.length }, world->refused_value))
+            return true;
+    }
+    for (uint32_t i = 0; world->storing && i < writes->agency_count; i++)
+        if (world->refused_agency && writes->agencies[i].row.id == world->refused_agency)
+            return true;
+    for (uint32_t i = 0; world->storing && i < writes->entry_count; i++)
+        if (world->refused_kind && writes->entries[i].entry.kind == world->refused_kind)
+            return true;
+    return false;
 }
 
 static inline void keep_batch(struct world *world, const struct batch *batch)

@@ -11,12 +11,14 @@ struct share {
     struct peer *peer;
     struct agency_row row; /* as it will be */
     struct piece **pieces;
-    uint32_t piece_count;
+    uint32_t piece_count, changes;
     bool hello, refused; /* a hello, and whether it is answered with an error */
     const char *refusal;
     char refusal_text[512];
     bool fill;
-    bool write; /* the row has changed */
+    uint64_t fill_after; /* it is filled up to there, when that is committed */
+    bool filled;         /* ... with all of this type */
+    bool write;          /* the row has changed */
     bool reset;
     bool quarantined;
     bool rekeyed; /* its key was revoked or replaced */
@@ -38,7 +40,30 @@ struct work {
 struct text text_of(const char *string);
 /* Grows an array in the batch's arena so that one more fits. */
 void *room(struct work *work, void *array, uint32_t count, uint32_t *capacity, size_t size);
-struct share *share_of(struct work *work, const struct peer *peer);
+/* The peer's share of the batch; share_make makes it when it has none yet. */
+struct share *share_make(struct work *work, struct peer *peer);
+struct share *share_of(const struct work *work, const struct peer *peer);
+
+/* gather.c: takes what waits into the batch. */
+/* Complete transactions of the peer, whole, until they have so many changes or are so many; returns the pieces taken.
+ */
+uint32_t take_transactions(struct work *work, struct peer *peer, uint32_t changes_most, uint32_t most);
+/* False: there is nothing to take. */
+bool take_admins(struct broker *broker, struct work *work);
+bool take_hello(struct broker *broker, struct work *work, struct peer *peer);
+bool take_fill(struct broker *broker, struct work *work, struct peer *peer);
+
+/* suspects.c: what a refused batch was made of. */
+/* Takes the first half of it into this batch. False: none of it is there any more. */
+bool suspects_take(struct broker *broker, struct work *work);
+/* What was taken is committed: it was none of these. */
+void suspects_cleared(struct broker *broker);
+
+/* finish.c */
+/* No batch is in flight: what was kept for it may go. */
+void batch_end(struct broker *broker);
+/* The hello is answered; one that came meanwhile is next. */
+void hello_done(struct peer *peer);
 
 /* entries.c: the entries and records that the batch writes. */
 struct entry_row *entry_add(struct broker *broker, struct work *work, enum entry_kind kind, const struct peer *peer);
@@ -80,7 +105,8 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
 void decide_hello(struct broker *broker, struct work *work, struct share *share);
 void end_load(struct broker *broker, struct work *work, struct share *share, const struct piece *piece);
 void decide_fill(struct broker *broker, struct work *work, struct share *share);
-void quarantine(struct broker *broker, struct work *work, struct share *share, const char *reason);
+void quarantine(struct broker *broker, struct work *work, struct share *share, enum quarantine kind,
+                const char *reason);
 void open_ledger(struct broker *broker, struct work *work);
 void decide_admins(struct broker *broker, struct work *work);
 

@@ -32,6 +32,7 @@ const char *entry_kind_name(enum entry_kind kind)
         [ENTRY_RELEASED] = "released",
         [ENTRY_CLOSED] = "closed",
         [ENTRY_REVEAL] = "reveal",
+        [ENTRY_RESUMED] = "resumed",
     };
 
     assert(kind < ENTRY_KIND_COUNT);

@@ -27,6 +27,7 @@ enum entry_kind {
     ENTRY_RELEASED,
     ENTRY_CLOSED,
     ENTRY_REVEAL,     /* somebody was shown personal values whole: who, and of what */
+    ENTRY_RESUMED,    /* an operator has lifted a quarantine */
     ENTRY_KIND_COUNT, /* reviews, holds, findings, redactions, gaps and recoveries follow */
 };
 const char *entry_kind_name(enum entry_kind kind);

@@ -137,6 +137,8 @@ static int constant_build(struct block_builder *build, const struct tree *tree, 
 
     if (name_check(builder, tree) < 0 || tree_text(tree, &value, builder->err) < 0)
         return builder->err->code;
+    if (strlen(value) > KEY_BYTES_MAX)
+        return tree_error(tree, builder->err, "is longer than %d bytes", KEY_BYTES_MAX);
     if (tree_child(tree_child(build->tree, "fields"), tree->name))
         return tree_error(tree, builder->err, "is among \"fields\" too: a field has columns or a constant");
     *field = (struct mapping_field){ .name = kept(builder, tree->name),

@@ -441,6 +441,18 @@ static void blocks_on_one_table_are_told_apart(void **state)
     }
 }
 
+static void a_key_has_only_so_many_columns(void **state)
+{
+    static const char text[] = "a\n    type = resident\n    table = warga\n    key = \"nik card\"\n    fields\n"
+                               "        nik\n            columns = \"a b c d e f g h i j k l m n o p\"\n"
+                               "            join = .\n        card\n            column = q\n";
+    struct mapping mapping;
+    struct error err;
+
+    assert_int_equal(mapping_build(*state, tree_fixture(*state, text), &mapping, &err), ERR_REJECT);
+    assert_string_equal(err.text, "a/key: has more than 16 columns");
+}
+
 static void a_block_may_say_more(void **state)
 {
     static const char text[] = "zone = Asia/Makassar\n"
@@ -509,6 +521,7 @@ int main(void)
         cmocka_unit_test(who_only_reads_a_group_may_map_a_part_of_it),
         cmocka_unit_test(an_agency_that_the_catalog_does_not_name_stops),
         cmocka_unit_test(blocks_on_one_table_are_told_apart),
+        cmocka_unit_test(a_key_has_only_so_many_columns),
         cmocka_unit_test(a_block_may_say_more),
     };
 

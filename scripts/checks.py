@@ -7,6 +7,7 @@ when nothing failed. `scripts/checks.py unit layout` does these steps alone (the
 
 import json
 import os
+import queue
 import re
 import subprocess
 import sys
@@ -24,6 +25,8 @@ CORES = os.cpu_count() or 1
 SANITIZED = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:strict_string_checks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 EACH_SECONDS = 300      # no unit test takes longer
 E2E_SECONDS = 14 * 60
+FUZZ_INPUTS = {"fuzz-catalog": 20_000}      # others, which are faster, get ten times as many
+FUZZ_INPUTS_USUAL = 200_000
 
 
 def run(argv, seconds=None, **options):
@@ -52,14 +55,15 @@ def build(folder, *options):
     return int(status == 0), int(status != 0)
 
 
-def unit_programs(folder):
+def programs(folder, wanted):
+    """The tests of one suite."""
     status, output = run(["meson", "introspect", "--tests", folder])
-    return [test for test in json.loads(output) if any(suite.split(":")[-1] == "unit" for suite in test["suite"])] if status == 0 else []
+    return [test for test in json.loads(output) if any(suite.split(":")[-1] == wanted for suite in test["suite"])] if status == 0 else []
 
 
-def unit_test(folder, test):
+def unit_test(folder, test, dsn):
     """Counts what cmocka says; a program that ends badly without saying what failed is one failure."""
-    status, output = run(test["cmd"], EACH_SECONDS, env={**os.environ, **SANITIZED}, cwd=folder)
+    status, output = run(test["cmd"], EACH_SECONDS, env={**os.environ, **SANITIZED, "SELARAS_TEST_DSN": dsn}, cwd=folder)
     passed = sum(int(number) for number in re.findall(r"\[  PASSED  \] (\d+) test", output))
     failed = sum(int(number) for number in re.findall(r"\[  FAILED  \] (\d+) test", output))
     if status != 0 and failed == 0:
@@ -67,21 +71,45 @@ def unit_test(folder, test):
     if status == 0 and passed == 0:
         failed, output = 1, output + "\nit ran no test\n"
     if failed:
-        print(f"--- {test['name']} (status {status})\n{output[-6000:]}")
+        said = [line for line in output.splitlines() if re.search(r"\[  ERROR|\[  FAILED|\.c:\d+: error|ERROR: Add|runtime error|^ERROR:|^FATAL:", line)]
+        print(f"--- {test['name']} (status {status})", *said[:40], output[-6000:], sep="\n")
     return passed, failed
 
 
 def unit_tests():
-    """Those of the driver and of the connection want a real server: a private one, named by SELARAS_TEST_DSN."""
+    """Those of the driver and of the connection want a real server (SELARAS_TEST_DSN), each for itself while it runs: some change what
+    holds for the whole server, such as how much WAL a slot may keep."""
     with Run() as here:
-        server = Postgres(here, "unit", AGENCY_SETTINGS)
-        server.created(server.create())
-        server.start()
-        server.ready()
-        os.environ["SELARAS_TEST_DSN"] = server.dsn("postgres")
+        free = queue.SimpleQueue()
+        for number in range(CORES):
+            server = Postgres(here, f"unit{number}", AGENCY_SETTINGS)
+            server.created(server.create())
+            server.start()
+            server.ready()
+            free.put(server.dsn("postgres"))
+
+        def one(test):
+            dsn = free.get()
+            try:
+                return unit_test("build-asan", test, dsn)
+            finally:
+                free.put(dsn)
+
         with ThreadPoolExecutor(CORES) as pool:
-            results = list(pool.map(lambda test: unit_test("build-asan", test), unit_programs("build-asan")))
+            results = list(pool.map(one, programs("build-asan", "unit")))
     return sum(passed for passed, _ in results), sum(failed for _, failed in results)
+
+
+def fuzz():
+    """One check a target: it ends well after as many mutated inputs as it was asked for."""
+    good = bad = 0
+    for test in programs("build-asan", "fuzz"):
+        count = FUZZ_INPUTS.get(test["name"], FUZZ_INPUTS_USUAL)
+        status, output = run([*test["cmd"], str(count)], EACH_SECONDS, env={**os.environ, **SANITIZED}, cwd="build-asan")
+        well = status == 0 and output.startswith(f"{count} inputs")
+        good, bad = good + well, bad + (not well)
+        print(f"{test['name']}: {output.strip()}" if well else f"--- {test['name']} (status {status})\n{output[-6000:]}")
+    return good, bad
 
 
 def layout():
@@ -152,7 +180,8 @@ STEPS = [
     ("build", "build", lambda: build("build"), []),
     ("sanitized", "build with sanitizers", lambda: build("build-asan", "-Db_sanitize=address,undefined"), []),
     ("unit", "unit tests, under sanitizers", unit_tests, ["sanitized"]),
-    ("layers", "direction of dependencies", lambda: pytest("tests/layers_test.py", 60), []),
+    ("fuzz", "fuzz targets, under sanitizers", fuzz, ["sanitized"]),
+    ("layers", "dependencies, text and manuals", lambda: pytest("tests/layers_test.py", 60, "tests/text_test.py"), []),
     ("layout", "layout (clang-format)", layout, []),
     ("analysis", "static analysis (clang-tidy)", analysis, ["build"]),
     ("e2e", "end to end", lambda: pytest("tests/e2e", E2E_SECONDS, "--durations=5"), ["build"]),

@@ -1,5 +1,6 @@
 #include "agents/postgres/apply.h"
 
+#include "agents/postgres/apply_fed.h"
 #include "agents/postgres/apply_work.h"
 #include "shell/log.h"
 
@@ -9,16 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A batch as it was fed, whole or still coming. */
-struct fed {
-    struct fed *next;
-    struct arena *arena;
-    struct item **items;
-    uint32_t count, capacity;
-    feed_position position;
-    uint8_t leaf[HASH_BYTES];
-};
 
 /* A question about parked records that waits for its turn. */
 struct wish {
@@ -61,60 +52,6 @@ struct apply {
 static void work_on(void *context);
 
 /* ---- batches ---- */
-
-static struct fed *fed_new(void)
-{
-    struct fed *fed = calloc(1, sizeof *fed);
-
-    if (!fed)
-        abort();
-    fed->arena = arena_new();
-    return fed;
-}
-
-static void fed_free(struct fed **list)
-{
-    while (*list) {
-        struct fed *fed = *list;
-
-        *list = fed->next;
-        arena_free(&fed->arena);
-        free(fed->items);
-        free(fed);
-    }
-}
-
-static struct text text_keep(struct arena *arena, struct text text)
-{
-    return (struct text){ arena_copy(arena, text.bytes, text.length), text.length };
-}
-
-static void fed_add(struct fed *fed, const struct item *item)
-{
-    struct arena *arena = fed->arena;
-    struct item *copy = arena_alloc(arena, sizeof *copy);
-
-    *copy = *item;
-    copy->block = text_keep(arena, item->block);
-    copy->key = text_keep(arena, item->key);
-    copy->reason.verdict = text_keep(arena, item->reason.verdict);
-    copy->reason.by = text_keep(arena, item->reason.by);
-    copy->reason.rule = text_keep(arena, item->reason.rule);
-    copy->fields = arena_array(arena, item->field_count, sizeof *copy->fields);
-    for (uint16_t i = 0; i < item->field_count; i++) {
-        copy->fields[i] = item->fields[i];
-        copy->fields[i].name = text_keep(arena, item->fields[i].name);
-        if (item->fields[i].value.state == VALUE_SET)
-            copy->fields[i].value.bytes = arena_copy(arena, item->fields[i].value.bytes, item->fields[i].value.length);
-    }
-    if (fed->count == fed->capacity) {
-        fed->capacity = fed->capacity ? 2 * fed->capacity : 32;
-        fed->items = realloc(fed->items, fed->capacity * sizeof *fed->items);
-        if (!fed->items)
-            abort();
-    }
-    fed->items[fed->count++] = copy;
-}
 
 static void fail(struct apply *apply, const struct error *err)
 {
@@ -417,111 +354,29 @@ static void work_on(void *context)
         settle_due(apply);
 }
 
-static void session_failed(struct apply *apply, const struct pg_outcome *outcome)
-{
-    struct error err = outcome->err;
-
-    error_wrap(&err, "setting up the apply session");
-    if (strcmp(outcome->sqlstate, "55006") == 0)
-        error_set(&err, ERR_RETRY,
-                  "the replication origin selaras_%s is in use: is another agent of this agency running?",
-                  apply->work.options->agency);
-    if (pg_up(apply->work.pg))
-        fail(apply, &err);
-}
-
-static void on_origin(void *context, const struct pg_outcome *outcome)
-{
-    if (!outcome->ok)
-        session_failed(context, outcome);
-}
-
-/* Only one session has the origin at a time, so what it finds from then on stays true. What was read before may not:
- * the session before, whose client is gone, may have committed in between. Items of that batch would take effect again.
- */
-static void on_state_read(void *context, const struct pg_outcome *outcome)
+static void on_session(void *context, const struct error *err)
 {
     struct apply *apply = context;
-    const PGresult *parked;
 
-    if (!outcome->ok) {
-        session_failed(apply, outcome);
+    if (err->code != 0) {
+        fail(apply, err);
         return;
-    }
-    if ((feed_position)pg_result_int8(outcome->results[0], 0, 0) != apply->work.applied) {
-        struct error err;
-
-        error_set(&err, ERR_RETRY, "another session of ours has applied more meanwhile: looking again");
-        fail(apply, &err);
-        return;
-    }
-    parked = outcome->results[1];
-    for (int row = 0; row < PQntuples(parked); row++) {
-        struct text name = { PQgetvalue(parked, row, 0), (uint32_t)PQgetlength(parked, row, 0) };
-        int block = mapping_block_named(apply->work.mapping, name);
-
-        if (block >= 0)
-            parked_put(&apply->work.parked, (uint16_t)block, (uint64_t)pg_result_int8(parked, row, 1),
-                       (feed_position)pg_result_int8(parked, row, 2));
     }
     apply->ready = true;
     apply->sink.ready(apply->sink.context);
 }
 
-/* The schemas of the mapped tables: the agency's triggers run in our session, and many name the tables beside their own
- * without a schema. pg_catalog stands first, so that nothing in those schemas takes the place of what we call
- * ourselves.
- */
-static const char *search_path(struct arena *arena, const struct mapping *mapping)
-{
-    const char *path = "pg_catalog";
-
-    for (uint16_t i = 0; i < mapping->block_count; i++) {
-        const char *schema = quoted(arena, mapping->blocks[i].schema);
-
-        if (!strstr(path, schema))
-            path = arena_printf(arena, "%s, %s", path, schema);
-    }
-    return path;
-}
-
-/* lock_timeout is for what NOWAIT does not cover: an insertion that meets one not yet committed, and foreign keys. A
- * time limit of the role is meant for its applications. Row security that hid rows from us would make us miss them:
- * switched off it is an error instead. */
-static const char sql_settings[] =
-    "SELECT set_config('lock_timeout', '50ms', false),"
-    " set_config('statement_timeout', '0', false),"
-    " set_config('idle_in_transaction_session_timeout', '60s', false),"
-    " set_config('default_transaction_isolation', 'read committed', false),"
-    " set_config('standard_conforming_strings', 'on', false),"
-    " set_config('log_parameter_max_length_on_error', '0', false)," /* they are personal */
-    " set_config('row_security', 'off', false),"
-    " set_config('search_path', $1::text, false)";
-
 static void on_state(void *context, bool up, const struct error *err)
 {
     struct apply *apply = context;
-    struct pg_parameters name = { 0 }, path = { 0 };
-    struct arena *arena;
-    char origin[64];
+    struct error why;
 
-    if (!up) {
-        struct error why = *err;
-
-        fail(apply, &why);
+    if (up) {
+        session_start(&apply->work, on_session, apply);
         return;
     }
-    snprintf(origin, sizeof origin, "selaras_%s", apply->work.options->agency);
-    arena = arena_new();
-    pg_text(&name, origin);
-    pg_statement(apply->work.pg, "SELECT pg_replication_origin_session_setup($1::text)", false, &name);
-    pg_text(&path, search_path(arena, apply->work.mapping));
-    pg_statement(apply->work.pg, sql_settings, false, &path);
-    arena_free(&arena);
-    pg_sync(apply->work.pg, on_origin, apply); /* its snapshot may be older than the origin is ours */
-    pg_statement(apply->work.pg, "SELECT applied FROM selaras.agent", false, NULL);
-    pg_statement(apply->work.pg, "SELECT block, record, position FROM selaras.parked", false, NULL);
-    pg_sync(apply->work.pg, on_state_read, apply);
+    why = *err; /* the connection is closed on it */
+    fail(apply, &why);
 }
 
 struct apply *apply_open(struct loop *loop, const struct driver_options *options, const struct mapping *mapping,

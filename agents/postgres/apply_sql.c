@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS_MAX = 128, STATEMENTS_MAX = 1024 };
+enum { STATEMENTS_MAX = 1024 };
 
 struct made {
     uint16_t block;
@@ -24,7 +24,7 @@ struct apply_sql {
     struct arena *arena;
     struct made *made;
     uint32_t made_count;
-    struct pg_array arrays[COLUMNS_MAX + KEY_COLUMNS_MAX + 2]; /* reused from statement to statement */
+    struct pg_array arrays[BLOCK_COLUMNS_MAX + KEY_COLUMNS_MAX + 2]; /* reused from statement to statement */
 };
 
 struct apply_sql *apply_sql_new(const struct mapping *mapping, const struct inspection *inspection)

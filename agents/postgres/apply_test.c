@@ -212,6 +212,8 @@ static void assert_reports(struct world *world, const char *expected)
     char text[1024] = "";
     struct arena *arena = arena_new();
 
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        print_message("%s", PQresultErrorMessage(result));
     assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
     for (int row = 0; row < PQntuples(result); row++) {
         const char *bytes = PQgetvalue(result, row, 0);
@@ -761,6 +763,27 @@ static void a_parked_field_that_is_no_longer_mapped_is_left_out(void **state)
     assert_sql(world, "9.00 -", "SELECT concat_ws(' ', iuran, coalesce(kode, '-')) FROM member WHERE nik = 'A'");
 }
 
+/* Looks at the database again; what it says is told. */
+static const char *refusal(struct world *world)
+{
+    close_apply(world);
+    world->pg = pg_open(world->loop, world->options.database, "apply_test", on_pg, world);
+    loop_run(world->loop);
+    assert_int_equal(world->failed.code, ERR_STOP);
+    world->failed.code = 0;
+    return world->failed.text;
+}
+
+static void more_columns_than_a_statement_can_write_are_refused_at_the_start(void **state)
+{
+    struct world *world = world_of(state);
+    struct mapping_block *block = &world->mapping.blocks[0], whole = *block;
+
+    block->column_count = BLOCK_COLUMNS_MAX + 1;
+    assert_non_null(strstr(refusal(world), "has 129 mapped columns, which is more than 128"));
+    *block = whole;
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -789,6 +812,7 @@ int main(void)
         T(a_time_limit_of_the_database_does_not_end_a_batch),
         T(what_a_broken_trigger_refuses_is_parked),
         T(a_parked_field_that_is_no_longer_mapped_is_left_out),
+        T(more_columns_than_a_statement_can_write_are_refused_at_the_start),
     };
 
     log_start("apply_test", NULL, LOG_WARN);

@@ -8,6 +8,8 @@
 #include "agents/postgres/apply_sql.h"
 #include "agents/postgres/parked.h"
 
+typedef void session_done(void *context, const struct error *err);
+
 struct apply_work {
     struct loop *loop;
     struct pg *pg;
@@ -17,7 +19,14 @@ struct apply_work {
     struct apply_sql *sql;
     struct parked_set parked;
     feed_position applied; /* committed here */
+    session_done *session_done;
+    void *session_context;
 };
+
+/* Takes the origin for a connection that has come up, sets the session, and reads what is parked (apply_session.c).
+ * `done` gets code 0; ERR_RETRY also when another session has applied more meanwhile. Not called when the connection is
+ * lost. */
+void session_start(struct apply_work *work, session_done *done, void *context);
 
 /* Queues BEGIN and the origin's position. Statements queued by it: WORK_BEGIN_STATEMENTS. */
 enum { WORK_BEGIN_STATEMENTS = 2 };

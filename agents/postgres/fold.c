@@ -1,4 +1,5 @@
 #include "agents/postgres/fold.h"
+#include "agents/postgres/row_change.h"
 #include "agents/postgres/touched.h"
 
 #include <assert.h>
@@ -41,17 +42,6 @@ static void problem(struct fold *fold, const struct mapping_block *block, const 
         error_set(&fold->problem, ERR_REJECT, "table %s.%s: %s", block->schema, block->table, what);
 }
 
-static const char no_key[] = "a row has no key, or a longer one than may be, so it is no record";
-
-/* Length 0 when there is none that can travel. */
-static struct text key_of(struct arena *arena, const struct mapping_block *block, const struct value *columns,
-                          const struct value *fields)
-{
-    struct text key = row_key(arena, block, columns, fields);
-
-    return key.length <= KEY_BYTES_MAX ? key : (struct text){ 0 };
-}
-
 /* Which fields were not sent, because their columns are stored apart and did not change. NULL: none. */
 static bool *fields_unsent(struct fold *fold, const struct mapping_block *block, const struct value *columns)
 {
@@ -66,16 +56,6 @@ static bool *fields_unsent(struct fold *fold, const struct mapping_block *block,
         some |= unsent[i];
     }
     return some ? unsent : NULL;
-}
-
-/* Who changed the row, or why, as a column of it says; nothing where none does. What could not travel is nothing. */
-static struct value witness(const struct value *columns, int column)
-{
-    struct value value = column == COLUMN_NONE ? value_null() : columns[column];
-
-    if (value.state != VALUE_SET || value.length > VALUE_LENGTH_MAX || !text_is_utf8(value.bytes, value.length))
-        return value_null();
-    return value;
 }
 
 /* Translates a row; only the columns in `sent`, unless it is NULL. A row that is not in the block has no key. */
@@ -99,12 +79,14 @@ static struct seen see(struct fold *fold, const struct block_view *view, const s
     if (count > 0 && fold->problem_count == 0)
         fold->problem = err;
     fold->problem_count += (uint32_t)count;
+    count = row_bound(block, seen.fields, fold->problem_count ? &err : &fold->problem);
+    fold->problem_count += (uint32_t)count;
     seen.unsent = fields_unsent(fold, block, columns);
-    seen.fields[block->field_count] = witness(columns, block->actor_column);
-    seen.fields[block->field_count + 1] = witness(columns, block->ground_column);
-    seen.key = key_of(fold->set.scratch, block, columns, seen.fields);
+    count = row_witnesses(block, columns, seen.fields, fold->problem_count ? &err : &fold->problem);
+    fold->problem_count += (uint32_t)count;
+    seen.key = change_key(fold->set.scratch, block, columns, seen.fields);
     if (seen.key.length == 0)
-        problem(fold, block, no_key);
+        problem(fold, block, change_no_key);
     return seen;
 }
 
@@ -348,68 +330,6 @@ bool fold_left(const struct fold *fold)
     return fold->cursor != NULL;
 }
 
-/* Whether the field's group is there whole: one with a member that could not be translated is left out, as a field
- * would be. */
-static bool group_whole(const struct mapping_block *block, const struct value *fields, uint16_t index)
-{
-    const struct catalog_type *type = block->type;
-    uint16_t unit = type->fields[block->fields[index].field].unit;
-
-    for (uint16_t i = 0; i < block->field_count && type->units[unit].group; i++)
-        if (type->fields[block->fields[i].field].unit == unit && fields[i].state == VALUE_ABSENT)
-            return false;
-    return true;
-}
-
-/* Whether a member of the field's group has changed: "changing a member sends and decides the whole group". */
-static bool group_changed(const struct mapping_block *block, const struct value *before, const struct value *now,
-                          uint16_t index)
-{
-    const struct catalog_type *type = block->type;
-    uint16_t unit = type->fields[block->fields[index].field].unit;
-
-    if (!type->units[unit].group)
-        return false;
-    for (uint16_t i = 0; i < block->field_count; i++)
-        if (type->fields[block->fields[i].field].unit == unit && field_changed(before[i], now[i]))
-            return true;
-    return false;
-}
-
-/* The fields of one change: those that are part of it. */
-static void change_fields(struct arena *arena, const struct mapping_block *block, const struct value *before,
-                          const struct value *now, struct change *change)
-{
-    change->fields = arena_array(arena, block->field_count, sizeof *change->fields);
-    for (uint16_t i = 0; i < block->field_count; i++) {
-        struct change_field *field = &change->fields[change->field_count];
-        bool part = !before ? now[i].state != VALUE_ABSENT
-                    : !now  ? before[i].state != VALUE_ABSENT
-                            : field_changed(before[i], now[i]) ||
-                                 (now[i].state != VALUE_ABSENT && group_changed(block, before, now, i));
-
-        if (!part || (now && !group_whole(block, now, i)))
-            continue;
-        field->name = (struct text){ block->fields[i].name, (uint32_t)strlen(block->fields[i].name) };
-        field->value = now ? now[i] : (struct value){ 0 };
-        field->old = before ? before[i] : (struct value){ 0 };
-        change->field_count++;
-    }
-}
-
-static void change_name(const struct mapping_block *block, struct change *change)
-{
-    change->block = (struct text){ block->name, (uint32_t)strlen(block->name) };
-    change->actor = value_null();
-    change->ground = value_null();
-}
-
-static void change_witnesses(const struct mapping_block *block, const struct value *row, struct change *change)
-{
-    change->actor = row[block->field_count];
-    change->ground = row[block->field_count + 1];
-}
-
 static struct value *unpacked(struct arena *arena, const struct packed_row *row, const struct mapping_block *block)
 {
     struct value *fields = row ? arena_array(arena, block->field_count + ROW_WITNESSES, sizeof *fields) : NULL;
@@ -424,22 +344,18 @@ static struct text key_text(const struct local_key *key)
     return (struct text){ key->bytes, key->length };
 }
 
-static void change_make(const struct fold *fold, struct arena *arena, const struct touched *touched,
-                        struct change *change)
+static void touched_change(const struct fold *fold, struct arena *arena, const struct touched *touched,
+                           struct change *change)
 {
     const struct mapping_block *block = &fold->mapping->blocks[touched->block];
-    struct value *now = unpacked(arena, touched->now, block);
 
-    change_name(block, change);
     change->operation = !touched->before_key ? OPERATION_INSERT
                         : !touched->now_key  ? OPERATION_DELETE
                                              : OPERATION_UPDATE;
     change->key = key_text(touched->now_key ? touched->now_key : touched->before_key);
     if (change->operation == OPERATION_UPDATE && touched->now_key != touched->before_key)
         change->old_key = key_text(touched->before_key);
-    if (now) /* who deleted a row, the row does not say */
-        change_witnesses(block, now, change);
-    change_fields(arena, block, unpacked(arena, touched->before, block), now, change);
+    change_make(arena, block, unpacked(arena, touched->before, block), unpacked(arena, touched->now, block), change);
 }
 
 uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct change **ret)
@@ -448,7 +364,7 @@ uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct 
     struct change *changes = NULL;
     uint32_t count = 0;
 
-    for (; fold->cursor && (count == 0 || size < bytes); fold->cursor = fold->cursor->next) {
+    for (; fold->cursor; fold->cursor = fold->cursor->next) {
         if (count == capacity) {
             struct change *larger = arena_array(arena, capacity ? capacity * 2 : 1, sizeof *larger);
 
@@ -457,46 +373,14 @@ uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct 
             changes = larger;
             capacity = capacity ? capacity * 2 : 1;
         }
-        change_make(fold, arena, fold->cursor, &changes[count]);
-        change_seal(arena, &changes[count], fold->seed, fold->counter++);
+        touched_change(fold, arena, fold->cursor, &changes[count]);
+        change_seal(arena, &changes[count], fold->seed, fold->counter);
         size += message_change_size(&changes[count]);
+        if (count > 0 && size > bytes)
+            break; /* it is made again for the next piece */
+        fold->counter++;
         count++;
     }
     *ret = changes;
     return count;
-}
-
-void change_seal(struct arena *arena, struct change *change, const uint8_t seed[32], uint64_t counter)
-{
-    uint8_t bytes[8];
-
-    for (int i = 0; i < 8; i++)
-        bytes[i] = (uint8_t)(counter >> (56 - 8 * i));
-    commitment_make(seed, bytes, sizeof bytes, change->salt);
-    change_encode(arena, change);
-    commitment_make(change->salt, change->content.bytes, change->content.length, change->commitment);
-}
-
-bool change_load(struct arena *arena, const struct mapping_block *block, const struct value *columns,
-                 struct change *ret, uint32_t *ret_problems, struct error *ret_first)
-{
-    struct value *fields = arena_array(arena, block->field_count, sizeof *fields);
-    struct change change = { .operation = OPERATION_LOAD };
-
-    *ret_problems = 0;
-    if (!row_in(block, columns))
-        return false;
-    *ret_problems = (uint32_t)row_read(arena, block, columns, fields, ret_first);
-    change.key = key_of(arena, block, columns, fields);
-    if (change.key.length == 0) {
-        if ((*ret_problems)++ == 0)
-            error_set(ret_first, ERR_REJECT, "table %s.%s: %s", block->schema, block->table, no_key);
-        return false;
-    }
-    change_name(block, &change);
-    change.actor = witness(columns, block->actor_column);
-    change.ground = witness(columns, block->ground_column);
-    change_fields(arena, block, NULL, fields, &change);
-    *ret = change;
-    return true;
 }

@@ -29,18 +29,10 @@ must_check int fold_add(struct fold *fold, const struct pgoutput_message *messag
 uint32_t fold_end(struct fold *fold, const uint8_t seed[32], struct error *ret_first);
 /* Whether fold_next has something left to give. */
 bool fold_left(const struct fold *fold);
-/* The next changes, in `arena`, at least one and about `bytes` of them; returns how many. A record that leaves a key
- * comes before one that takes it, except where keys were exchanged in a circle. */
+/* The next changes, in `arena`, at least one and otherwise at most `bytes` of them; returns how many. A record that
+ * leaves a key comes before one that takes it, except where keys were exchanged in a circle. */
 uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct change **ret);
 /* Forgets the transaction; relations stay. */
 void fold_reset(struct fold *fold);
-
-/* Fills content, salt (HMAC-SHA256 of seed and counter, so that no salt comes twice) and commitment. */
-void change_seal(struct arena *arena, struct change *change, const uint8_t seed[32], uint64_t counter);
-
-/* Translates one row read by SELECT (columns in the block's order) to a change of operation load; false when it does
- * not belong to the block or has no key. `ret_problems` counts what could not be translated. */
-bool change_load(struct arena *arena, const struct mapping_block *block, const struct value *columns,
-                 struct change *ret, uint32_t *ret_problems, struct error *ret_first);
 
 #endif

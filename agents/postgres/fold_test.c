@@ -1,4 +1,5 @@
 #include "agents/postgres/fold.h"
+#include "agents/postgres/row_change.h"
 #include "agents/postgres/stream_fixture.h"
 
 #include <setjmp.h>
@@ -699,6 +700,98 @@ static void a_load_takes_the_rows_of_the_block(void **state)
     assert_memory_equal(change.key.bytes, "4", 1);
 }
 
+/* A person whose name and note are that long. */
+static struct person wide(const char *nik, uint32_t name, uint32_t note)
+{
+    char *texts[2] = { arena_alloc(arena, name + 1), arena_alloc(arena, note + 1) };
+
+    memset(texts[0], 'n', name);
+    memset(texts[1], 'o', note);
+    return (struct person){ "x", nik, texts[0], "3", texts[1] };
+}
+
+static struct pgoutput_row row_of(const struct person *person)
+{
+    const char *const texts[] = { person->extra, person->nik, person->name, person->size, person->note };
+    struct pgoutput_row row = { .count = 5, .values = arena_array(arena, 5, sizeof *row.values) };
+
+    for (int i = 0; i < 5; i++)
+        row.values[i] = value_text(texts[i]);
+    return row;
+}
+
+/* Without the detour over bytes, for which these are too long. */
+static void change_wide(const struct person *old, const struct person *now)
+{
+    struct pgoutput_message message = { .kind = old ? PGOUTPUT_UPDATE : PGOUTPUT_INSERT };
+    struct error err;
+
+    message.change.relation = PEOPLE;
+    message.change.row = row_of(now);
+    if (old) {
+        message.change.identity = PGOUTPUT_OLD_FULL;
+        message.change.old = row_of(old);
+    }
+    assert_int_equal(fold_add(fold, &message, &err), 0);
+}
+
+/* What does not fit into a message would wait for ever, and everything behind it. */
+static void pieces_fit_into_a_message_however_wide_rows_are(void **state)
+{
+    const struct person one = wide("1", 100000, 200000), two = wide("2", 262144, 250000),
+                        then = wide("2", 262143, 249999), three = wide("3", 200, 200);
+    struct change *changes;
+    uint32_t count, all = 0;
+
+    (void)state;
+    fold_free(&fold);
+    fold = fold_new(&fixture_mapping, 1 << 24);
+    describe('f');
+    change_wide(NULL, &one);
+    change_wide(&two, &then);
+    change_wide(NULL, &three);
+    assert_int_equal(fold_end(fold, seed, &problem), 0);
+    for (; fold_left(fold); all += count) {
+        struct piece piece = { 0 };
+
+        count = fold_next(fold, arena, 512 * 1024, &changes);
+        piece.changes = changes;
+        piece.change_count = count;
+        assert_true(MESSAGE_HEAD_BYTES + message_piece_size(&piece) < FRAME_BYTES_MAX * 3 / 4);
+    }
+    assert_int_equal(all, 3);
+}
+
+static void a_row_that_is_too_wide_leaves_out_its_longest_value_and_says_so(void **state)
+{
+    static const struct catalog_field fields[] = {
+        { .name = "nik", .type = VALUE_TEXT, .identifier = true, .unit = 1 },
+        { .name = "name", .type = VALUE_TEXT, .unit = 2 },
+        { .name = "size", .type = VALUE_TEXT, .unit = 3 },
+        { .name = "note", .type = VALUE_TEXT, .unit = 4 },
+    };
+    static const struct catalog_unit units[] = {
+        { .name = "existence" }, { .name = "nik" }, { .name = "name" }, { .name = "size" }, { .name = "note" },
+    };
+    static const struct catalog_type texts = {
+        .name = "resident", .field_count = 4, .fields = fields, .unit_count = 5, .units = units
+    };
+    struct person person = wide("1", 200000, 250000);
+    char *size = arena_alloc(arena, 200001);
+    struct change *changes;
+
+    (void)state;
+    fixture_block.type = &texts;
+    memset(size, 's', 200000);
+    person.size = size;
+    change_wide(NULL, &person);
+    assert_int_equal(fold_end(fold, seed, &problem), 1);
+    assert_non_null(strstr(problem.text, "left out, because the whole row has more than 512 KiB"));
+    assert_int_equal(fold_next(fold, arena, 1, &changes), 1);
+    assert_int_equal(changes[0].field_count, 3); /* without the note */
+    fixture_block.type = &fixture_type;
+}
+
 int main(void)
 {
 #define SEVERAL(name) cmocka_unit_test_setup_teardown(name, set_up_several, tear_down)
@@ -736,6 +829,8 @@ int main(void)
         SEVERAL(a_row_outside_of_a_block_is_no_problem_of_it),
         SEVERAL(a_condition_needs_the_whole_old_row),
         SEVERAL(a_load_takes_the_rows_of_the_block),
+        UNIT(pieces_fit_into_a_message_however_wide_rows_are),
+        UNIT(a_row_that_is_too_wide_leaves_out_its_longest_value_and_says_so),
     };
 #undef SEVERAL
 #undef UNIT

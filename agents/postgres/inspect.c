@@ -263,9 +263,9 @@ static int check_columns(const struct inspect *inspect, uint16_t index, const PG
     const struct mapping_block *block = &inspect->mapping->blocks[index];
     struct inspect_table *table = &inspect->found->tables[index];
 
-    if (block->column_count + KEY_FIELDS_MAX >= PG_PARAMETERS_MAX)
+    if (block->column_count > BLOCK_COLUMNS_MAX)
         return table_error(block, err, "has %d mapped columns, which is more than %d: use several blocks",
-                           block->column_count, PG_PARAMETERS_MAX - KEY_FIELDS_MAX - 1);
+                           block->column_count, BLOCK_COLUMNS_MAX);
     table->columns = arena_array(inspect->found->arena, block->column_count, sizeof *table->columns);
     for (uint16_t i = 0; i < block->column_count; i++)
         if (check_column(inspect, index, r, block->columns[i], i < block->written_count, &table->columns[i], err) < 0)

@@ -8,6 +8,9 @@
 #include "agents/driver.h"
 #include "shell/pg.h"
 
+/* What apply can write at once, and find a row by. */
+enum { BLOCK_COLUMNS_MAX = 128 };
+
 struct inspect_column {
     const char *name;
     const char *type; /* its base type, schema-qualified where needed and without length: a cast to it never cuts */

@@ -1,6 +1,6 @@
 #include "agents/postgres/load.h"
-#include "agents/postgres/fold.h"
 #include "agents/postgres/replication.h"
+#include "agents/postgres/row_change.h"
 #include "shell/log.h"
 #include "shell/pg.h"
 
@@ -167,6 +167,15 @@ static void add_change(struct load *load, const struct change *change)
     load->piece_bytes += message_change_size(change);
 }
 
+static size_t row_bytes(const PGresult *rows, int row)
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < PQnfields(rows); i++)
+        bytes += (size_t)PQgetlength(rows, row, i);
+    return bytes;
+}
+
 static void add_row(struct load *load, const PGresult *rows, int row)
 {
     const struct mapping_block *block = block_now(load);
@@ -251,8 +260,9 @@ static void fetched(void *context, const struct pg_outcome *outcome)
     }
     rows = outcome->results[outcome->result_count - 1];
     for (int row = 0; row < PQntuples(rows) && !quiet(load); row++) {
-        for (int i = 0; i < PQnfields(rows); i++)
-            bytes += (size_t)PQgetlength(rows, row, i);
+        bytes += row_bytes(rows, row);
+        if (load->piece_bytes + row_bytes(rows, row) > LOAD_PIECE_BYTES)
+            give_piece(load); /* a large row has a piece to itself */
         add_row(load, rows, row);
     }
     give_piece(load); /* what is collected borrows from these rows */

@@ -7,10 +7,10 @@
 #define SELARAS_TOUCHED_H
 
 #include "agents/postgres/key_index.h"
+#include "agents/postgres/row_change.h"
 #include "proto/mapping.h"
 
 /* A row's fields, then its actor and ground, in one piece of memory: per value its state or length, then the bytes. */
-enum { ROW_WITNESSES = 2 };
 struct packed_row {
     uint32_t size;
     char bytes[];

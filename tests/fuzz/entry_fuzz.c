@@ -1,10 +1,22 @@
-/* Any bytes as a leaf (libFuzzer). What is read is the only spelling of its entry. */
-#include "proto/entry.h"
+/* Any bytes as a leaf. What is read is the only spelling of its entry. */
+#include "proto/message_fixture.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+void fuzz_seeds(void)
+{
+    struct entry entries[FIXTURE_MAX];
+    size_t count = entries_fixture(entries);
+
+    for (size_t i = 0; i < count; i++) {
+        scoped(buffer_free) struct buffer leaf = { 0 };
+
+        entry_pack(&entries[i], &leaf);
+        fuzz_seed(leaf.bytes, leaf.length);
+    }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {

@@ -1,11 +1,10 @@
-/* Any bytes as a frame (libFuzzer). What is read must pack to bytes that read and pack the same again: else two peers
+/* Any bytes as a frame. What is read must pack to bytes that read and pack the same again: else two peers
  * would understand two things. */
-#include "proto/message.h"
+#include "proto/message_fixture.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
 static void sure(bool so)
 {
@@ -45,6 +44,24 @@ static void message_fuzz(struct arena *arena, const struct message *message)
         for (uint32_t i = 0; i < message->changes.piece_count; i++)
             for (uint32_t j = 0; j < message->changes.pieces[i].change_count; j++)
                 change_fuzz(arena, message->changes.pieces[i].changes[j]);
+}
+
+/* Frames, and what stands inside them. */
+void fuzz_seeds(void)
+{
+    scoped(arena_free) struct arena *arena = arena_new();
+    struct message messages[FIXTURE_MAX];
+    struct change *changes = changes_fixture(arena);
+    size_t count = messages_fixture(arena, messages);
+
+    for (size_t i = 0; i < count; i++) {
+        scoped(buffer_free) struct buffer frame = { 0 };
+
+        message_pack(&messages[i], &frame);
+        fuzz_seed(frame.bytes, frame.length);
+    }
+    for (int i = 0; i < 4; i++)
+        fuzz_seed(changes[i].content.bytes, changes[i].content.length);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)

@@ -2,11 +2,38 @@
  * through the decoder and the fold of transactions. */
 #include "agents/postgres/stream.h"
 #include "agents/postgres/stream_fixture.h"
+#include "tests/fuzz/fuzz.h"
 
-#include <stddef.h>
-#include <stdint.h>
+static void add(struct bytes *stream, struct bytes message)
+{
+    put_number(stream, 2, message.length);
+    put(stream, message.at, message.length);
+}
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* A transaction of each kind of change; one of our own; the messages alone. */
+void fuzz_seeds(void)
+{
+    static const struct person siti = { "x", "1", "Siti", "3", "" }, later = { "x", "1", "Siti A", "?", "n" },
+                               moved = { "", "2", "Budi", "4", "?" };
+    struct bytes all = { "", 0 }, ours = { "", 0 };
+
+    add(&all, begin_bytes(1000, 5));
+    add(&all, people_bytes('f'));
+    add(&all, insert_bytes(&siti));
+    add(&all, change_bytes('O', &siti, &later));
+    add(&all, change_bytes('O', &later, &moved));
+    add(&all, change_bytes('O', &moved, NULL));
+    add(&all, message_bytes(true, "other", "hello", 5));
+    add(&all, commit_bytes(1000, 1008));
+    add(&ours, begin_bytes(2000, 6));
+    add(&ours, origin_bytes(50, "selaras_dinsos"));
+    add(&ours, people_bytes('f'));
+    add(&ours, change_bytes('O', &siti, &later));
+    add(&ours, truncate_bytes(PEOPLE));
+    add(&ours, commit_bytes(2000, 2008));
+    fuzz_seed(all.at, all.length);
+    fuzz_seed(ours.at, ours.length);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
