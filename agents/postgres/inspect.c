@@ -1,5 +1,7 @@
 #include "agents/postgres/inspect.h"
 
+#include "agents/postgres/where_sql.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -135,7 +137,7 @@ static const char sql_columns[] =
     " CASE WHEN t.oid = 'numeric'::regtype AND m.typmod >= 4 THEN (((m.typmod - 4) & 2047) # 1024) - 1024 ELSE -1 END,"
     " a.attnotnull OR d.typnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a',"
     " has_column_privilege(c.oid, a.attnum, 'SELECT'), has_column_privilege(c.oid, a.attnum, 'INSERT'),"
-    " has_column_privilege(c.oid, a.attnum, 'UPDATE')"
+    " has_column_privilege(c.oid, a.attnum, 'UPDATE'), format_type(a.atttypid, a.atttypmod)"
     " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS b(schema, name, number)"
     " JOIN pg_namespace n ON n.nspname = b.schema"
     " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = b.name"
@@ -242,6 +244,7 @@ static int check_column(const struct inspect *inspect, uint16_t index, const PGr
     *ret = (struct inspect_column){
         .name = quoted(arena, name),
         .type = arena_copy(arena, PQgetvalue(r, row, 2), strlen(PQgetvalue(r, row, 2))),
+        .exact_type = arena_copy(arena, PQgetvalue(r, row, 11), strlen(PQgetvalue(r, row, 11))),
         .category = PQgetvalue(r, row, 3)[0],
         .scale = (int)pg_result_int8(r, row, 4),
         .not_null = yes(r, row, 5),
@@ -388,12 +391,42 @@ static int check_mapped(const struct inspect *inspect, PGresult *const *results,
     return 0;
 }
 
+static void ask_state(struct inspect *inspect)
+{
+    struct pg_parameters parameters = { 0 };
+    char slot[64];
+
+    snprintf(slot, sizeof slot, "selaras_%s", inspect->options->agency);
+    pg_text(&parameters, slot);
+    pg_statement(inspect->pg, sql_state, false, &parameters);
+    pg_sync(inspect->pg, on_state, inspect);
+}
+
+/* A value that the column cannot have, or has in another spelling, would never be met: nothing would belong. */
+static void on_spelled(void *context, const struct pg_outcome *outcome)
+{
+    struct inspect *inspect = context;
+    struct error err = outcome->err;
+
+    if (!outcome->ok && err.code == ERR_REJECT)
+        err.code = ERR_STOP;
+    if (!outcome->ok) {
+        error_wrap(&err, "a value below mapping/.../where is none that its column can have");
+        finish(inspect, &err);
+        return;
+    }
+    err = (struct error){ 0 };
+    if (where_check(inspect->mapping, inspect->found, outcome->results[0], &err) < 0)
+        finish(inspect, &err);
+    else
+        ask_state(inspect);
+}
+
 static void on_catalogs(void *context, const struct pg_outcome *outcome)
 {
     struct inspect *inspect = context;
     struct error err = outcome->err;
-    struct pg_parameters parameters = { 0 };
-    char slot[64];
+    const char *spellings;
 
     if (!outcome->ok) {
         error_wrap(&err, "looking at the database");
@@ -405,10 +438,13 @@ static void on_catalogs(void *context, const struct pg_outcome *outcome)
         finish(inspect, &err);
         return;
     }
-    snprintf(slot, sizeof slot, "selaras_%s", inspect->options->agency);
-    pg_text(&parameters, slot);
-    pg_statement(inspect->pg, sql_state, false, &parameters);
-    pg_sync(inspect->pg, on_state, inspect);
+    spellings = where_spellings_sql(inspect->found->arena, inspect->mapping, inspect->found);
+    if (!spellings) {
+        ask_state(inspect);
+        return;
+    }
+    pg_statement(inspect->pg, spellings, false, NULL);
+    pg_sync(inspect->pg, on_spelled, inspect);
 }
 
 struct inspect *inspect_start(struct pg *pg, const struct driver_options *options, const struct mapping *mapping,

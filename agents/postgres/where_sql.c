@@ -54,3 +54,44 @@ const char *where_sql(struct arena *arena, const struct mapping_block *block, co
     }
     return sql;
 }
+
+/* Whether the spelling of the condition's values has to be asked for. */
+static bool is_spelled(const struct inspect_table *table, const struct mapping_where *where)
+{
+    return where->kind == WHERE_VALUES && table->columns[where->column].category != 'S';
+}
+
+const char *where_spellings_sql(struct arena *arena, const struct mapping *mapping, const struct inspection *inspection)
+{
+    const char *sql = NULL;
+
+    for (uint16_t b = 0; b < mapping->block_count; b++)
+        for (uint16_t i = 0; i < mapping->blocks[b].where_count; i++) {
+            const struct mapping_where *where = &mapping->blocks[b].where[i];
+            const struct inspect_column *column = &inspection->tables[b].columns[where->column];
+
+            for (uint16_t v = 0; is_spelled(&inspection->tables[b], where) && v < where->value_count; v++)
+                sql = arena_printf(arena, "%s%s%s::%s", sql ? sql : "SELECT ", sql ? ", " : "",
+                                   literal_sql(arena, where->values[v], strlen(where->values[v])), column->exact_type);
+        }
+    return sql;
+}
+
+int where_check(const struct mapping *mapping, const struct inspection *inspection, const PGresult *spellings,
+                struct error *err)
+{
+    int at = 0;
+
+    for (uint16_t b = 0; b < mapping->block_count; b++)
+        for (uint16_t i = 0; i < mapping->blocks[b].where_count; i++) {
+            const struct mapping_block *block = &mapping->blocks[b];
+            const struct mapping_where *where = &block->where[i];
+
+            for (uint16_t v = 0; is_spelled(&inspection->tables[b], where) && v < where->value_count; v++, at++)
+                if (strcmp(PQgetvalue(spellings, 0, at), where->values[v]) != 0)
+                    return error_set(
+                        err, ERR_STOP, "mapping/%s/where/%s: write %s instead of %s: so PostgreSQL spells it",
+                        block->name, block->columns[where->column], PQgetvalue(spellings, 0, at), where->values[v]);
+        }
+    return 0;
+}
