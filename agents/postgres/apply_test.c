@@ -809,7 +809,7 @@ static void a_condition_is_spelled_as_the_database_spells_it(void **state)
     feed(world, 8);
     assert_sql(world, "A:Ani S.:1.00 B:Budi:2.00 C:Citra S.:1.00",
                "SELECT string_agg(concat_ws(':', nik::text, nama, iuran), ' ' ORDER BY nik) FROM member");
-    assert_reports(world, "parked 4 8; skipped 2 6;");
+    assert_reports(world, "parked 4 8;skipped 2 6;");
 }
 
 int main(void)

@@ -294,14 +294,28 @@ def test_an_enrolment_waits_for_the_row_it_comes_into(mapped):
     assert mapped.dinsos.query("SELECT * FROM selaras.parked") == []
 
 
-def test_a_record_of_another_constant_is_refused_with_the_reason(mapped):
-    who = nik(7)
-    mapped.dinkes.query(f"INSERT INTO ikut_pkh VALUES ('{who}', '2026-02-01', 'LAIN')")
+def test_a_record_goes_where_its_constant_is(mapped):
+    who, there = nik(7), nik(8)
+    mapped.dinkes.query(f"INSERT INTO ikut_pkh VALUES ('{who}', '2026-02-01', 'LAIN');"
+                        f"UPDATE peserta SET nama = 'Sesudah itu' WHERE nik = '{who}'")
+    becomes(mapped.dinsos, f"SELECT btrim(pkh), nama FROM bantuan WHERE nik = '{who}'", [("T", "Sesudah itu")])
+    assert mapped.dinsos.query("SELECT * FROM selaras.parked") == []
+    assert mapped.query("SELECT count(*) FROM selaras.link l JOIN selaras.pkh p ON p.number = l.record"
+                        f" JOIN selaras.agency a ON a.id = l.agency WHERE p.nik = '{who}' AND a.name = 'dinsos'") == [("0",)]
+    mapped.dinkes.query(f"UPDATE ikut_pkh SET program = 'PKH' WHERE nik = '{who}'")
+    becomes(mapped.dinsos, f"SELECT btrim(pkh), pkh_sejak::text FROM bantuan WHERE nik = '{who}'", [("Y", "2026-02-01")])
+    # One that is there cannot become what the block cannot hold.
+    mapped.dinkes.query(f"UPDATE ikut_pkh SET program = 'LAIN' WHERE nik = '{there}'")
     becomes(mapped.dinsos, "SELECT block, reason FROM selaras.parked",
             [("pkh", "block pkh holds only records whose program is another one")])
-    mapped.dinkes.query(f"DELETE FROM ikut_pkh WHERE nik = '{who}'")
-    becomes(mapped.dinkes, f"SELECT * FROM ikut_pkh WHERE nik = '{who}'", [])
-    assert mapped.dinsos.value(f"SELECT btrim(pkh) FROM bantuan WHERE nik = '{who}'") == "T"
+    mapped.dinkes.query(f"UPDATE ikut_pkh SET program = 'PKH' WHERE nik = '{there}'")
+    record = mapped.value(f"SELECT number FROM selaras.pkh WHERE nik = '{there}'")
+    wait_for("the way back", lambda: mapped.value(f"SELECT program FROM selaras.pkh WHERE nik = '{there}'") == "PKH")
+
+    def released():
+        mapped.selaras("parked", "retry", record, "--socket", mapped.dinsos.control, check=False)
+        return mapped.dinsos.query("SELECT * FROM selaras.parked") == []
+    wait_for("nothing is parked", released)
 
 
 def test_a_row_that_had_left_is_taken_back_with_all_its_columns(mapped):
