@@ -120,6 +120,7 @@ int main(int argc, char **argv)
     struct error err;
 
     process_clean_environment();
+    process_keep_memory();
     while ((option = getopt_long(argc, argv, "hv", options, NULL)) >= 0) {
         switch (option) {
         case 'c':

@@ -15,6 +15,7 @@ static const char *const state_names[STATE_COUNT] = {
 static const char *const quarantine_names[QUARANTINE_COUNT] = {
     [QUARANTINE_NONE] = "none",
     [QUARANTINE_HISTORY] = "history",
+    [QUARANTINE_LOST] = "lost",
     [QUARANTINE_REFUSED] = "refused",
 };
 

@@ -10,7 +10,8 @@ enum agency_state { STATE_NEW, STATE_LOADING, STATE_FILLING, STATE_ACTIVE, STATE
 /* Why an agency is quarantined decides how it comes back. */
 enum quarantine {
     QUARANTINE_NONE,
-    QUARANTINE_HISTORY, /* its history is in doubt: it cannot go on from where it is */
+    QUARANTINE_HISTORY, /* it is not the database it was: it must be loaded anew */
+    QUARANTINE_LOST,    /* it is, but changes of it can never be known: the same */
     QUARANTINE_REFUSED, /* PostgreSQL refuses what it sent: it can, once an operator has seen to it */
     QUARANTINE_COUNT,
 };
@@ -52,6 +53,7 @@ struct agency_row {
     enum agency_state resumes;      /* its state before */
     uint64_t session;
     uint32_t incarnation;
+    bool restored; /* the load that runs, or comes, is of an older copy: what it wrote itself since stands */
     uint64_t lsn;
     uint32_t load_number;
     feed_position base;

@@ -158,7 +158,9 @@ struct scan {
     uint16_t agency; /* id */
     char agency_name[33];
     feed_position after;
-    uint32_t limit; /* items; more when the last one's source transaction goes on */
+    uint32_t limit;      /* items; more when the last one's source transaction goes on ... */
+    uint32_t most;       /* ... up to these bounds, at which a larger one is cut; but one item there always is */
+    uint64_t most_bytes; /* of what is stored of the items */
     struct scan_row {
         feed_position position;
         struct text type;
@@ -167,7 +169,7 @@ struct scan {
         struct text sending; /* effect, or reply when it is the writer's own */
     } * rows;
     uint32_t row_count;
-    feed_position end; /* everything up to here has been seen; a boundary */
+    feed_position end; /* everything up to here has been seen; a boundary, unless a transaction is cut */
     uint8_t leaf[HASH_BYTES];
 };
 

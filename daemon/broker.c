@@ -149,6 +149,7 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_REVEAL:
     case BROKER_EVENT_REVOKE:
     case BROKER_EVENT_RESUME:
+    case BROKER_EVENT_RELOAD:
         operator_asks(broker, event);
         break;
     case BROKER_EVENT_LOST:

@@ -35,6 +35,7 @@ enum broker_event_kind {
     BROKER_EVENT_SCANNED, /* scan */
     BROKER_EVENT_ENROL,   /* name, key, request */
     BROKER_EVENT_REVOKE,  /* name, request */
+    BROKER_EVENT_RELOAD,  /* name, ground, request: its next hello begins a load, whatever it says of its history */
     BROKER_EVENT_RESUME,  /* name, ground, request: lifts the quarantine of an agency whose batch was refused */
     BROKER_EVENT_REVEAL,  /* name (the record type, or ""), record, what, request */
     BROKER_EVENT_LOST,    /* route: a message to it could not be sent */

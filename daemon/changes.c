@@ -184,6 +184,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
         .base = debts_base(peer->debts, target.record->number, piece->nothing_seen ? share->row.load : piece->base),
         .since = share->row.since,
         .nothing_seen = piece->nothing_seen,
+        .restored = piece->nothing_seen && share->row.restored,
         .fed = block->fed,
         .commit_time_us = piece->commit_time_us,
     };

@@ -9,7 +9,10 @@
 
 enum {
     FEED_FRAME_BYTES = 256 * 1024,
-    FEED_OVERHEAD = 128,  /* at most what a feed frame takes beside its items */
+    FEED_OVERHEAD = 128, /* at most what a feed frame takes beside its items */
+    /* "whole at the target up to 10,000 changes or 8 MiB": a larger source transaction is fed in several batches. */
+    BATCH_ITEMS_MOST = 10000,
+    BATCH_BYTES_MOST = 8 * 1024 * 1024,
     FEED_QUIET_MS = 2000, /* an empty stretch of feed waits so long before the agency is told of it */
 };
 
@@ -68,6 +71,8 @@ void feed_wake(struct broker *broker, struct peer *peer)
     snprintf(scan->agency_name, sizeof scan->agency_name, "%s", peer->row.name);
     scan->after = peer->feed_scanned;
     scan->limit = broker->options.feed_items;
+    scan->most = BATCH_ITEMS_MOST;
+    scan->most_bytes = BATCH_BYTES_MOST;
     peer->scanning = true;
     action = action_add(broker, BROKER_ACTION_SCAN);
     action->scan = scan;

@@ -254,6 +254,7 @@ bool decide_start(struct broker *broker)
     assert(!broker->batch);
     if (!any_work(broker))
         return false;
+    operators_place(broker);
     batch_begin(broker);
     if (broker->suspects.count == 0 || !suspects_take(broker, broker->work))
         take_all(broker, broker->work);

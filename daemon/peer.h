@@ -49,6 +49,7 @@ struct peer {
     uint64_t in_number, out_number;
     uint64_t in_credit, in_used, out_credit, out_used;
     struct staged *staged, *staged_last;
+    uint64_t staged_bytes; /* of their frames */
     uint64_t open_bytes;  /* of the frames of a transaction whose end has not come */
     uint64_t open_memory; /* what they take here */
     uint32_t ready;       /* complete transactions waiting */
@@ -64,6 +65,8 @@ struct peer {
     struct hello hello, next_hello;
     struct route hello_route, next_route;
     bool hello_waits, next_waits;
+    uint32_t hello_cost;   /* of its hellos of late ... */
+    int64_t hello_cost_ms; /* ... counted down until then */
     struct staged *graves; /* frames of an ended session that the batch in flight may still borrow from */
 
     /* The feed. */
@@ -182,6 +185,9 @@ void session_watch(struct broker *broker, struct peer *peer);
 
 /* operators.c: what operators ask for. */
 void operator_asks(struct broker *broker, const struct broker_event *event);
+/* Gives each agency that is to be enrolled its place, before a batch begins: one in flight knows the places there are.
+ */
+void operators_place(struct broker *broker);
 /* Answers a request: done, or why not. */
 void answer(struct broker *broker, void *request, const char *failure);
 void answer_failure(struct broker *broker, void *request, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -38,7 +38,8 @@ struct world {
     struct broker_actions actions;
     int64_t now_ms;
 
-    bool held; /* the store does not answer */
+    bool held;          /* the store does not answer */
+    uint32_t scan_most; /* items of a batch; 0: as many as the core says */
     /* What PostgreSQL refuses: a batch that writes a record whose first field is this; one that asks for this key; one
      * that writes an agency, or an administrative entry of this kind. */
     const char *refused_value, *refused_key;
@@ -370,26 +371,47 @@ static inline void scan_row_fill(struct world *world, struct scan *scan, const s
     }
 }
 
+/* As sql_scan of store.c: whole transactions up to `limit` items and the first boundary behind; what is too large for
+ * one batch ends at the last transaction that fits, or within the first. */
 static inline void store_scan_entries(struct world *world, struct scan *scan)
 {
-    uint32_t hits = 0, at = 0;
+    uint32_t most = world->scan_most ? world->scan_most : scan->most, hits = 0, at = 0;
+    uint32_t rows_at_end = 0, rows_at_boundary = 0;
+    const struct entry_row *end = NULL, *boundary = NULL;
+    uint64_t bytes = 0;
+    bool whole = true;
 
     scan->rows = arena_array(scan->arena, world->entry_count, sizeof *scan->rows);
     while (at < world->entry_count && world->entries[at].entry.position <= scan->after)
         at++;
-    for (; at < world->entry_count; at++) {
+    for (; at < world->entry_count && !(hits >= scan->limit && boundary && boundary == end); at++) {
         const struct entry_row *row = &world->entries[at];
+        struct text sending = sending_of(row, scan);
 
-        if (sending_of(row, scan).length > 0) {
+        if (sending.length > 0) {
+            bytes += sending.length;
+            if (hits > 0 && (hits >= most || bytes > scan->most_bytes)) {
+                whole = false;
+                break;
+            }
             scan_row_fill(world, scan, row);
             hits++;
         }
-        scan->end = row->entry.position;
-        leaf_hash(row->leaf.bytes, row->leaf.length, scan->leaf);
-        if (hits >= scan->limit && row->boundary)
-            return;
+        end = row;
+        rows_at_end = scan->row_count;
+        if (row->boundary) {
+            boundary = row;
+            rows_at_boundary = scan->row_count;
+        }
     }
-    assert_true(hits < scan->limit); /* else store.c finds no place where the batch may end, and stops the broker */
+    if (!whole && boundary && rows_at_boundary > 0) {
+        end = boundary;
+        rows_at_end = rows_at_boundary;
+    }
+    assert_non_null(end);
+    scan->row_count = rows_at_end;
+    scan->end = end->entry.position;
+    leaf_hash(end->leaf.bytes, end->leaf.length, scan->leaf);
 }
 
 #endif

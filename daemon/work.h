@@ -21,7 +21,8 @@ struct share {
     bool write;          /* the row has changed */
     bool reset;
     bool quarantined;
-    bool rekeyed; /* its key was revoked or replaced */
+    bool reloaded; /* an operator has asked for a load: its session ends */
+    bool rekeyed;  /* its key was revoked or replaced */
 };
 
 struct work {

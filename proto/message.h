@@ -74,6 +74,7 @@ struct hello {
     feed_position applied;
     uint8_t applied_leaf[HASH_BYTES]; /* zeros when applied is 0 */
     uint64_t credit;                  /* bytes of feed the agent takes now */
+    struct text agency;               /* which it takes itself for; "": it does not say */
 };
 
 struct welcome {

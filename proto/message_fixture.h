@@ -113,6 +113,7 @@ static inline struct message hello_fixture(void)
                                 .constants = { { TEXT("stage"), VALUE("original") } },
                                 .constant_count = 1 };
     hello->version = PROTOCOL_VERSION;
+    hello->agency = (struct text)TEXT("dinsos");
     hello->software = (struct text)TEXT("selaras-agent 0.1.0");
     hello->incarnation = 3;
     hello->source = (struct source){ TEXT("7301234567890123456"), 1, { 4711, { 0 } } };

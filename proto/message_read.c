@@ -117,6 +117,7 @@ static void read_hello(struct cursor *cursor, struct message *message)
     hello->applied = cursor_uint(cursor, "applied", 0, UINT_MOST);
     cursor_bytes_or_nil(cursor, "applied-leaf", hello->applied_leaf, HASH_BYTES);
     hello->credit = cursor_uint(cursor, "credit", 0, UINT_MOST);
+    hello->agency = cursor_text(cursor, "agency");
 }
 
 /* PROTOCOL 4.1 */
@@ -279,7 +280,7 @@ static const struct {
     bool starts; /* a session: its number is 0 */
     void (*read)(struct cursor *cursor, struct message *message);
 } kinds[MESSAGE_KIND_COUNT] = {
-    [MESSAGE_HELLO] = { "hello message", 12, true, read_hello },
+    [MESSAGE_HELLO] = { "hello message", 13, true, read_hello },
     [MESSAGE_WELCOME] = { "welcome message", 15, true, read_welcome },
     [MESSAGE_CHANGES] = { "changes message", 4, false, read_changes },
     [MESSAGE_ACK] = { "ack message", 6, false, read_ack },

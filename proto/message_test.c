@@ -84,6 +84,7 @@ static void same_hello(const struct message *first, const struct message *second
     SAME(applied);
     SAME_BYTES(applied_leaf);
     SAME(credit);
+    SAME_TEXT(agency);
 }
 
 static void same_welcome(const struct message *first, const struct message *second)

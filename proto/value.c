@@ -104,12 +104,25 @@ static size_t utf8_character(const uint8_t *bytes, size_t length)
     return 0;
 }
 
+/* Whether the next 8 bytes are ASCII without NUL: no byte has its high bit, and none loses its own to a borrow. */
+static bool is_plain(const uint8_t *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, sizeof word);
+    return ((word | (word - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool text_is_utf8(const char *bytes, size_t length)
 {
     const uint8_t *at = (const uint8_t *)bytes;
     const uint8_t *end = at + length;
 
     while (at < end) {
+        if (end - at >= 8 && is_plain(at)) {
+            at += 8;
+            continue;
+        }
         size_t taken = *at < 0x80 ? *at != 0 : utf8_character(at, (size_t)(end - at));
 
         if (taken == 0)

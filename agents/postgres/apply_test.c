@@ -541,6 +541,23 @@ static void a_locked_row_is_waited_for_and_then_written(void **state)
     assert_sql(world, "0", "SELECT count(*) FROM selaras.parked");
 }
 
+/* PostgreSQL follows a locked row to its next version, and finds none when it was deleted and inserted anew. */
+static void a_row_that_is_deleted_and_inserted_anew_meanwhile_is_still_updated(void **state)
+{
+    struct world *world = world_of(state);
+
+    sql(world, "BEGIN; DELETE FROM member WHERE nik = 'A'; INSERT INTO member (nik, nama) VALUES ('A', 'Ani baru')");
+    add(world, 5, OPERATION_UPDATE, 1, "A", "premium", "9.00", NULL);
+    take(world, 5);
+    wait_ms(world, 300);
+    assert_int_equal(world->applied, 0);
+    sql(world, "COMMIT");
+    run(world);
+    assert_int_equal(world->applied, 5);
+    assert_sql(world, "Ani baru 9.00", "SELECT concat_ws(' ', nama, iuran) FROM member WHERE nik = 'A'");
+    assert_reports(world, "");
+}
+
 static void keys_move_in_the_order_of_the_source(void **state)
 {
     struct world *world = world_of(state);
@@ -827,6 +844,7 @@ int main(void)
         T(a_parked_record_can_be_given_up),
         T(what_is_too_long_is_refused_and_never_cut),
         T(a_locked_row_is_waited_for_and_then_written),
+        T(a_row_that_is_deleted_and_inserted_anew_meanwhile_is_still_updated),
         T(keys_move_in_the_order_of_the_source),
         T(a_whole_record_takes_the_row_that_has_its_old_key),
         T(a_value_that_is_put_back_leaves_a_notice),

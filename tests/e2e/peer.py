@@ -329,7 +329,7 @@ class Peer:
         said = {
             "version": 1, "software": self.software, "incarnation": self.incarnation if incarnation is None else incarnation,
             "source": [self.system, self.timeline, self.fence], "catalog_hash": self.catalog_hash, "blocks": self.blocks,
-            "applied": self.applied, "applied_leaf": self.applied_leaf, "credit": self.window, **overrides}
+            "applied": self.applied, "applied_leaf": self.applied_leaf, "credit": self.window, "agency": "", **overrides}
         self.session = self.sent = self.received = self.sent_bytes = 0
         self.batch, self.batches, self.acks, self.pongs = [], [], [], []
         self.link.send(pack([HELLO, 0, 0, *said.values()]))
