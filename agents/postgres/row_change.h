@@ -20,8 +20,8 @@ enum {
  * the first was. */
 int row_bound(const struct mapping_block *block, struct value *fields, struct error *err);
 
-/* Puts actor and ground behind the fields, as columns of the row say; NULL where none does. Leaves out what is too long,
- * and returns and says so likewise. */
+/* Puts actor and ground behind the fields, as columns of the row say; NULL where none does. Leaves out what is too
+ * long, and returns and says so likewise. */
 int row_witnesses(const struct mapping_block *block, const struct value *columns, struct value *fields,
                   struct error *err);
 
@@ -31,7 +31,8 @@ struct text change_key(struct arena *arena, const struct mapping_block *block, c
 extern const char change_no_key[];
 
 /* Fills block, fields, actor and ground: what is different between `before` and `now` (in the block's order, then actor
- * and ground; NULL: there was, or is, no row). Who deleted a row, the row does not say. Of rows that are large the old values are left out. Values are borrowed. */
+ * and ground; NULL: there was, or is, no row). Who deleted a row, the row does not say. Of rows that are large the old
+ * values are left out. Values are borrowed. */
 void change_make(struct arena *arena, const struct mapping_block *block, const struct value *before,
                  const struct value *now, struct change *change);
 
