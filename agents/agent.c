@@ -160,8 +160,7 @@ static void on_welcome(struct agent *agent, const struct agent_event *event, str
         agent_stop(agent, "mapping", text, out);
         return;
     }
-    if (welcome->incarnation == 0 || (agent->progress.incarnation != 0 && welcome->load == 0 &&
-                                      welcome->incarnation != agent->progress.incarnation)) {
+    if (welcome->incarnation == 0 || (welcome->load == 0 && welcome->incarnation != agent->progress.incarnation)) {
         snprintf(text, sizeof text,
                  "the broker knows incarnation %" PRIu32 " of this agency, its database says %" PRIu32
                  ": one of the two was restored from a backup; ask the broker's operator for a re-load",

@@ -9,6 +9,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { CHECK_MS = 30000 };
 
@@ -31,7 +32,8 @@ static void check_end(struct checking *checking, int status, const char *text)
 
 static void check_opened(void *context, const struct driver_progress *progress)
 {
-    (void)progress;
+    for (const char *line = progress->warnings; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        printf("warning: %.*s\n", (int)strcspn(line, "\n"), line);
     check_end(context, EXIT_SUCCESS, "settings, mapping, key and database are as they must be");
 }
 

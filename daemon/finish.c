@@ -68,7 +68,7 @@ static void start_session(struct broker *broker, struct peer *peer)
     peer->route = peer->hello_route;
     peer->heard_ms = broker->now_ms;
     peer->left = false;
-    peer->contested_ms = 0;
+    peer->contested = peer->went_on = false;
     peer->in_number = 0;
     peer->in_used = peer->out_used = 0;
     peer->in_credit = broker->options.window_bytes;
@@ -240,6 +240,8 @@ void decide_stored(struct broker *broker)
     broker->catalog_version = writes->catalog_version;
     broker->catalog_fresh = false;
     broker->opened = true;
+    cache_keep(broker->cache, work->batch);
+    recent_add(broker->recent, work->batch);
     if (writes->applied_count > 0)
         broker->applied_ms = broker->now_ms;
     for (uint32_t i = 0; i < work->share_count; i++)

@@ -204,6 +204,7 @@ static bool in_session(struct broker *broker, struct peer *peer, const struct ro
         return message->kind == MESSAGE_ERROR && !peer->up; /* why an agent stops is heard at any time */
     }
     peer->heard_ms = broker->now_ms;
+    peer->went_on = peer->contested;
     if (message->number <= peer->in_number) { /* seen already; once-only rests on positions */
         peer_ack(broker, peer);
         return false;

@@ -195,24 +195,19 @@ struct subject {
     const struct column_set *set;
 };
 
-/* "unnest($1::int4[], $2::text[], ...) AS k(n, k0, ..., v0, ...)" */
+/* "(SELECT unnest($1::int4[]) AS n, unnest($2::text[]) AS k0, ..., unnest(...) AS v0, ...) AS k". In the select list
+ * each row is made once; in FROM the rows of each function would be put away first. */
 static void write_source(FILE *file, const struct subject *subject, bool values)
 {
     int number = 1;
 
-    fprintf(file, "unnest($%d::int4[]", number++);
+    fprintf(file, "(SELECT unnest($%d::int4[]) AS n", number++);
     for (int i = 0; i < subject->block->key_column_count; i++)
-        fprintf(file, ", $%d::text[]", number++);
+        fprintf(file, ", unnest($%d::text[]) AS k%d", number++, i);
     for (uint16_t i = 0; values && i < subject->block->column_count; i++)
         if (set_has(subject->set, i))
-            fprintf(file, ", $%d::text[]", number++);
-    fputs(") AS k(n", file);
-    for (int i = 0; i < subject->block->key_column_count; i++)
-        fprintf(file, ", k%d", i);
-    for (uint16_t i = 0; values && i < subject->block->column_count; i++)
-        if (set_has(subject->set, i))
-            fprintf(file, ", v%d", i);
-    fputc(')', file);
+            fprintf(file, ", unnest($%d::text[]) AS v%d", number++, i);
+    fputs(") AS k", file);
 }
 
 static void write_where_key(FILE *file, const struct subject *subject)
@@ -403,6 +398,27 @@ static const char *statement(struct apply_sql *sql, uint16_t block, enum apply_k
 
 /* ---- parameters ---- */
 
+static int compare_keys(const void *left, const void *right, void *context)
+{
+    const struct apply_row *l = *(struct apply_row *const *)left, *r = *(struct apply_row *const *)right;
+    int order = 0;
+
+    for (int i = 0; i < *(int *)context && order == 0; i++)
+        order = l->key[i].state != VALUE_SET || r->key[i].state != VALUE_SET
+                    ? (int)l->key[i].state - (int)r->key[i].state
+                    : value_compare(VALUE_TEXT, l->key[i], r->key[i]);
+    return order;
+}
+
+/* Neighbours in the key's index are found on the same page, whatever its collation makes of the rest. */
+static void sort(const struct apply_sql *sql, struct apply_row **rows, uint32_t count)
+{
+    int key_count = sql->mapping->blocks[rows[0]->net->block].key_column_count;
+
+    if (count > 1)
+        qsort_r(rows, count, sizeof(struct apply_row *), compare_keys, &key_count);
+}
+
 static void send(struct apply_sql *sql, struct pg *pg, uint16_t block, enum apply_kind kind,
                  const struct column_set *set, bool hard, struct apply_row *const *rows, uint32_t count)
 {
@@ -436,14 +452,17 @@ static void send(struct apply_sql *sql, struct pg *pg, uint16_t block, enum appl
     free(own);
 }
 
-void apply_queue(struct apply_sql *sql, struct pg *pg, struct apply_row *const *rows, uint32_t count)
+void apply_queue(struct apply_sql *sql, struct pg *pg, struct apply_row **rows, uint32_t count)
 {
+    if (rows[0]->kind == APPLY_UPDATE)
+        sort(sql, rows, count);
     send(sql, pg, rows[0]->net->block, rows[0]->kind, &rows[0]->set, false, rows, count);
 }
 
-void apply_queue_lock(struct apply_sql *sql, struct pg *pg, struct apply_row *const *rows, uint32_t count, bool hard)
+void apply_queue_lock(struct apply_sql *sql, struct pg *pg, struct apply_row **rows, uint32_t count, bool hard)
 {
     struct column_set none = { 0 };
 
+    sort(sql, rows, count);
     send(sql, pg, rows[0]->net->block, APPLY_LOCK, &none, hard, rows, count);
 }

@@ -49,9 +49,9 @@ bool apply_together(const struct apply_row *left, const struct apply_row *right)
 bool apply_meets(enum apply_kind kind);
 /* Why a row that comes in (APPLY_ENTER) and met none is parked: in `arena`. */
 const char *apply_homeless(struct arena *arena, const struct apply_sql *sql, const struct apply_row *row);
-/* Queues the statement for these rows, which belong together. */
-void apply_queue(struct apply_sql *sql, struct pg *pg, struct apply_row *const *rows, uint32_t count);
+/* Queues the statement for these rows, which belong together; both may put the rows into another order. */
+void apply_queue(struct apply_sql *sql, struct pg *pg, struct apply_row **rows, uint32_t count);
 /* Queues the lock of the rows (of one block) that have a key; `hard` when one may be deleted or get another key. */
-void apply_queue_lock(struct apply_sql *sql, struct pg *pg, struct apply_row *const *rows, uint32_t count, bool hard);
+void apply_queue_lock(struct apply_sql *sql, struct pg *pg, struct apply_row **rows, uint32_t count, bool hard);
 
 #endif

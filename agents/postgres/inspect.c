@@ -1,5 +1,6 @@
 #include "agents/postgres/inspect.h"
 
+#include "agents/postgres/warnings.h"
 #include "agents/postgres/where_sql.h"
 
 #include <assert.h>
@@ -374,6 +375,7 @@ static void on_state(void *context, const struct pg_outcome *outcome)
     if (outcome->ok) {
         err = (struct error){ 0 };
         check_state(inspect, outcome->results[0], &err);
+        inspect->found->warnings = warnings_read(inspect->found->arena, outcome->results[1]);
     } else {
         error_wrap(&err, "reading schema selaras");
     }
@@ -399,6 +401,7 @@ static void ask_state(struct inspect *inspect)
     snprintf(slot, sizeof slot, "selaras_%s", inspect->options->agency);
     pg_text(&parameters, slot);
     pg_statement(inspect->pg, sql_state, false, &parameters);
+    pg_statement(inspect->pg, warnings_sql, false, &parameters);
     pg_sync(inspect->pg, on_state, inspect);
 }
 

@@ -43,7 +43,8 @@ struct inspection {
     uint32_t incarnation;
     feed_position applied;
     uint8_t applied_leaf[HASH_BYTES];
-    struct fence fence; /* the newest row */
+    struct fence fence;   /* the newest row */
+    const char *warnings; /* a line each; "" when there is nothing to warn of */
 };
 void inspection_free(struct inspection **inspection);
 

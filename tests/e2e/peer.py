@@ -462,9 +462,9 @@ class Peer:
         self.send_pieces([piece(lsn, base=welcome_load)], seconds)
         self.wait_ack(lsn, seconds)
 
-    def first_load(self, blocks, changes, lsn=1000, seconds=30):
-        """hello with incarnation 0, the load, its ack: the welcome."""
-        welcome = self.hello(blocks, incarnation=0)
+    def first_load(self, blocks, changes, lsn=1000, seconds=30, incarnation=0):
+        """hello with incarnation 0, the load, its ack: the welcome. With another one: a load that the broker asks for (6)."""
+        welcome = self.hello(blocks, incarnation=incarnation)
         if welcome.incarnation == 0 or welcome.load == 0:
             raise Violation("welcome to a first load without incarnation or position")
         self.load_position = self.applied = welcome.load

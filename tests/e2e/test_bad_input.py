@@ -225,6 +225,21 @@ def test_a_deferrable_key_is_refused(other):
     says(output + errors, "penerima_bantuan", "nik")
 
 
+@pytest.mark.parametrize("change, words", [
+    ("ALTER PUBLICATION selaras SET TABLE selaras.fence, penerima_bantuan (nik, nama, telepon)", ["column list", "penerima_bantuan"]),
+    ("ALTER PUBLICATION selaras SET TABLE selaras.fence, penerima_bantuan WHERE (berhak = 'Y')", ["row filter", "penerima_bantuan"]),
+    ("ALTER TABLE penerima_bantuan DROP COLUMN telepon, ADD telepon text GENERATED ALWAYS AS (nik) STORED", ["telepon", "itself"]),
+    ("ALTER TABLE penerima_bantuan REPLICA IDENTITY DEFAULT", ["REPLICA IDENTITY FULL"]),
+    ("ALTER PUBLICATION selaras SET (publish = 'insert, update, delete')", ["publication selaras leaves out"]),
+    ("SELECT pg_replication_origin_drop('selaras_dinsos')", ["origin selaras_dinsos is not there"]),
+], ids=["column list", "row filter", "generated column", "replica identity", "no truncate", "no origin"])
+def test_what_would_hide_changes_is_refused(other, change, words):
+    """A column list breaks the agency's own UPDATE under REPLICA IDENTITY FULL; generated columns are not in the log."""
+    assert prepare(other)[0] == 0
+    other.dinsos.query(change)
+    says(refused(other, "selaras-agent", "--check", other.dinsos.file), *words)
+
+
 def test_a_table_that_is_not_there_is_named(other):
     other.dinsos.query("ALTER TABLE penerima_bantuan RENAME TO penerima")
     status, output, errors = prepare(other)

@@ -90,6 +90,20 @@ def test_a_restored_database_is_loaded_anew_and_loses_nothing(place, dinsos):
     passes_on(region, dinsos, place.pick(), "081200000013")
 
 
+def test_a_database_that_forked(place, dinsos):
+    """Its rows go on past what the broker has seen, but the one that the broker has seen last is another here."""
+    region = place.region
+    dinsos.stop()
+    mark = Mark(region, dinsos)
+    seen = region.value("SELECT fence_seq FROM selaras.agency WHERE name = 'dinsos'")
+    dinsos.query(f"UPDATE selaras.fence SET token = decode(md5('x'), 'hex') WHERE seq = {seen};"
+                 " INSERT INTO selaras.fence (seq, token) SELECT max(seq) + 1, decode(md5('y'), 'hex') FROM selaras.fence")
+    dinsos.query(f"UPDATE penerima_bantuan SET telepon = '081200000666' WHERE nik = '{place.pick().nik}'")
+    dinsos.start(wait=False)
+    mark.assert_quarantined("another fence row", "cloned copy")
+    mark.assert_others_go_on(place.pick())
+
+
 def test_a_base_backup_that_is_started_as_it_is(place, dinsos):
     """Without recovery.signal: no slot, yet the same system identifier and the same timeline."""
     region = place.region

@@ -1,6 +1,8 @@
 """Changes that can never be known: a slot that was dropped, invalidated or made anew, a table that left the publication, was swapped or
 truncated. The agency is stopped at the broker and named, its own database is not harmed, the others go on."""
 
+import os
+
 import pytest
 
 from cluster import wait_for
@@ -206,6 +208,32 @@ def test_a_table_that_was_truncated(place, dinsos):
     mark.assert_quarantined("penerima_bantuan", "truncated")
     assert place.region.value("SELECT count(*) FROM selaras.resident WHERE exists") == before
     mark.assert_others_go_on(place.pick())
+
+
+def test_check_warns_before_it_is_too_late(place, dinsos):
+    """Of settings and of a slot that are not wrong yet."""
+    run = place.region.run
+    folder = os.path.dirname(run.program("selaras-agent"))      # where it is not installed, PATH says where it is
+
+    def check():
+        _, output, _ = run.call(["env", f"PATH={folder}:/usr/bin:/bin", run.program("selaras"), "check", "--agent", dinsos.file])
+        return " ".join(output.split())
+
+    assert "nobody reads the replication slot selaras_dinsos" in check()
+    dinsos.query("ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'")
+    dinsos.query("ALTER SYSTEM SET synchronous_standby_names = '*'")
+    dinsos.query("ALTER SYSTEM SET synchronous_commit = 'local'")        # else nobody could commit any more
+    dinsos.query("ALTER SYSTEM SET wal_sender_timeout = 0")
+    dinsos.query("SELECT pg_reload_conf()")
+    dinsos.query("SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000000)) FROM generate_series(1, 40)")
+    said = wait_for("the settings are in force", lambda: check() if "wal_sender_timeout" in check() else None)
+    assert "of the 64 MB that it may" in said
+    assert "synchronous_standby_names is *" in said
+    flood(dinsos)
+    assert "was given up" in check()
+    dinsos.query("SELECT pg_drop_replication_slot('selaras_dinsos')")
+    assert "must be loaded anew" in check()
+    dinsos.query("ALTER SYSTEM RESET synchronous_standby_names")
 
 
 def test_what_a_dba_can_mend_is_no_doubt(place, dinsos):
