@@ -96,6 +96,7 @@ static bool item_make(struct broker *broker, struct peer *peer, struct arena *ar
     int type_index = catalog_type(broker->catalog, row->type.bytes, row->type.length);
     const struct agency_block *block = type_index < 0 ? NULL : peer_block(peer, (uint16_t)type_index);
     const struct catalog_type *type;
+    struct value *values;
     struct error err;
     uint16_t kept = 0;
 
@@ -108,13 +109,18 @@ static bool item_make(struct broker *broker, struct peer *peer, struct arena *ar
     item->key = row->key;
     if (item->operation == OPERATION_DELETE)
         return block->fed[UNIT_EXISTENCE] && block->delete != DELETE_IGNORE;
+    values = arena_array(arena, type->field_count, sizeof *values);
     for (uint16_t i = 0; i < item->field_count; i++) {
         int field = catalog_field(type, item->fields[i].name.bytes, item->fields[i].name.length);
 
+        if (field >= 0)
+            values[field] = item->fields[i].value;
         if (field >= 0 && block->fields[field] && block->fed[type->fields[field].unit])
             item->fields[kept++] = item->fields[i];
     }
     item->field_count = kept;
+    if (row->key.length == 0 && !block_takes(block, type, values))
+        return false; /* what is there already and no longer fits is for its people to see: it is parked */
     if (item->operation == OPERATION_INSERT)
         return block->fed[UNIT_EXISTENCE] && (block->insert || row->key.length > 0);
     return kept > 0 && (block->insert || row->key.length > 0);
