@@ -303,7 +303,7 @@ static int key_cut(const struct mapping_block *block, struct text key, struct va
 int row_unkey(struct arena *arena, const struct mapping_block *block, struct text key, struct value *fields,
               struct error *err)
 {
-    struct value parts[KEY_FIELDS_MAX];
+    struct value parts[KEY_FIELDS_MAX] = { 0 };
 
     (void)arena;
     if (key_cut(block, key, parts, err) < 0)
@@ -317,7 +317,7 @@ int row_key_columns(struct arena *arena, const struct mapping_block *block, stru
                     struct error *err)
 {
     struct row row = { .arena = arena, .block = block, .err = err };
-    struct value parts[KEY_FIELDS_MAX], *columns;
+    struct value parts[KEY_FIELDS_MAX] = { 0 }, *columns;
 
     if (key_cut(block, key, parts, err) < 0)
         return err->code;

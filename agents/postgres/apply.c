@@ -42,6 +42,7 @@ struct apply {
     struct settle *settle;
     struct wish *wishes, *wish; /* waiting; being answered (NULL: the timer's own) */
     bool busy;
+    bool resting; /* a load is under way */
 
     unsigned yields;
     struct loop_source *yield_timer, *retry_timer;
@@ -87,6 +88,13 @@ static void take_batches(struct apply *apply)
     for (struct fed *fed = apply->running; fed; fed = fed->next)
         for (uint32_t i = 0; i < fed->count; i++)
             apply->items[at++] = fed->items[i];
+}
+
+static void running_free(struct apply *apply)
+{
+    fed_free(&apply->running);
+    free(apply->items);
+    apply->items = NULL;
 }
 
 static void on_yielded(void *context)
@@ -137,9 +145,7 @@ static void on_batch(void *context, const struct error *err)
     }
     for (struct fed *fed = apply->running; fed; fed = fed->next)
         position = fed->position;
-    fed_free(&apply->running);
-    free(apply->items);
-    apply->items = NULL;
+    running_free(apply);
     apply->yields = 0;
     apply->busy = false;
     loop_defer(apply->work.loop, work_on, apply);
@@ -206,9 +212,25 @@ void apply_forget(struct apply *apply)
     fed_free(&apply->coming);
 }
 
+void apply_rest(struct apply *apply)
+{
+    apply_forget(apply);
+    fed_free(&apply->first);
+    apply->last = NULL;
+    apply->waiting_bytes = 0;
+    apply->resting = true;
+    work_on(apply);
+}
+
+void apply_wake(struct apply *apply)
+{
+    apply->resting = false;
+    loop_defer(apply->work.loop, work_on, apply);
+}
+
 bool apply_idle(const struct apply *apply)
 {
-    return !apply->busy && !apply->first && !apply->loading;
+    return !apply->busy && !apply->first && !apply->running && !apply->loading;
 }
 
 /* ---- the end of a load ---- */
@@ -249,6 +271,7 @@ static void load_done_start(struct apply *apply)
 void apply_load_done(struct apply *apply, uint32_t incarnation, feed_position load)
 {
     apply->loading = true;
+    apply->resting = false;
     apply->load_incarnation = incarnation;
     apply->load_position = load;
     apply->taken = load;
@@ -344,6 +367,8 @@ static void work_on(void *context)
         return;
     if (apply->loading)
         load_done_start(apply);
+    else if (apply->resting)
+        running_free(apply); /* it was rolled back, to be tried again */
     else if (apply->running)
         batch_start(apply);
     else if (apply->wishes)
@@ -436,8 +461,7 @@ void apply_close(struct apply **closing)
     wishes_end(apply);
     fed_free(&apply->coming);
     fed_free(&apply->first);
-    fed_free(&apply->running);
-    free(apply->items);
+    running_free(apply);
     parked_set_free(&apply->work.parked);
     apply_sql_free(&apply->work.sql);
     free(apply);

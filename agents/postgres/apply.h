@@ -40,6 +40,10 @@ void apply_load_done(struct apply *apply, uint32_t incarnation, feed_position lo
 bool apply_take(struct apply *apply, const struct feed *feed);
 /* A batch that has not ended is forgotten: its feed comes again. */
 void apply_forget(struct apply *apply);
+/* A load begins: what was fed is forgotten, and nothing more is begun until apply_load_done or apply_wake. What a
+ * transaction under way does may still be committed: apply_idle says when there is none. */
+void apply_rest(struct apply *apply);
+void apply_wake(struct apply *apply);
 /* Whether nothing waits and nothing runs. */
 bool apply_idle(const struct apply *apply);
 void apply_settle(struct apply *apply, uint64_t record, bool close, const char *user, const char *why,

@@ -541,6 +541,32 @@ static void a_locked_row_is_waited_for_and_then_written(void **state)
     assert_sql(world, "0", "SELECT count(*) FROM selaras.parked");
 }
 
+/* What was fed before a load is older than the load's snapshot: the load answers for all of it. */
+static void a_load_leaves_nothing_of_the_feed_before_it(void **state)
+{
+    struct world *world = world_of(state);
+
+    sql(world, "BEGIN; UPDATE member SET catatan = 'edited' WHERE nik = 'A'");
+    add(world, 5, OPERATION_UPDATE, 1, "A", "name", "Ani S.", NULL);
+    take(world, 5);
+    add(world, 6, OPERATION_UPDATE, 2, "B", "name", "Budiman", NULL);
+    take(world, 6);
+    wait_ms(world, 300);
+    apply_rest(world->apply);
+    for (int i = 0; i < 1000 && !apply_idle(world->apply); i++)
+        wait_ms(world, 10);
+    assert_true(apply_idle(world->apply));
+    sql(world, "COMMIT");
+    wait_ms(world, 300);
+    assert_sql(world, "Ani Budi", "SELECT string_agg(nama, ' ' ORDER BY nik) FROM member WHERE nik < 'C'");
+    apply_load_done(world->apply, 4, 50);
+    for (int i = 0; i < 1000 && !apply_idle(world->apply); i++)
+        wait_ms(world, 10);
+    add(world, 51, OPERATION_UPDATE, 3, "C", "name", "Citra D.", NULL);
+    feed(world, 51);
+    assert_sql(world, "Ani Budi Citra D.", "SELECT string_agg(nama, ' ' ORDER BY nik) FROM member");
+}
+
 /* PostgreSQL follows a locked row to its next version, and finds none when it was deleted and inserted anew. */
 static void a_row_that_is_deleted_and_inserted_anew_meanwhile_is_still_updated(void **state)
 {
@@ -844,6 +870,7 @@ int main(void)
         T(a_parked_record_can_be_given_up),
         T(what_is_too_long_is_refused_and_never_cut),
         T(a_locked_row_is_waited_for_and_then_written),
+        T(a_load_leaves_nothing_of_the_feed_before_it),
         T(a_row_that_is_deleted_and_inserted_anew_meanwhile_is_still_updated),
         T(keys_move_in_the_order_of_the_source),
         T(a_whole_record_takes_the_row_that_has_its_old_key),

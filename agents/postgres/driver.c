@@ -282,6 +282,7 @@ static void capture(struct driver *driver, const struct source *known, uint64_t 
     assert(postgres->open);
     stop_reading(postgres);
     apply_forget(postgres->apply);
+    apply_wake(postgres->apply);
     postgres->paused = false;
     postgres->from = lsn;
     postgres->base = base;
@@ -305,10 +306,18 @@ static void on_remembered(void *context)
         .mapping = postgres->mapping,
     };
     const struct load_sink sink = { postgres, on_captured, on_loaded, on_failed };
+    struct error err;
 
     if (!postgres->load_waits || postgres->load)
         return; /* of a load that was given up */
     postgres->load_waits = false;
+    if (!apply_idle(postgres->apply)) {
+        error_set(&err, ERR_RETRY,
+                  "a batch of the session before is still being applied: the database is opened anew, so that the load "
+                  "does not meet it");
+        on_failed(postgres, &err);
+        return;
+    }
     postgres->load = load_start(postgres->loop, &options, &sink);
     load_pause(postgres->load, postgres->paused);
 }
@@ -321,7 +330,7 @@ static void load(struct driver *driver, uint32_t incarnation, feed_position posi
     (void)position;
     assert(postgres->open);
     stop_reading(postgres);
-    apply_forget(postgres->apply);
+    apply_rest(postgres->apply);
     postgres->paused = false;
     postgres->load_waits = true;
     fences_remember(postgres->fences);

@@ -2,6 +2,7 @@
 
 #include "agents/postgres/touched.h"
 
+#include <assert.h>
 #include <string.h>
 
 const char change_no_key[] = "a row has no key, or a longer one than may be, so it is no record";
@@ -97,6 +98,7 @@ static bool group_changed(const struct mapping_block *block, const struct value 
 static void change_fields(struct arena *arena, const struct mapping_block *block, const struct value *before,
                           const struct value *now, struct change *change)
 {
+    assert(before || now);
     change->fields = arena_array(arena, block->field_count, sizeof *change->fields);
     for (uint16_t i = 0; i < block->field_count; i++) {
         struct change_field *field = &change->fields[change->field_count];
