@@ -211,7 +211,8 @@ void decide_fill(struct broker *broker, struct work *work, struct share *share)
         bool due = record->type == &broker->catalog->types[fill->type] && record->number > fill->after &&
                    record->number <= found->fill_last; /* what was found for other reasons may lie beyond */
 
-        if (due && record->exists && !links_held(work->links, peer->row.id, block->name, record->number, &held))
+        if (due && record->exists && block_takes(block, record->type, record->values) &&
+            !links_held(work->links, peer->row.id, block->name, record->number, &held))
             send_item(broker, work, peer, record);
     }
     share->fill_after = found->fill_last;

@@ -35,6 +35,7 @@ struct agency_block {
     uint16_t key_fields[KEY_FIELDS_MAX]; /* fields of the type */
     bool *fed;                           /* by unit: items on it are sent */
     bool *fields;                        /* by field of the type: it is mapped here */
+    struct value *constants;             /* by field of the type: what it is in each of its records; absent: anything */
 };
 
 /* The durable part. */
@@ -74,5 +75,9 @@ struct agency_row {
  * `agency` is its place in the catalog. */
 must_check int blocks_bind(struct arena *arena, const struct catalog *catalog, agency_index agency, struct text packed,
                            struct agency_block **ret, uint16_t *ret_count, struct error *err);
+
+/* Whether a record with these values (by field of the type; absent ones are not known) can be in the block: none of its
+ * constants is another one. */
+bool block_takes(const struct agency_block *block, const struct catalog_type *type, const struct value *values);
 
 #endif

@@ -24,7 +24,8 @@ struct broker_options {
     uint64_t stage_bytes;  /* of one agency's unfinished transaction */
     uint32_t batch_changes;
     uint32_t feed_items;
-    uint8_t seed[32]; /* randomness for the salts of the broker's own entries */
+    uint64_t cache_bytes; /* of records that need no lookup; a quarter more for the last entries */
+    uint8_t seed[32];     /* randomness for the salts of the broker's own entries */
 };
 
 enum broker_event_kind {

@@ -38,6 +38,7 @@ struct canonical {
     struct value *values;     /* by field of the type */
     struct value *stored;     /* as the store has them; NULL: it has no row of this record yet */
     struct unit_state *units; /* by unit of the type */
+    struct text meta;         /* canonical_meta_pack() of it: as read, and again when the batch is decided */
     struct sent_list wholes;  /* the whole record, or its deletion, sent: counts as an item on each field */
 };
 

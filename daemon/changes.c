@@ -36,7 +36,11 @@ static struct canonical *record_identified(const struct work *work, const struct
 
 void index_record(struct work *work, struct canonical *record)
 {
-    *map_slot(work->records, &record->number, sizeof record->number) = record;
+    void **slot = map_slot(work->records, &record->number, sizeof record->number);
+
+    if (*slot)
+        return; /* found for two reasons */
+    *slot = record;
     index_identifiers(work, record);
 }
 

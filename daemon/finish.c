@@ -240,6 +240,8 @@ void decide_stored(struct broker *broker)
     broker->catalog_version = writes->catalog_version;
     broker->catalog_fresh = false;
     broker->opened = true;
+    cache_keep(broker->cache, work->batch);
+    recent_add(broker->recent, work->batch);
     if (writes->applied_count > 0)
         broker->applied_ms = broker->now_ms;
     for (uint32_t i = 0; i < work->share_count; i++)

@@ -59,6 +59,7 @@ static void act(struct program *program, const struct broker_action *action)
         store_lookup(program->store, action->batch);
         break;
     case BROKER_ACTION_STORE:
+        program->batch = action->batch;
         store_write(program->store, action->batch);
         break;
     case BROKER_ACTION_SCAN:
@@ -125,6 +126,7 @@ static void on_ready(void *context, const struct ledger_state *state)
         .stage_bytes = program->settings.stage_bytes,
         .batch_changes = program->settings.batch_changes,
         .feed_items = program->settings.feed_items,
+        .cache_bytes = program->settings.cache_bytes,
     };
     struct error err;
 

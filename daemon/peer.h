@@ -4,8 +4,10 @@
 #define SELARAS_PEER_H
 
 #include "daemon/broker.h"
+#include "daemon/cache.h"
 #include "daemon/debts.h"
 #include "daemon/map.h"
+#include "daemon/recent.h"
 #include "daemon/reconcile.h"
 
 enum { GROUND_BYTES_MAX = 400 };
@@ -117,6 +119,8 @@ struct broker {
     const struct catalog *catalog;
     struct text catalog_text;
     struct reconciler *reconciler;
+    struct cache *cache;
+    struct recent *recent;
     struct agency_ids ids;
     struct peer *peers;
     uint32_t peer_count, peer_capacity;

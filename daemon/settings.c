@@ -24,6 +24,8 @@ const struct setting broker_setting_table[] = {
       "changes that are stored in one transaction" },
     { "broker/feed", SETTING_NUMBER, FIELD(feed_items), 1, 10000, "1000", false,
       "items that an agency applies in one transaction" },
+    { "broker/cache", SETTING_SIZE, FIELD(cache_bytes), 0, UINT64_C(1) << 34, "64MiB", false,
+      "memory for records that have changed lately" },
     { 0 },
 };
 

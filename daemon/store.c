@@ -199,13 +199,13 @@ void store_close(struct store **store)
 /* ---- lookups ---- */
 
 /* A batch on its way: what the results that come back are. */
-enum { RESULTS_MAX = 3 * CATALOG_TYPES_MAX + 4 };
+enum { RESULTS_MAX = 2 * CATALOG_TYPES_MAX + 4 };
 struct lookup {
     struct store *store;
     struct batch *batch;
     int count;
     struct expected {
-        enum { EXPECT_KEYS, EXPECT_RECORDS, EXPECT_LINKS, EXPECT_FILL, EXPECT_LEAF } what;
+        enum { EXPECT_RECORDS, EXPECT_LINKS, EXPECT_FILL, EXPECT_LEAF } what;
         uint16_t type;
     } expected[RESULTS_MAX];
 };
@@ -216,15 +216,11 @@ static void expect(struct lookup *lookup, int what, uint16_t type)
     lookup->expected[lookup->count++] = (struct expected){ .what = (unsigned)what, .type = type };
 }
 
-static const char sql_keys[] =
-    "SELECT l.agency, l.block, l.key, l.record, l.since, coalesce(l.until, 0)"
-    " FROM unnest($1::int[], $2::text[], $3::text[]) AS w (agency, block, key)"
-    " JOIN selaras.link l ON l.agency = w.agency::smallint AND l.block = w.block AND l.key = w.key";
 static const char sql_leaf[] =
     "SELECT pg_catalog.sha256('\\x00'::bytea || leaf) FROM selaras.entry WHERE position = $1";
 
-/* The three arrays of keys; of one type, or of all. */
-static uint32_t key_arrays(struct store *store, const struct batch *batch, int type)
+/* The three arrays of keys of one type. */
+static uint32_t key_arrays(struct store *store, const struct batch *batch, uint16_t type)
 {
     struct pg_array *agency = &store->arrays[0], *block = &store->arrays[1], *key = &store->arrays[2];
     uint32_t count = 0;
@@ -235,7 +231,7 @@ static uint32_t key_arrays(struct store *store, const struct batch *batch, int t
     for (uint32_t i = 0; i < batch->wanted.key_count; i++) {
         const struct wanted_key *wanted = &batch->wanted.keys[i];
 
-        if (type >= 0 && wanted->type != type)
+        if (wanted->type != type)
             continue;
         pg_array_int4(agency, wanted->agency);
         pg_array_bytes(block, wanted->block.bytes, wanted->block.length);
@@ -292,8 +288,6 @@ static void look_up_type(struct store *store, struct lookup *lookup, uint16_t ty
         pg_array_parameter(&parameters, &store->arrays[i]);
     pg_statement(store->writer, store->types[type].find, true, &parameters);
     expect(lookup, EXPECT_RECORDS, type);
-    if (!batch->wanted.links)
-        return;
     pg_statement(store->writer, store->types[type].links, true, &parameters);
     expect(lookup, EXPECT_LINKS, type);
 }
@@ -319,9 +313,6 @@ static int take_result(struct lookup *lookup, const struct expected *expected, c
     struct text hash;
 
     switch (expected->what) {
-    case EXPECT_KEYS:
-        read_links(batch->arena, result, &batch->found.keys, &batch->found.key_count);
-        return 0;
     case EXPECT_RECORDS:
         return read_records(batch, &batch->catalog->types[expected->type], result, err);
     case EXPECT_FILL:
@@ -364,16 +355,9 @@ static void on_lookup(void *context, const struct pg_outcome *outcome)
 void store_lookup(struct store *store, struct batch *batch)
 {
     struct lookup *lookup = arena_alloc(batch->arena, sizeof *lookup);
-    struct pg_parameters parameters = { 0 };
 
     lookup->store = store;
     lookup->batch = batch;
-    if (key_arrays(store, batch, -1) > 0) {
-        for (int i = 0; i < 3; i++)
-            pg_array_parameter(&parameters, &store->arrays[i]);
-        pg_statement(store->writer, sql_keys, true, &parameters);
-        expect(lookup, EXPECT_KEYS, 0);
-    }
     for (uint16_t i = 0; i < batch->catalog->type_count; i++)
         look_up_type(store, lookup, i);
     if (batch->wanted.fill.limit > 0)

@@ -37,7 +37,7 @@ int read_records(struct batch *batch, const struct catalog_type *type, const PGr
             continue;
         record = canonical_new(batch->arena, type, number);
         record->exists = PQgetvalue(result, row, 1)[0] == 't';
-        meta = pg_result_bytes(batch->arena, result, row, 2);
+        meta = record->meta = pg_result_bytes(batch->arena, result, row, 2);
         for (uint16_t i = 0; i < type->field_count; i++) {
             struct text text;
 

@@ -219,16 +219,12 @@ static void run_group(struct store *store, const struct batch *batch, uint16_t t
     struct statement statement = { .store = store };
     struct pg_array *number = array(&statement, PG_OID_INT8), *exists = array(&statement, PG_OID_BOOL),
                     *meta = array(&statement, PG_OID_BYTEA);
-    struct buffer packed = { 0 };
 
     for (uint32_t i = 0; i < group->count; i++) {
-        packed.length = 0;
-        canonical_meta_pack(group->records[i], batch->ids, &packed);
         pg_array_int8(number, (int64_t)group->records[i]->number);
         pg_array_bool(exists, group->records[i]->exists);
-        pg_array_bytes(meta, packed.bytes, packed.length);
+        add_text(meta, group->records[i]->meta);
     }
-    buffer_free(&packed);
     for (uint16_t f = 0; f < type->field_count; f++) {
         struct pg_array *values;
 

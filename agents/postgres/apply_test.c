@@ -795,14 +795,38 @@ static void more_columns_than_a_statement_can_write_are_refused_at_the_start(voi
 {
     struct world *world = world_of(state);
     struct mapping_block *block = &world->mapping.blocks[0], whole = *block;
-    struct mapping_field *key = &block->fields[block->key[0]], field = *key;
 
     block->column_count = BLOCK_COLUMNS_MAX + 1;
     assert_non_null(strstr(refusal(world), "has 129 mapped columns, which is more than 128"));
     *block = whole;
-    key->column_count = KEY_COLUMNS_MAX + 1;
-    assert_non_null(strstr(refusal(world), "has 17 columns in its key, which is more than 16"));
-    *key = field;
+}
+
+/* What never matches would make every record a deleted one. */
+static void a_condition_is_spelled_as_the_database_spells_it(void **state)
+{
+    const char *value = "1";
+    struct mapping_where where = { .column = 2, .kind = WHERE_VALUES, .values = &value, .value_count = 1 };
+    struct world *world = world_of(state);
+    struct mapping_block *block = &world->mapping.blocks[0];
+
+    assert_string_equal(block->columns[where.column], "iuran");
+    block->where = &where;
+    block->where_count = 1;
+    assert_string_equal(refusal(world), "mapping/member/where/iuran: write 1.00 instead of 1: so PostgreSQL spells it");
+    value = "satu";
+    assert_non_null(strstr(refusal(world), "a value below mapping/.../where is none that its column can have"));
+    value = "1.00";
+    block->shared = true;
+    close_apply(world);
+    open_apply(world);
+    add(world, 5, OPERATION_UPDATE, 1, "A", "name", "Ani S.", NULL);
+    add(world, 6, OPERATION_UPDATE, 2, "B", "name", "Budi S.", NULL);
+    add(world, 7, OPERATION_INSERT, 3, NULL, "nik", "C", "name", "Citra S.", NULL);
+    add(world, 8, OPERATION_INSERT, 4, NULL, "nik", "D", "name", "Dewi", NULL);
+    feed(world, 8);
+    assert_sql(world, "A:Ani S.:1.00 B:Budi:2.00 C:Citra S.:1.00",
+               "SELECT string_agg(concat_ws(':', nik::text, nama, iuran), ' ' ORDER BY nik) FROM member");
+    assert_reports(world, "parked 4 8;skipped 2 6;");
 }
 
 int main(void)
@@ -835,6 +859,7 @@ int main(void)
         T(what_a_broken_trigger_refuses_is_parked),
         T(a_parked_field_that_is_no_longer_mapped_is_left_out),
         T(more_columns_than_a_statement_can_write_are_refused_at_the_start),
+        T(a_condition_is_spelled_as_the_database_spells_it),
     };
 
     log_start("apply_test", NULL, LOG_WARN);

@@ -153,8 +153,10 @@ def read(frame):
 
 # 4.1, 5: what an agent sends.
 
-def block(name, record_type, key_fields, fields, generated=False, insert=True, delete=DELETE_ROW):
-    return [name, record_type, generated, list(key_fields), insert, delete, list(fields)]
+def block(name, record_type, key_fields, fields, generated=False, insert=True, delete=DELETE_ROW,
+          constants=None):
+    return [name, record_type, generated, list(key_fields), insert, delete, list(fields),
+            [[field, value] for field, value in (constants or {}).items()]]
 
 
 def change(operation, block_name, key, changed, old_key=None, actor=None, ground=None, salt=None, commitment=None):
