@@ -10,6 +10,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
 
 import residents                # noqa: E402
 from cluster import Run, catch_signals    # noqa: E402
+from history import Place       # noqa: E402
 from region import Region       # noqa: E402
 
 catch_signals()
@@ -53,6 +54,23 @@ def sample():
 @pytest.fixture(scope="module")
 def region(sample):
     return sample.region
+
+
+@pytest.fixture(scope="session")
+def made_place():
+    place = Place()
+    try:
+        yield place.make()
+    finally:
+        place.region.end()
+
+
+@pytest.fixture
+def place(made_place):
+    """A region of its own for one test, whose servers may be stopped, copied and restored."""
+    made_place.put_back()
+    yield made_place
+    made_place.clear()
 
 
 @pytest.hookimpl(hookwrapper=True)

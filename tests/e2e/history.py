@@ -19,6 +19,8 @@ class Place:
     def __init__(self, count=40, seed=5):
         self.people = residents.generate(count, seed)
         self.region = Region()
+        for server in self.servers():       # they are stopped and killed often, but the machine never is
+            server.settings["fsync"] = "off"
 
     def make(self):
         region = self.region
@@ -40,7 +42,9 @@ class Place:
 
     def put_back(self):
         for server in self.servers():
-            shutil.rmtree(server.data)
+            for folder in os.scandir(server.folder):
+                if folder.is_dir() and folder.name != "as-it-was":
+                    shutil.rmtree(folder)
             copy_folder(f"{server.folder}/as-it-was", server.data)
             server.start()
         for server in self.servers():
@@ -127,6 +131,13 @@ def passes_on(region, agency, person, number):
     agency.query(f"UPDATE {agency.table} SET {column} = '{number}' WHERE nik = '{person.nik}'")
     wait_for(f"the change of {agency.name} takes effect", lambda: region.value(
         f"SELECT phone FROM selaras.resident WHERE nik = '{person.nik}'") == number, ARRIVES)
+
+
+def fence_goes_on(region, agency):
+    """The broker has a newer fence row than any copy that was made before."""
+    seen = int(agency.value("SELECT max(seq) FROM selaras.fence"))
+    wait_for(f"the broker has a newer fence row of {agency.name}", lambda: int(region.value(
+        f"SELECT fence_seq FROM selaras.agency WHERE name = '{agency.name}'")) > seen)
 
 
 def set_interval(agency, interval):

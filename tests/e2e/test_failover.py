@@ -6,23 +6,7 @@ import shutil
 import pytest
 
 from cluster import wait_for
-from history import Mark, Place, base_backup, copy_folder, passes_on, promote, replace_data, set_interval, shut_down, start_server
-
-
-@pytest.fixture(scope="module")
-def made():
-    place = Place()
-    try:
-        yield place.make()
-    finally:
-        place.region.end()
-
-
-@pytest.fixture
-def place(made):
-    made.put_back()
-    yield made
-    made.clear()
+from history import Mark, base_backup, copy_folder, passes_on, promote, replace_data, set_interval, shut_down, start_server
 
 
 @pytest.fixture

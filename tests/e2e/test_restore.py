@@ -6,24 +6,8 @@ import shutil
 import pytest
 
 from cluster import wait_for
-from history import (Mark, Place, another_server, base_backup, copy_folder, passes_on, replace_data, settle_as, shut_down,
+from history import (Mark, another_server, base_backup, copy_folder, fence_goes_on, passes_on, replace_data, settle_as, shut_down,
                      start_server)
-
-
-@pytest.fixture(scope="module")
-def made():
-    place = Place()
-    try:
-        yield place.make()
-    finally:
-        place.region.end()
-
-
-@pytest.fixture
-def place(made):
-    made.put_back()
-    yield made
-    made.clear()
 
 
 @pytest.fixture
@@ -44,6 +28,7 @@ def test_a_snapshot_that_was_written_on_is_found_by_its_fence(place, dinsos):
     start_server(dinsos)
     dinsos.start()
     passes_on(region, dinsos, place.pick(), "081200000001")
+    fence_goes_on(region, dinsos)
     shut_down(dinsos)
     mark = Mark(region, dinsos)
     shutil.rmtree(replace_data(dinsos, f"{dinsos.postgres.folder}/snapshot"))
@@ -68,6 +53,7 @@ def test_a_restored_database_is_loaded_anew_and_loses_nothing(place, dinsos):
     dinsos.query(f"INSERT INTO penerima_bantuan (nik, nama) VALUES ('{inserted.nik}', 'Kembali')")
     passes_on(region, region.dinkes, theirs, "081200000011")
     region.wait_in_step()
+    fence_goes_on(region, dinsos)
     shut_down(dinsos)
     mark = Mark(region, dinsos)
     shutil.rmtree(replace_data(dinsos, backup))
@@ -109,6 +95,7 @@ def test_a_base_backup_that_is_started_as_it_is(place, dinsos):
     region = place.region
     backup = base_backup(dinsos, "backup")
     passes_on(region, dinsos, place.pick(), "081200000003")
+    fence_goes_on(region, dinsos)
     shut_down(dinsos)
     mark = Mark(region, dinsos)
     shutil.rmtree(replace_data(dinsos, backup))
@@ -126,6 +113,7 @@ def test_a_recovery_to_a_point_in_time(place, dinsos):
     backup = base_backup(dinsos, "backup")
     dinsos.query("SELECT pg_create_restore_point('before')")
     passes_on(region, dinsos, place.pick(), "081200000004")
+    fence_goes_on(region, dinsos)
     shut_down(dinsos)
     mark = Mark(region, dinsos)
     gone = replace_data(dinsos, backup)
@@ -144,6 +132,7 @@ def test_a_database_that_is_restored_under_a_running_agent(place, dinsos):
     region = place.region
     backup = base_backup(dinsos, "backup")
     passes_on(region, dinsos, place.pick(), "081200000005")
+    fence_goes_on(region, dinsos)
     dinsos.postgres.stop()
     mark = Mark(region, dinsos)
     shutil.rmtree(replace_data(dinsos, backup))
@@ -160,6 +149,7 @@ def test_a_clone_beside_production_is_turned_away_and_production_goes_on(place, 
     start_server(dinsos)
     dinsos.start()
     passes_on(region, dinsos, place.pick(), "081200000006")
+    fence_goes_on(region, dinsos)
     server, file = another_server(dinsos, f"{dinsos.postgres.folder}/clone", "clone")
     person = place.pick()
     server.query("dinsos", f"UPDATE penerima_bantuan SET telepon = '081200000666' WHERE nik = '{person.nik}'")

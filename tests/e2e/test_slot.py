@@ -6,25 +6,9 @@ import os
 import pytest
 
 from cluster import wait_for
-from history import Mark, Place, passes_on
+from history import Mark, passes_on
 
 SLOT = "SELECT {} FROM pg_replication_slots WHERE slot_name = 'selaras_dinsos'"
-
-
-@pytest.fixture(scope="module")
-def made():
-    place = Place()
-    try:
-        yield place.make()
-    finally:
-        place.region.end()
-
-
-@pytest.fixture
-def place(made):
-    made.put_back()
-    yield made
-    made.clear()
 
 
 @pytest.fixture
