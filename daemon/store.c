@@ -130,11 +130,26 @@ static void lock_again(void *context)
     try_lock(store);
 }
 
+/* All our statements find rows by keys that arrive as arrays. Each is planned once, and through the index: planning
+ * takes longer than a batch of one change does, and a plan that was made while a table was small (all of it is read, at
+ * once) would stay until somebody analyses the table. */
+static const char sql_plans[] =
+    "SELECT pg_catalog.set_config(name, value, false) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'),"
+    " ('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), ('enable_material', 'off'),"
+    " ('jit', 'off')) AS s (name, value)";
+
+static void plan_by_keys(struct pg *pg)
+{
+    pg_statement(pg, sql_plans, false, NULL);
+    pg_sync(pg, NULL, NULL);
+}
+
 static void on_writer(void *context, bool up, const struct error *err)
 {
     struct store *store = context;
 
     if (up) {
+        plan_by_keys(store->writer);
         try_lock(store);
         return;
     }
@@ -149,6 +164,7 @@ static void on_reader(void *context, bool up, const struct error *err)
     struct store *store = context;
 
     if (up) {
+        plan_by_keys(store->reader);
         try_lock(store);
         return;
     }

@@ -75,7 +75,8 @@ static const char *search_path(struct arena *arena, const struct mapping *mappin
  * time limit of the role is meant for its applications. Row security that hid rows from us would make us miss them:
  * switched off it is an error instead. */
 static const char sql_settings[] =
-    "SELECT set_config('lock_timeout', '50ms', false),"
+    "SELECT set_config('plan_cache_mode', 'force_generic_plan', false)," /* work_begin() says why */
+    " set_config('lock_timeout', '50ms', false),"
     " set_config('statement_timeout', '0', false),"
     " set_config('idle_in_transaction_session_timeout', '60s', false),"
     " set_config('default_transaction_isolation', 'read committed', false),"

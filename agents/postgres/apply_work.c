@@ -6,12 +6,28 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A statement is planned once, because planning takes longer than applying one row does. But what is right for the
+ * table as it is now may be wrong when it has grown, and nobody may analyse it: from time to time all plans are made
+ * anew. */
+static void plans_renew(struct apply_work *work)
+{
+    enum { PLANS_MS = 10 * 1000 };
+    int64_t now_ms = loop_monotonic_ms();
+
+    if (now_ms - work->planned_ms < PLANS_MS)
+        return;
+    work->planned_ms = now_ms;
+    pg_statement(work->pg, "DISCARD PLANS", false, NULL);
+    pg_sync(work->pg, NULL, NULL);
+}
+
 void work_begin(struct apply_work *work, feed_position position)
 {
     static const char sql_setup[] = "SELECT pg_replication_origin_xact_setup($1::pg_lsn, now())";
     struct pg_parameters parameters = { 0 };
     char lsn[24];
 
+    plans_renew(work);
     snprintf(lsn, sizeof lsn, "%" PRIX64 "/%" PRIX64, position >> 32, position & UINT32_MAX);
     pg_text(&parameters, lsn);
     pg_statement(work->pg, "BEGIN", false, NULL);

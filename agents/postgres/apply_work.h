@@ -19,6 +19,7 @@ struct apply_work {
     struct apply_sql *sql;
     struct parked_set parked;
     feed_position applied; /* committed here */
+    int64_t planned_ms;    /* when all plans were last thrown away */
     session_done *session_done;
     void *session_context;
 };
