@@ -71,7 +71,7 @@ void sent_prune(struct sent_list *list, agency_index agency, feed_position seen)
 }
 
 /* How the special writers are stored; agencies have numbers from 1 up to here. */
-enum { META_FORMAT = 1, ID_NOBODY = 0, ID_GONE = 65535 };
+enum { META_FORMAT = 2, ID_NOBODY = 0, ID_GONE = 65535 };
 
 static uint16_t id_of(const struct agency_ids *ids, agency_index agency)
 {
@@ -112,13 +112,17 @@ static uint16_t unit_values(const struct catalog_unit *unit)
     return unit->field_count > 0 ? unit->field_count : 1;
 }
 
-static void pack_unit(msgpack_packer *packer, const struct agency_ids *ids, const struct catalog_unit *unit,
-                      const struct unit_state *state)
+/* Most units of a record were written by the same few changes. */
+static bool same_write(const struct unit_state *left, const struct unit_state *right)
 {
-    uint16_t before_count = unit_values(unit);
+    return left->seq == right->seq && left->writer == right->writer && left->echoed == right->echoed &&
+           left->time_us == right->time_us && left->clock_known == right->clock_known &&
+           left->offset_us == right->offset_us && left->uncertainty_us == right->uncertainty_us;
+}
 
-    msgpack_pack_array(packer, 8);
-    pack_text(packer, (struct text){ unit->name, (uint32_t)strlen(unit->name) });
+static void pack_write(msgpack_packer *packer, const struct agency_ids *ids, const struct unit_state *state)
+{
+    msgpack_pack_array(packer, 5);
     msgpack_pack_uint64(packer, state->seq);
     msgpack_pack_uint16(packer, id_of(ids, state->writer));
     pack_bool(packer, state->echoed);
@@ -130,6 +134,20 @@ static void pack_unit(msgpack_packer *packer, const struct agency_ids *ids, cons
     } else {
         msgpack_pack_nil(packer);
     }
+}
+
+/* `last`: the unit packed before it, or NULL. */
+static void pack_unit(msgpack_packer *packer, const struct agency_ids *ids, const struct catalog_unit *unit,
+                      const struct unit_state *state, const struct unit_state *last)
+{
+    uint16_t before_count = unit_values(unit);
+
+    msgpack_pack_array(packer, 4);
+    pack_text(packer, (struct text){ unit->name, (uint32_t)strlen(unit->name) });
+    if (last && same_write(state, last))
+        msgpack_pack_nil(packer);
+    else
+        pack_write(packer, ids, state);
     pack_sent(packer, ids, &state->corrections);
     msgpack_pack_array(packer, state->before ? before_count : 0);
     for (uint16_t i = 0; state->before && i < before_count; i++)
@@ -141,9 +159,11 @@ static bool is_written(const struct unit_state *state)
     return state->seq > 0 || state->corrections.count > 0;
 }
 
-/* [ 1 { [ agency position ] } { [ "unit" seq writer echoed time clock { [ agency position ] } { before } ] } ] */
+/* [ 2 { [ agency position ] } { [ "unit" write { [ agency position ] } { before } ] } ]; a write is [ seq writer echoed
+ * time clock ], or nil: that of the unit before. */
 void canonical_meta_pack(const struct canonical *record, const struct agency_ids *ids, struct buffer *out)
 {
+    const struct unit_state *last = NULL;
     msgpack_packer packer;
     uint16_t count = 0;
 
@@ -154,9 +174,12 @@ void canonical_meta_pack(const struct canonical *record, const struct agency_ids
     msgpack_pack_int(&packer, META_FORMAT);
     pack_sent(&packer, ids, &record->wholes);
     msgpack_pack_array(&packer, count);
-    for (uint16_t i = 0; i < record->type->unit_count; i++)
-        if (is_written(&record->units[i]))
-            pack_unit(&packer, ids, &record->type->units[i], &record->units[i]);
+    for (uint16_t i = 0; i < record->type->unit_count; i++) {
+        if (!is_written(&record->units[i]))
+            continue;
+        pack_unit(&packer, ids, &record->type->units[i], &record->units[i], last);
+        last = &record->units[i];
+    }
 }
 
 static void read_sent(struct cursor *cursor, struct arena *arena, const struct agency_ids *ids, struct sent_list *list)
@@ -189,16 +212,9 @@ static struct unit_state *unit_named(struct canonical *record, struct text name,
     return NULL;
 }
 
-static void read_unit(struct cursor *cursor, struct arena *arena, const struct agency_ids *ids,
-                      struct canonical *record, uint16_t *hint)
+static void read_write(struct cursor *cursor, const struct agency_ids *ids, struct unit_state *state)
 {
-    struct unit_state lost, *state;
-    uint32_t before_count, room;
-
-    cursor_tuple(cursor, NULL, 8);
-    state = unit_named(record, cursor_name(cursor, "unit"), hint);
-    if (!state)
-        state = &lost;
+    cursor_tuple(cursor, "write", 5);
     state->seq = cursor_uint(cursor, "seq", 0, UINT_MOST);
     state->writer = index_of(ids, cursor_uint(cursor, "writer", 0, UINT16_MAX));
     state->echoed = cursor_bool(cursor, "echoed");
@@ -210,9 +226,37 @@ static void read_unit(struct cursor *cursor, struct arena *arena, const struct a
         state->uncertainty_us = cursor_int(cursor, "uncertainty", 0, INT64_MAX);
         cursor_leave(cursor);
     }
-    read_sent(cursor, arena, ids, &state->corrections);
+    cursor_leave(cursor);
+}
+
+/* What is being read: where the next unit is looked for first, and the last write. */
+struct reading {
+    const struct agency_ids *ids;
+    struct canonical *record;
+    uint16_t hint;
+    bool written;
+    struct unit_state last;
+};
+
+static void read_unit(struct cursor *cursor, struct arena *arena, struct reading *reading)
+{
+    struct canonical *record = reading->record;
+    struct unit_state *state, lost;
+    uint32_t before_count, room;
+
+    cursor_tuple(cursor, NULL, 4);
+    state = unit_named(record, cursor_name(cursor, "unit"), &reading->hint);
+    room = state ? unit_values(&record->type->units[state - record->units]) : 1;
+    if (!state)
+        state = &lost;
+    if (!reading->written || !cursor_nil(cursor)) {
+        reading->last = (struct unit_state){ 0 };
+        read_write(cursor, reading->ids, &reading->last);
+        reading->written = true;
+    }
+    *state = reading->last;
+    read_sent(cursor, arena, reading->ids, &state->corrections);
     before_count = cursor_list(cursor, "before", 0, CATALOG_FIELDS_MAX, 1);
-    room = state == &lost ? 1 : unit_values(&record->type->units[state - record->units]);
     if (room < before_count)
         room = before_count; /* a group has lost fields since */
     state->before = before_count > 0 ? arena_array(arena, room, sizeof *state->before) : NULL;
@@ -225,17 +269,17 @@ static void read_unit(struct cursor *cursor, struct arena *arena, const struct a
 int canonical_meta_read(struct arena *arena, const void *bytes, size_t length, const struct agency_ids *ids,
                         struct canonical *record, struct error *err)
 {
+    struct reading reading = { .ids = ids, .record = record };
     struct cursor cursor;
     uint32_t count;
-    uint16_t hint = 0;
 
     cursor_start(&cursor, "record metadata", bytes, length, arena);
     cursor_tuple(&cursor, "metadata", 3);
     cursor_uint(&cursor, "format", META_FORMAT, META_FORMAT);
     read_sent(&cursor, arena, ids, &record->wholes);
-    count = cursor_list(&cursor, "units", 0, CATALOG_FIELDS_MAX + 1, 8);
+    count = cursor_list(&cursor, "units", 0, CATALOG_FIELDS_MAX + 1, 4);
     for (uint32_t i = 0; i < count; i++)
-        read_unit(&cursor, arena, ids, record, &hint);
+        read_unit(&cursor, arena, &reading);
     cursor_leave(&cursor);
     cursor_leave(&cursor);
     if (cursor_finish(&cursor, err) < 0)
