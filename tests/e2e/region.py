@@ -182,10 +182,10 @@ class Region:
             self.wait_broker()
 
     def wait_broker(self):
-        """Until it answers on its control socket."""
+        """Until it answers on its control socket, well or not: an agency may be quarantined by then."""
         def answers():
             self.broker.must_live()
-            return os.path.exists(self.control) and self.selaras("status", "--json", check=False)[0] == 0
+            return os.path.exists(self.control) and '"agencies"' in self.selaras("status", "--json", check=False)[1]
         wait_for("the broker answers", answers, 30)
 
     def start(self):
