@@ -159,6 +159,8 @@ static const struct recent_batch *batch_behind(const struct recent *recent, feed
 
     if (!at || after < at->before)
         return NULL;
+    if (after >= recent->newest->before)
+        at = recent->newest; /* a reader that keeps up, however many batches there are */
     while (at && after >= at->before + at->count)
         at = at->next;
     return at;
