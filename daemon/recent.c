@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One entry, in one piece of memory with its texts: many batches have but one. */
 struct recent_entry {
+    size_t size;
     struct text agency, type;
     uint64_t record;
     struct text effect, reply;
@@ -11,45 +13,43 @@ struct recent_entry {
     bool boundary;
 };
 
-/* The entries of one batch, positions first + 0, 1, ... */
-struct recent_batch {
-    struct recent_batch *next;
-    struct arena *arena;
-    feed_position before; /* the head before it */
-    struct recent_entry *entries;
-    uint32_t count;
-};
-
+/* Positions are dense: the entry at `first` + i stands at ring[(start + i) % capacity]. */
 struct recent {
     size_t limit_bytes, used_bytes;
-    struct recent_batch *oldest, *newest;
+    feed_position first;
+    struct recent_entry **ring;
+    uint32_t start, count, capacity;
 };
+
+static void *allocated(void *memory)
+{
+    if (!memory)
+        abort();
+    return memory;
+}
 
 struct recent *recent_new(size_t limit_bytes)
 {
-    struct recent *recent = calloc(1, sizeof *recent);
+    struct recent *recent = allocated(calloc(1, sizeof *recent));
 
-    if (!recent)
-        abort();
     recent->limit_bytes = limit_bytes;
     return recent;
 }
 
 static void drop_oldest(struct recent *recent)
 {
-    struct recent_batch *old = recent->oldest;
-    struct arena *arena = old->arena;
+    struct recent_entry *old = recent->ring[recent->start];
 
-    recent->oldest = old->next;
-    if (!old->next)
-        recent->newest = NULL;
-    recent->used_bytes -= arena_used(arena);
-    arena_free(&arena);
+    recent->start = (recent->start + 1) % recent->capacity;
+    recent->count--;
+    recent->first++;
+    recent->used_bytes -= old->size;
+    free(old);
 }
 
 void recent_clear(struct recent *recent)
 {
-    while (recent->oldest)
+    while (recent->count > 0)
         drop_oldest(recent);
 }
 
@@ -58,58 +58,77 @@ void recent_free(struct recent **recent)
     if (!*recent)
         return;
     recent_clear(*recent);
+    free((*recent)->ring);
     free(*recent);
     *recent = NULL;
+}
+
+static struct text text_put(char **at, struct text text)
+{
+    struct text put = { *at, text.length };
+
+    if (text.length > 0)
+        memcpy(*at, text.bytes, text.length);
+    *at += text.length;
+    return put;
+}
+
+static struct recent_entry *entry_new(const struct entry_row *row)
+{
+    struct text leaf = row->boundary ? row->leaf : (struct text){ 0 };
+    size_t size = sizeof(struct recent_entry) + row->entry.agency.length + row->entry.type.length + row->effect.length +
+                  row->reply.length + leaf.length;
+    struct recent_entry *entry = allocated(malloc(size));
+    char *at = (char *)(entry + 1);
+
+    *entry = (struct recent_entry){ .size = size, .record = row->entry.record, .boundary = row->boundary };
+    entry->agency = text_put(&at, row->entry.agency);
+    entry->type = text_put(&at, row->entry.type);
+    entry->effect = text_put(&at, row->effect);
+    entry->reply = text_put(&at, row->reply);
+    entry->leaf = text_put(&at, leaf);
+    return entry;
+}
+
+static void ring_grow(struct recent *recent)
+{
+    uint32_t capacity = recent->capacity ? recent->capacity * 2 : 1024;
+    struct recent_entry **ring = allocated(calloc(capacity, sizeof(struct recent_entry *)));
+
+    for (uint32_t i = 0; i < recent->count; i++)
+        ring[i] = recent->ring[(recent->start + i) % recent->capacity];
+    free(recent->ring);
+    recent->ring = ring;
+    recent->start = 0;
+    recent->capacity = capacity;
+}
+
+void recent_add(struct recent *recent, const struct batch *batch)
+{
+    const struct writes *writes = &batch->writes;
+
+    if (writes->entry_count == 0)
+        return;
+    if (recent->first + recent->count != writes->entries[0].entry.position)
+        recent_clear(recent);
+    if (recent->count == 0)
+        recent->first = writes->entries[0].entry.position;
+    for (uint32_t i = 0; i < writes->entry_count; i++) {
+        struct recent_entry *entry = entry_new(&writes->entries[i]);
+
+        if (recent->count == recent->capacity)
+            ring_grow(recent);
+        recent->ring[(recent->start + recent->count++) % recent->capacity] = entry;
+        recent->used_bytes += entry->size;
+        while (recent->used_bytes > recent->limit_bytes)
+            drop_oldest(recent);
+    }
 }
 
 static struct text text_keep(struct arena *arena, struct text text)
 {
     return text.length > 0 ? (struct text){ arena_copy(arena, text.bytes, text.length), text.length }
                            : (struct text){ 0 };
-}
-
-/* Neighbours have the same agency and type. */
-static struct text name_keep(struct arena *arena, struct text name, struct text before)
-{
-    bool same = name.length == before.length && name.length > 0 && memcmp(name.bytes, before.bytes, name.length) == 0;
-
-    return same ? before : text_keep(arena, name);
-}
-
-void recent_add(struct recent *recent, const struct batch *batch)
-{
-    const struct writes *writes = &batch->writes;
-    struct arena *arena;
-    struct recent_batch *added;
-    struct recent_entry none = { 0 };
-
-    if (writes->entry_count == 0)
-        return;
-    if (recent->newest && recent->newest->before + recent->newest->count + 1 != writes->entries[0].entry.position)
-        recent_clear(recent);
-    arena = arena_new();
-    added = arena_alloc(arena, sizeof *added);
-    *added = (struct recent_batch){ .arena = arena, .before = writes->entries[0].entry.position - 1 };
-    added->entries = arena_array(arena, writes->entry_count, sizeof *added->entries);
-    for (; added->count < writes->entry_count; added->count++) {
-        const struct entry_row *row = &writes->entries[added->count];
-        const struct recent_entry *before = added->count > 0 ? &added->entries[added->count - 1] : &none;
-
-        added->entries[added->count] =
-            (struct recent_entry){ .agency = name_keep(arena, row->entry.agency, before->agency),
-                                   .type = name_keep(arena, row->entry.type, before->type),
-                                   .record = row->entry.record,
-                                   .effect = text_keep(arena, row->effect),
-                                   .reply = text_keep(arena, row->reply),
-                                   .boundary = row->boundary };
-        if (row->boundary)
-            added->entries[added->count].leaf = text_keep(arena, row->leaf);
-    }
-    *(recent->newest ? &recent->newest->next : &recent->oldest) = added;
-    recent->newest = added;
-    recent->used_bytes += arena_used(arena);
-    while (recent->oldest && recent->used_bytes > recent->limit_bytes)
-        drop_oldest(recent);
 }
 
 /* What of the entry goes to this agency. */
@@ -152,45 +171,30 @@ static bool fits(const struct scan *scan, uint64_t bytes)
     return scan->row_count < scan->most && bytes <= scan->most_bytes;
 }
 
-/* The batch in which the entry behind `after` stands, or NULL. */
-static const struct recent_batch *batch_behind(const struct recent *recent, feed_position after)
-{
-    const struct recent_batch *at = recent->oldest;
-
-    if (!at || after < at->before)
-        return NULL;
-    if (after >= recent->newest->before)
-        at = recent->newest; /* a reader that keeps up, however many batches there are */
-    while (at && after >= at->before + at->count)
-        at = at->next;
-    return at;
-}
-
 bool recent_scan(const struct recent *recent, const struct cache *cache, struct scan *scan)
 {
-    const struct recent_batch *batch = batch_behind(recent, scan->after);
-    uint32_t capacity = 64, at = batch ? (uint32_t)(scan->after - batch->before) : 0, complete = 0;
-    struct text leaf = { 0 };
+    feed_position end = recent->first + recent->count, at = scan->after + 1;
+    uint32_t capacity = 64, complete = 0;
+    const struct recent_entry *last = NULL;
     uint64_t bytes = 0;
-    bool known = true;
+    bool known = at >= recent->first;
 
     scan->rows = arena_array(scan->arena, capacity, sizeof *scan->rows);
-    for (; batch && known && complete < scan->limit; batch = batch->next, at = 0)
-        for (; at < batch->count && known && complete < scan->limit; at++) {
-            const struct recent_entry *entry = &batch->entries[at];
-            struct text sending = sending_of(entry, scan);
+    for (; known && at < end && complete < scan->limit; at++) {
+        const struct recent_entry *entry = recent->ring[(recent->start + (at - recent->first)) % recent->capacity];
+        struct text sending = sending_of(entry, scan);
 
-            bytes += sending.length;
-            known = sending.length == 0 || ((scan->row_count == 0 || fits(scan, bytes)) &&
-                                            row_add(cache, scan, &capacity, entry, batch->before + at + 1, sending));
-            if (!known || !entry->boundary)
-                continue;
-            scan->end = batch->before + at + 1;
-            leaf = entry->leaf;
-            complete = scan->row_count;
-        }
+        bytes += sending.length;
+        known = sending.length == 0 ||
+                ((scan->row_count == 0 || fits(scan, bytes)) && row_add(cache, scan, &capacity, entry, at, sending));
+        if (!known || !entry->boundary)
+            continue;
+        scan->end = at;
+        last = entry;
+        complete = scan->row_count;
+    }
     scan->row_count = complete; /* what is behind the last boundary is not whole */
-    if (leaf.length > 0)
-        leaf_hash(leaf.bytes, leaf.length, scan->leaf);
-    return leaf.length > 0;
+    if (last)
+        leaf_hash(last->leaf.bytes, last->leaf.length, scan->leaf);
+    return last != NULL;
 }

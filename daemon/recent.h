@@ -1,6 +1,6 @@
 /* recent.h: the last entries of the ledger, so that a reader which keeps up is fed without reading them back.
  *
- * What is here is committed, without a gap, and ends at the ledger's head. Bounded: the oldest batches make room.
+ * What is here is committed, without a gap, and ends at the ledger's head. Bounded: the oldest entries make room.
  * Whatever takes away an entry's effect or reply (a redaction) must call recent_clear(). */
 #ifndef SELARAS_RECENT_H
 #define SELARAS_RECENT_H
