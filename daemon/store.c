@@ -293,18 +293,19 @@ static uint32_t identifier_arrays(struct store *store, const struct batch *batch
 static void look_up_type(struct store *store, struct lookup *lookup, uint16_t type)
 {
     struct batch *batch = lookup->batch;
+    const struct type_sql *sql = &store->types[type];
     struct pg_parameters parameters = { 0 };
-    uint32_t count = key_arrays(store, batch, type);
+    uint32_t keys = key_arrays(store, batch, type);
+    uint32_t others = number_array(store, batch, type) + identifier_arrays(store, batch, type);
+    const struct lookup_sql *by = others > 0 ? &sql->by_any : &sql->by_key;
 
-    count += number_array(store, batch, type);
-    count += identifier_arrays(store, batch, type);
-    if (count == 0)
+    if (keys + others == 0)
         return;
-    for (int i = 0; i < 4 + store->types[type].identifier_count; i++)
+    for (int i = 0; i < (others > 0 ? 4 + sql->identifier_count : 3); i++)
         pg_array_parameter(&parameters, &store->arrays[i]);
-    pg_statement(store->writer, store->types[type].find, true, &parameters);
+    pg_statement(store->writer, by->records, true, &parameters);
     expect(lookup, EXPECT_RECORDS, type);
-    pg_statement(store->writer, store->types[type].links, true, &parameters);
+    pg_statement(store->writer, by->links, true, &parameters);
     expect(lookup, EXPECT_LINKS, type);
 }
 

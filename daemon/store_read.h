@@ -4,7 +4,7 @@
 
 #include "daemon/store_sql.h"
 
-/* Adds the records of a result (as type_sql.find gives them) to batch->found, each once. ERR_STOP when one is not what
+/* Adds the records of a result (as a lookup gives them) to batch->found, each once. ERR_STOP when one is not what
  * we wrote. */
 must_check int read_records(struct batch *batch, const struct catalog_type *type, const PGresult *result,
                             struct error *err);

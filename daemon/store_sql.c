@@ -50,16 +50,18 @@ static void add(struct sql *sql, const char *fmt, ...)
     sql->text = arena_printf(sql->arena, "%s%s", sql->text, part);
 }
 
-/* $1 to $3 keys (agency, block, key), $4 numbers, then one array for each identifier. */
-static void add_wanted(struct sql *sql, const struct catalog_type *type)
+/* Numbers of the wanted records, each once. Nearly always they are wanted by their keys alone. */
+static void add_wanted(struct sql *sql, const struct catalog_type *type, bool by_any)
 {
     int parameter = 5;
 
-    add(sql, "WITH wanted AS ("
-             "SELECT l.record AS number FROM unnest($1::int[], $2::text[], $3::text[]) AS w (agency, block, key)"
-             " JOIN selaras.link l ON l.agency = w.agency::smallint AND l.block = w.block AND l.key = w.key"
-             " UNION SELECT unnest($4::bigint[])");
-    for (uint16_t i = 0; i < type->field_count; i++)
+    add(sql,
+        "WITH wanted AS ("
+        "SELECT DISTINCT l.record AS number FROM unnest($1::int[], $2::text[], $3::text[]) AS w (agency, block, key)"
+        " JOIN selaras.link l ON l.agency = w.agency::smallint AND l.block = w.block AND l.key = w.key");
+    if (by_any)
+        add(sql, " UNION SELECT unnest($4::bigint[])");
+    for (uint16_t i = 0; i < type->field_count && by_any; i++)
         if (type->fields[i].identifier)
             add(sql, " UNION SELECT number FROM selaras.\"%s\" WHERE \"%s\" = ANY ($%d::text[]%s%s%s)", type->name,
                 type->fields[i].name, parameter++, type->fields[i].type == VALUE_TEXT ? "" : "::",
@@ -159,24 +161,39 @@ const struct update_sql *type_sql_update(struct arena *arena, const struct catal
     return made;
 }
 
-void type_sql_make(struct arena *arena, const struct catalog_type *type, struct type_sql *ret)
+static struct lookup_sql lookup_sql_make(struct arena *arena, const struct catalog_type *type, bool by_any)
 {
-    struct sql find = { arena, "" }, links = { arena, "" }, fill = { arena, "" };
-    struct field_set all = { 0 };
+    struct sql records = { arena, "" }, links = { arena, "" };
 
-    add_wanted(&find, type);
-    add_record(&find, type);
-    add(&find, "JOIN wanted ON wanted.number = r.number");
-    add_wanted(&links, type);
+    add_wanted(&records, type, by_any);
+    add_record(&records, type);
+    add(&records, "JOIN wanted ON wanted.number = r.number");
+    add_wanted(&links, type, by_any);
     add(&links, "SELECT l.agency, l.block, l.key, l.record, l.since, coalesce(l.until, 0) FROM selaras.link l"
                 " JOIN wanted ON wanted.number = l.record");
+    return (struct lookup_sql){ .records = records.text, .links = links.text };
+}
+
+static const char *fill_sql(struct arena *arena, const struct catalog_type *type)
+{
+    struct sql fill = { arena, "" };
+
     add_record(&fill, type);
     add(&fill, "WHERE r.exists AND r.number > $1 AND NOT EXISTS (SELECT FROM selaras.link l WHERE l.record = r.number"
                " AND l.agency = $2 AND l.block = $3 AND l.until IS NULL) ORDER BY r.number LIMIT $4");
+    return fill.text;
+}
+
+void type_sql_make(struct arena *arena, const struct catalog_type *type, struct type_sql *ret)
+{
+    struct field_set all = { 0 };
+
     for (uint16_t i = 0; i < type->field_count; i++)
         field_set_add(&all, i);
-    *ret = (struct type_sql){ .find = find.text, .links = links.text, .fill = fill.text };
-    ret->insert = insert_sql(arena, type, &all);
+    *ret = (struct type_sql){ .by_key = lookup_sql_make(arena, type, false),
+                              .by_any = lookup_sql_make(arena, type, true),
+                              .fill = fill_sql(arena, type),
+                              .insert = insert_sql(arena, type, &all) };
     type_sql_update(arena, type, ret, &all);
     for (uint16_t i = 0; i < type->field_count; i++)
         ret->identifier_count = (uint16_t)(ret->identifier_count + type->fields[i].identifier);

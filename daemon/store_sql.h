@@ -18,10 +18,15 @@ struct update_sql {
     const char *text;
 };
 
+/* Finds records, and all links of those. */
+struct lookup_sql {
+    const char *records, *links;
+};
+
 /* The statements of one record type. */
 struct type_sql {
-    const char *find;                       /* records by link, number or identifier */
-    const char *links;                      /* links of those */
+    struct lookup_sql by_key;               /* $1 to $3: agency, block, key */
+    struct lookup_sql by_any;               /* the same, $4 numbers, then one array for each identifier */
     const char *fill;                       /* existing records without a link to a block */
     const char *insert;                     /* new records */
     struct update_sql updates[UPDATES_MAX]; /* the first writes all fields */
