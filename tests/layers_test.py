@@ -19,7 +19,7 @@ SHELLS = {
     "agents": ["link", "main", "requests", "run", "settings", "status"],
 }
 CORES = {
-    "agents/postgres": ["applied", "apply_fold", "fold", "key_index", "parked", "pgoutput", "row_change", "stream",
+    "agents/postgres": ["applied", "fold", "key_index", "parked", "pgoutput", "stream",
                         "touched"],
 }
 

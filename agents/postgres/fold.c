@@ -1,5 +1,5 @@
 #include "agents/postgres/fold.h"
-#include "agents/postgres/row_change.h"
+#include "agents/row_change.h"
 #include "agents/postgres/touched.h"
 
 #include <assert.h>

@@ -1,5 +1,7 @@
 #include "agents/postgres/touched.h"
 
+#include "agents/row_change.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,11 +155,6 @@ static void touched_free(struct touched_set *set, struct touched *touched)
     *(touched->next ? &touched->next->previous : &set->newest) = touched->previous;
     set->bytes -= sizeof *touched;
     free(touched);
-}
-
-bool field_changed(struct value before, struct value now)
-{
-    return now.state != VALUE_ABSENT && !value_equal(before, now);
 }
 
 /* Whether nothing came of it in the end. */

@@ -53,8 +53,6 @@ must_check bool touched_delete(struct touched_set *set, const struct seen *old);
 void touched_order(struct touched_set *set);
 void touched_clear(struct touched_set *set);
 
-/* A field is part of an update when its value now is known and not what it was. */
-bool field_changed(struct value before, struct value now);
 /* `fields` borrow from the row. */
 void row_unpack(const struct packed_row *row, struct value *fields, uint16_t count);
 
