@@ -474,7 +474,7 @@ static int work_step(struct lists *lists, bool *ret_more, struct error *err)
         return end_load(lists, err);
     if (lists->proves)
         return prove(lists, err);
-    if (lists->bound && amend_waits(lists->apply))
+    if (lists->bound && amend_waits(lists->apply) && !intake_waits(lists->intake))
         return apply_some(lists, now_us, err);
     if (lists->wishes && (lists->bound || lists->wishes->list))
         return grant(lists, now_us, err);

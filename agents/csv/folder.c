@@ -149,6 +149,11 @@ bool folder_next(struct folder *folder, const char **ret_name)
     return found;
 }
 
+bool folder_settles(const struct folder *folder)
+{
+    return folder->quiet;
+}
+
 int folder_file(struct folder *folder, const char *name, struct stat *ret, bool *ret_plain)
 {
     int fd = openat(folder->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -23,6 +23,8 @@ void folder_close(struct folder **folder);
 
 /* The oldest file that may be taken, whatever its name; false: none now. `ret_name` is borrowed until the next call. */
 bool folder_next(struct folder *folder, const char **ret_name);
+/* Whether something lies there of which it is not known yet whether it is whole. */
+bool folder_settles(const struct folder *folder);
 /* Opens it for reading: -1 when it is no plain file of one name (then *ret_plain is false) or not there any more. */
 int folder_file(struct folder *folder, const char *name, struct stat *ret, bool *ret_plain);
 /* It is none of ours: not offered again until it changes. */

@@ -299,6 +299,13 @@ bool intake_begun(const struct intake *intake)
     return intake->import;
 }
 
+bool intake_waits(const struct intake *intake)
+{
+    const char *name;
+
+    return intake->stage != STAGE_NONE || folder_settles(intake->folder) || folder_next(intake->folder, &name);
+}
+
 void intake_restart(struct intake *intake)
 {
     clear(intake);

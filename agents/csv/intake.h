@@ -15,6 +15,9 @@ void intake_free(struct intake **intake);
 
 /* Whether a list is in its transaction: nothing else may be done to the state. */
 bool intake_begun(const struct intake *intake);
+/* Whether a list is on its way or lies ready, or something may turn out to be one. What people saved before a feed was
+ * applied is taken before it is: its base is what they had. */
+bool intake_waits(const struct intake *intake);
 /* Does some of it; *ret_more is false when there is nothing to do now. `outbox`: see import.h. */
 must_check int intake_step(struct intake *intake, int64_t now_us, bool outbox, bool *ret_more, struct error *err);
 /* Gives up the list that is on its way; it is begun anew. */

@@ -7,6 +7,7 @@ the agent's own state.
 import csv
 import glob
 import io
+import json
 import os
 
 from cluster import ROOT, Failed, wait_for
@@ -191,7 +192,6 @@ class ListAgency:
             row[TITLES[field]] = local(field, value)
 
     def status(self):
-        import json
         return json.loads(self.run.call([self.run.program("selaras"), "status", "--json", "--socket", self.control])[1])
 
 

@@ -1,5 +1,12 @@
 """An agency whose people keep a list in a spreadsheet, beside one with a database: what is taken, what is refused, and what comes back."""
 
+import io
+import os
+import random
+import time
+import zipfile
+from xml.sax.saxutils import escape
+
 import pytest
 
 import clerk
@@ -191,6 +198,74 @@ def test_windows_1252_and_unknown_columns(place):
     assert region.value(f"SELECT name FROM selaras.resident WHERE nik = '{person}'") == "José Ünal – “Bu”"
 
 
+# Workbooks
+
+def workbook(rows, numbers=()):
+    """A workbook with one page: text cells as shared by no string table, and the columns in `numbers` as what a spreadsheet calls a number."""
+    def cell(column, row, value):
+        place = f"{chr(65 + column)}{row}"
+        if column in numbers and row > 1 and value:
+            return f'<c r="{place}"><v>{value}</v></c>'
+        return f'<c r="{place}" t="inlineStr"><is><t>{escape(value)}</t></is></c>' if value else ""
+
+    lines = "".join(f'<row r="{at}">' + "".join(cell(column, at, value) for column, value in enumerate(row)) + "</row>"
+                    for at, row in enumerate(rows, 1))
+    main, relations = "http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://schemas.openxmlformats.org/package/2006/relationships"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    parts = {
+        "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        '<Override PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>'
+        '<Override PartName="/xl/worksheets/sheet1.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/>'
+        "</Types>",
+        "_rels/.rels": f'<Relationships xmlns="{relations}"><Relationship Id="r1" Type="{office}/officeDocument" Target="xl/workbook.xml"/>'
+        "</Relationships>",
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="Data" sheetId="1" r:id="r1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{relations}"><Relationship Id="r1" Type="{office}/worksheet"'
+        ' Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{lines}</sheetData></worksheet>',
+    }
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in parts.items():
+            file.writestr(name, '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>' + text)
+    return out.getvalue()
+
+
+def pages(dinkes, mark=True):
+    rows = [clerk.COLUMNS, *([row[title] for title in clerk.COLUMNS] for row in dinkes.rows.values())]
+    return rows + [[f"# lengkap {len(dinkes.rows)} baris"]] * mark
+
+
+def test_a_workbook_is_taken_like_a_list(place):
+    dinkes, region, person = place.dinkes, place.region, place.somebody()
+    before = region.change_entries("dinkes")
+    dinkes.put(person, phone="081155", premium="77000.50", address='Jl. "Baru"; 5')
+    rows = pages(dinkes)
+    column = clerk.COLUMNS.index("Iuran")
+    for row in rows[1:-1]:
+        row[column] = row[column].replace(",", ".")
+    dinkes.drop("peserta.xlsx", workbook(rows, numbers={column}))
+    dinkes.gone("peserta.xlsx")
+    assert dinkes.refusals("peserta.xlsx") == []
+    clerk.wait_in_step(region, dinkes)
+    assert region.change_entries("dinkes") == before + 1
+    assert region.query(f"SELECT phone, premium::text, address FROM selaras.resident WHERE nik = '{person}'") \
+        == [("081155", "77000.50", 'Jl. "Baru"; 5')]
+
+
+def test_a_workbook_whose_numbers_are_quantities_is_refused(place):
+    rows = pages(place.dinkes, mark=False)
+    for row in rows[1:]:
+        row[0] = f"{float(row[0]):.11E}"
+    refused(place, "peserta-angka.xlsx", workbook(rows, numbers={0}), 'kolom 1 "NIK"')
+
+
+def test_what_is_no_workbook_is_refused(place):
+    refused(place, "peserta-bukan.xlsx", b"PK\x03\x04" + b"x" * 100, ".xlsx")
+    refused(place, "peserta-potong.xlsx", workbook(pages(place.dinkes))[:-400], ".xlsx")
+
+
 # What is refused
 
 def test_a_broken_file_is_refused_with_line_and_column(place):
@@ -232,7 +307,6 @@ def test_wrong_cells_are_all_named(place):
 
 
 def test_an_older_list_is_refused(place):
-    import os
     path = f"{place.region.run.folder}/tua"
     with open(path, "w", encoding="utf-8") as file:
         file.write(place.dinkes.text())
@@ -244,7 +318,6 @@ def test_an_older_list_is_refused(place):
 
 
 def test_other_files_are_left_alone(place):
-    import os
     for name in ("~$peserta.xlsx", "peserta.csv.part", "catatan.txt"):
         place.dinkes.drop(name, "x")
     os.mkfifo(f"{place.dinkes.folder}/peserta-pipa.csv")
@@ -264,8 +337,6 @@ def test_status_says_how_old_the_list_is(place):
 
 def test_killed_in_the_middle_of_taking_a_list(place):
     """However far it was: the list is taken once, whole."""
-    import random
-    import time
     dinkes, region, chance = place.dinkes, place.region, random.Random("kill list")
     made = region.change_entries("dinkes")
     for turn in range(8):
