@@ -205,16 +205,18 @@ static int park(struct amend *amend, const struct net *net, const char *reason, 
     return code;
 }
 
-/* The net effect that is parked. The mapping may have changed since. */
-static int parked_net(struct amend *amend, const struct state_parked *parked, struct net **ret, struct error *err)
+/* The net effect that is parked, or NULL with `err`. The mapping may have changed since. */
+static struct net *parked_net(struct amend *amend, const struct state_parked *parked, struct error *err)
 {
     const struct mapping_block *block = &amend->mapping->blocks[parked->block];
+    struct net *net = NULL;
     struct item item;
     uint16_t kept = 0;
 
     if (effect_read(amend->scratch, parked->effect.bytes, parked->effect.length, &item, err) < 0) {
         err->code = ERR_STOP;
-        return error_wrap(err, "a parked record in the state file");
+        error_wrap(err, "a parked record in the state file");
+        return NULL;
     }
     for (uint16_t i = 0; i < item.field_count; i++)
         if (mapping_field_named(block, item.fields[i].name) >= 0)
@@ -224,7 +226,7 @@ static int parked_net(struct amend *amend, const struct state_parked *parked, st
     item.record = parked->record;
     item.position = parked->position;
     item.key = parked->key;
-    return net_new(amend->scratch, amend->mapping, &item, ret, err);
+    return net_new(amend->scratch, amend->mapping, &item, &net, err) < 0 ? NULL : net;
 }
 
 /* ---- a batch ---- */
@@ -242,8 +244,8 @@ static int apply_item(struct amend *amend, const struct item *item, int64_t now_
         state_parked(amend->state, amend->scratch, amend->mapping, net->block, net->record, &parked, &found, err) < 0)
         return err->code;
     if (found) {
-        if (parked_net(amend, &parked, &joined, err) < 0 ||
-            net_add(amend->scratch, amend->mapping, joined, item, err) < 0)
+        joined = parked_net(amend, &parked, err);
+        if (!joined || net_add(amend->scratch, amend->mapping, joined, item, err) < 0)
             return err->code;
         return park(amend, joined, "", now_us, err);
     }
@@ -358,7 +360,8 @@ static int settle_one(struct amend *amend, const struct state_parked *parked, co
     int code = 0;
 
     arena_reset(amend->scratch);
-    if (parked_net(amend, parked, &net, err) < 0)
+    net = parked_net(amend, parked, err);
+    if (!net)
         return err->code;
     if (!close_note)
         code = apply_net(amend, net, now_us, &outcome, err);
