@@ -35,6 +35,7 @@ static void hello(struct agent *agent, const struct agent_event *event, struct a
     hello->applied = agent->progress.applied;
     memcpy(hello->applied_leaf, agent->progress.applied_leaf, HASH_BYTES);
     hello->credit = agent->options.window_bytes;
+    hello->agency = agent_text(agent->options.agency ? agent->options.agency : "");
     agent_send(agent, &message, out);
 
     agent->hello_applied = hello->applied;
@@ -84,7 +85,7 @@ static void begin(struct agent *agent, struct agent_actions *out)
     const struct terms *terms = &agent->terms;
     struct agent_action *action;
 
-    if (agent->progress.incarnation != 0) {
+    if (terms->load == 0) {
         agent_say(out, false, "session %" PRIu64 ": streaming from %" PRIX64 "/%08" PRIX64, agent->session,
                   terms->lsn >> 32, terms->lsn & UINT32_MAX);
         capture_from(agent, &terms->source, terms->lsn, terms->base, out);
@@ -159,8 +160,7 @@ static void on_welcome(struct agent *agent, const struct agent_event *event, str
         agent_stop(agent, "mapping", text, out);
         return;
     }
-    if (welcome->incarnation == 0 ||
-        (agent->progress.incarnation != 0 && welcome->incarnation != agent->progress.incarnation)) {
+    if (welcome->incarnation == 0 || (welcome->load == 0 && welcome->incarnation != agent->progress.incarnation)) {
         snprintf(text, sizeof text,
                  "the broker knows incarnation %" PRIu32 " of this agency, its database says %" PRIu32
                  ": one of the two was restored from a backup; ask the broker's operator for a re-load",
@@ -234,7 +234,7 @@ static const struct {
     { "no-session", false, false }, { "gap", false, false },        { "credit", false, false },
     { "malformed", false, true },   { "base", false, false },       { "version", true, true },
     { "mapping", true, true },      { "history", true, true },      { "revoked", true, true },
-    { "busy", false, true },        { "quarantined", false, true },
+    { "busy", false, true },        { "quarantined", false, true }, { "agency", true, true },
 };
 
 static void on_error(struct agent *agent, const struct agent_event *event, struct agent_actions *out)

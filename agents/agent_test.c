@@ -106,7 +106,7 @@ static void welcome_with(struct world *world, uint32_t incarnation, uint64_t lsn
                                         .incarnation = incarnation,
                                         .lsn = lsn,
                                         .base = 40,
-                                        .load = 50,
+                                        .load = lsn == 0 ? 50 : 0, /* then it wants a load */
                                         .credit = credit,
                                         .catalog_version = 1 };
     message.welcome.source = (struct source){ .system = text_of("7301"), .timeline = 1, .fence = { .seq = 8 } };
@@ -578,6 +578,21 @@ static void hello_names_the_newest_fence_row_that_was_sent(void **state)
     assert_int_equal(sent(world, MESSAGE_HELLO).hello.source.fence.seq, 4712);
 }
 
+static void a_database_that_was_loaded_is_loaded_anew_when_the_broker_wants_it(void **state)
+{
+    struct world *world = *state;
+
+    open_database(world, 3, 40);
+    step(world, (struct agent_event){ .kind = AGENT_EVENT_LINK_UP });
+    welcome_with(world, 4, 0, 1 << 20, "dinkes");
+    adopt(world);
+    assert_int_equal(action(world, AGENT_ACTION_LOAD, 0)->incarnation, 4);
+    assert_null(action(world, AGENT_ACTION_CAPTURE, 0));
+    error(world, "no-session"); /* it breaks off: the database still says 3 */
+    tick(world, AGENT_PAUSE_MAX_MS);
+    assert_int_equal(sent(world, MESSAGE_HELLO).hello.incarnation, 3);
+}
+
 static void another_incarnation_or_agency_stops_the_agent(void **state)
 {
     struct world *world = *state;
@@ -656,6 +671,7 @@ int main(void)
         T(a_database_in_doubt_is_told_to_the_broker),
         T(a_doubt_waits_for_the_link_so_that_the_broker_hears_of_it),
         T(hello_names_the_newest_fence_row_that_was_sent),
+        T(a_database_that_was_loaded_is_loaded_anew_when_the_broker_wants_it),
         T(another_incarnation_or_agency_stops_the_agent),
         T(a_mapping_that_does_not_fit_stops_the_agent_and_says_why),
         T(a_lost_database_ends_the_session_until_it_is_open_again),

@@ -20,6 +20,7 @@ struct driver_progress {
     uint32_t incarnation; /* 0: not loaded */
     feed_position applied;
     uint8_t applied_leaf[HASH_BYTES];
+    const char *warnings; /* what is not wrong yet, for a sysadmin: a line each, "" for none */
 };
 
 struct driver_sink {

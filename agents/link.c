@@ -28,6 +28,7 @@ struct link {
     struct loop_source *source, *monitor_source;
     struct loop_source *again;
     bool up;
+    bool refused; /* so that the connection is made anew is no news */
 };
 
 static void tell_down(struct link *link, const char *what, const char *remedy)
@@ -86,6 +87,11 @@ static void take_event(struct link *link, int event)
     for (size_t i = 0; i < sizeof troubles / sizeof troubles[0]; i++) {
         if (troubles[i].event != event || (troubles[i].when_up && !link->up))
             continue;
+        if (event == ZMQ_EVENT_CONNECT_RETRIED && link->refused) {
+            link->refused = false;
+            return;
+        }
+        link->refused = troubles[i].refused;
         if (troubles[i].refused)
             try_again(link);
         tell_down(link, troubles[i].what, troubles[i].remedy);

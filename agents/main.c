@@ -8,6 +8,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { CHECK_MS = 30000 };
 
@@ -30,7 +31,8 @@ static void check_end(struct checking *checking, int status, const char *text)
 
 static void check_opened(void *context, const struct driver_progress *progress)
 {
-    (void)progress;
+    for (const char *line = progress->warnings; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        printf("warning: %.*s\n", (int)strcspn(line, "\n"), line);
     check_end(context, EXIT_SUCCESS, "settings, mapping, key and database are as they must be");
 }
 
@@ -119,6 +121,7 @@ int main(int argc, char **argv)
     struct error err;
 
     process_clean_environment();
+    process_keep_memory();
     while ((option = getopt_long(argc, argv, "hv", options, NULL)) >= 0) {
         switch (option) {
         case 'c':

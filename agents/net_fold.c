@@ -41,12 +41,14 @@ struct text net_key(struct arena *arena, const struct mapping *mapping, const st
     struct value *fields = arena_array(arena, block->field_count, sizeof *fields);
     struct error ignored;
 
+    if (block->generated)
+        return net->key; /* no field of it */
     if (net->key.length > 0 && row_unkey(arena, block, net->key, fields, &ignored) < 0)
         return (struct text){ 0 };
     for (uint8_t i = 0; i < block->key_count; i++)
         if (net->fields[block->key[i]].state != VALUE_ABSENT)
             fields[block->key[i]] = net->fields[block->key[i]];
-    return row_key(arena, block, fields);
+    return row_key(arena, block, NULL, fields);
 }
 
 int net_new(struct arena *arena, const struct mapping *mapping, const struct item *item, struct net **ret,

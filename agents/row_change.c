@@ -4,9 +4,10 @@
 
 const char change_no_key[] = "a row has no key, or a longer one than may be, so it is no record";
 
-struct text change_key(struct arena *arena, const struct mapping_block *block, const struct value *fields)
+struct text change_key(struct arena *arena, const struct mapping_block *block, const struct value *columns,
+                       const struct value *fields)
 {
-    struct text key = row_key(arena, block, fields);
+    struct text key = row_key(arena, block, columns, fields);
 
     return key.length <= KEY_BYTES_MAX ? key : (struct text){ 0 };
 }
@@ -41,6 +42,28 @@ int row_bound(const struct mapping_block *block, struct value *fields, struct er
                       ROW_BYTES_MAX / 1024);
         bytes -= bytes_of(fields[longest]);
         fields[longest] = (struct value){ 0 };
+    }
+    return left_out;
+}
+
+int row_witnesses(const struct mapping_block *block, const struct value *columns, struct value *fields,
+                  struct error *err)
+{
+    const int places[ROW_WITNESSES] = { block->actor_column, block->ground_column };
+    int left_out = 0;
+
+    for (int i = 0; i < ROW_WITNESSES; i++) {
+        struct value *witness = &fields[block->field_count + i];
+
+        *witness = value_null();
+        if (places[i] == COLUMN_NONE || columns[places[i]].state != VALUE_SET)
+            continue;
+        if (columns[places[i]].length <= WITNESS_BYTES_MAX &&
+            text_is_utf8(columns[places[i]].bytes, columns[places[i]].length))
+            *witness = columns[places[i]];
+        else if (left_out++ == 0)
+            error_set(err, ERR_REJECT, "column %s of %s.%s is left out: it is no UTF-8, or longer than %d bytes",
+                      block->columns[places[i]], block->schema, block->table, WITNESS_BYTES_MAX);
     }
     return left_out;
 }
@@ -109,8 +132,8 @@ void change_make(struct arena *arena, const struct mapping_block *block, const s
                  const struct value *now, struct change *change)
 {
     change->block = (struct text){ block->name, (uint32_t)strlen(block->name) };
-    change->actor = value_null();
-    change->ground = value_null();
+    change->actor = now ? now[block->field_count] : value_null();
+    change->ground = now ? now[block->field_count + 1] : value_null();
     change_fields(arena, block, before, now, change);
     if (before && now)
         leave_out_old(change);
@@ -130,13 +153,17 @@ void change_seal(struct arena *arena, struct change *change, const uint8_t seed[
 bool change_load(struct arena *arena, const struct mapping_block *block, const struct value *columns,
                  struct change *ret, uint32_t *ret_problems, struct error *ret_first)
 {
-    struct value *fields = arena_array(arena, block->field_count, sizeof *fields);
+    struct value *fields = arena_array(arena, block->field_count + ROW_WITNESSES, sizeof *fields);
     struct change change = { .operation = OPERATION_LOAD };
     struct error later;
 
+    *ret_problems = 0;
+    if (!row_in(block, columns))
+        return false;
     *ret_problems = (uint32_t)row_read(arena, block, columns, fields, ret_first);
     *ret_problems += (uint32_t)row_bound(block, fields, *ret_problems ? &later : ret_first);
-    change.key = change_key(arena, block, fields);
+    *ret_problems += (uint32_t)row_witnesses(block, columns, fields, *ret_problems ? &later : ret_first);
+    change.key = change_key(arena, block, columns, fields);
     if (change.key.length == 0) {
         if ((*ret_problems)++ == 0)
             error_set(ret_first, ERR_REJECT, "table %s.%s: %s", block->schema, block->table, change_no_key);

@@ -120,6 +120,17 @@ static bool answer_read(int fd, char answer[ANSWER_BYTES_MAX])
     return true;
 }
 
+/* The lines of the agent's answer that warn of something. */
+static void warnings_take(const char *answer, char note[CHECK_NOTE_MAX])
+{
+    size_t length = 0;
+
+    for (const char *line = answer; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        if (!strncmp(line, "warning: ", strlen("warning: ")) && length < CHECK_NOTE_MAX - 1)
+            length += (size_t)snprintf(note + length, CHECK_NOTE_MAX - length, "%s%.*s", length > 0 ? "; " : "",
+                                       (int)strcspn(line, "\n"), line);
+}
+
 static int check_program(void *context, char note[CHECK_NOTE_MAX], struct error *err)
 {
     const struct subject *subject = context;
@@ -151,7 +162,7 @@ static int check_program(void *context, char note[CHECK_NOTE_MAX], struct error 
                          CHECK_TIMEOUT_S);
     if (!WIFEXITED(status) || WEXITSTATUS(status))
         return error_set(err, ERR_STOP, "%s", *answer ? answer : _("selaras-agent --check failed without a word"));
-    (void)note;
+    warnings_take(answer, note);
     return 0;
 }
 

@@ -5,7 +5,7 @@
 #include "cli/call.h"
 #include "cli/output.h"
 
-enum { CHECKS_MAX = 16, CHECK_NOTE_MAX = 200 };
+enum { CHECKS_MAX = 16, CHECK_NOTE_MAX = 1000 };
 
 /* Looks at one thing. 0 is ok, and `note` may say what was found; otherwise `err` says what is wrong and what to do. */
 typedef int check_function(void *subject, char note[CHECK_NOTE_MAX], struct error *err);

@@ -63,7 +63,7 @@ static void agency_row(struct output *output, struct arena *arena, const struct 
 }
 
 /* Says what a person should do about this agency. Returns whether something is wrong that will not mend by itself. */
-static bool advise(struct output *output, const struct json_object *agency)
+static bool advise(struct output *output, struct arena *arena, const struct json_object *agency)
 {
     const char *name = answer_text(agency, "name");
     uint64_t parked = answer_number(agency, "parked");
@@ -78,12 +78,15 @@ static bool advise(struct output *output, const struct json_object *agency)
             name, answer_text(agency, "reason"), name);
     else if (quarantined)
         output_say(output,
-                   _("%s is quarantined: %s. Nothing is taken from it or sent to it until its history is certain "
-                     "again: selaras "
-                     "log --agency %s --kind quarantine says since when; on its host journalctl -u selaras-agent@%s "
-                     "says what its "
-                     "agent saw."),
-                   name, answer_text(agency, "reason"), name, name);
+                   _("%s is quarantined: %s. Nothing is taken from it or sent to it. When it is certain that its "
+                     "database is the one to go on with, load it anew: selaras agency reload %s --ground TEXT"),
+                   name, answer_text(agency, "reason"), name);
+    if (answer_time(agency, "copy_at"))
+        output_say(
+            output,
+            _("An older copy of the database of %s said hello under its key at %s and was turned away. Find it and "
+              "stop its agent."),
+            name, show_time(arena, answer_time(agency, "copy_at")));
     if (parked)
         output_say(output,
                    ngettext("%" PRIu64 " record is parked at %s: selaras parked list --agency %s",
@@ -138,7 +141,7 @@ static int broker_print(struct output *output, struct arena *arena, const struct
         agencies_print(output, arena, agencies);
     }
     for (size_t i = 0; (agency = answer_element(agencies, i)); i++)
-        wrong = advise(output, agency) || wrong;
+        wrong = advise(output, arena, agency) || wrong;
     if (!answer_element(agencies, 0) && !waiting)
         output_say(output, _("No agency is enrolled yet: selaras key enrol AGENCY HEX"));
     return wrong ? STATUS_WRONG : STATUS_OK;

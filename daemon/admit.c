@@ -12,6 +12,16 @@ static bool refuse(struct share *share, const char *code, const char *text)
     return false;
 }
 
+/* Whether this hello begins a load: the first one, one that was broken off, or one that an operator has asked for. */
+static bool hello_loads(const struct agency_row *row, const struct hello *hello)
+{
+    bool untouched = row->state <= STATE_LOADING || (row->load_lsn > 0 && row->lsn == row->load_lsn);
+
+    if (row->state == STATE_NEW && row->incarnation > 0)
+        return true;
+    return untouched && (hello->incarnation == 0 || hello->incarnation < row->incarnation);
+}
+
 /* Whether this hello's database is the one that the broker knows, as far as the broker can tell. */
 static bool history_agrees(struct broker *broker, struct work *work, struct share *share)
 {
@@ -22,14 +32,12 @@ static bool history_agrees(struct broker *broker, struct work *work, struct shar
 
     if (row->state == STATE_QUARANTINED)
         return refuse(share, quarantine_code(row->quarantine), row->reason);
-    if (hello->incarnation == 0) {
-        bool untouched = row->state <= STATE_LOADING || (row->load_lsn > 0 && row->lsn == row->load_lsn);
-
-        return untouched ||
-               refuse(share, "history",
+    if (hello_loads(row, hello))
+        return true;
+    if (hello->incarnation == 0)
+        return refuse(share, "history",
                       "this agency was loaded before and its database no longer says so: it was restored from a "
                       "backup or replaced");
-    }
     if (hello->incarnation != row->incarnation)
         return refuse(share, "history",
                       "its database belongs to another load than the broker has: one of the two was restored");
@@ -77,7 +85,9 @@ static void start_load(struct broker *broker, struct work *work, struct share *s
     const struct hello *hello = &share->peer->hello;
     char count[32];
 
-    share->row.incarnation++;
+    share->row.restored = share->row.restored || hello_is_of_a_copy(&share->row, hello);
+    share->row.incarnation =
+        1 + (hello->incarnation > share->row.incarnation ? hello->incarnation : share->row.incarnation);
     snprintf(count, sizeof count, "%u", share->row.incarnation);
     entry_say(broker, work, row, "incarnation", count);
     share->row.state = STATE_LOADING;
@@ -110,6 +120,18 @@ static void remember_blocks(struct broker *broker, struct work *work, struct sha
     buffer_free(&packed);
 }
 
+/* An agency that only observes or publishes has its place in the table, and none in the decisions yet. */
+static bool mode_agrees(struct share *share)
+{
+    char text[160];
+
+    if (share->row.mode == MODE_FULL)
+        return true;
+    snprintf(text, sizeof text, "its mode is %s, which this broker does not know yet: its mode must be full",
+             agency_mode_name(share->row.mode));
+    return refuse(share, "mapping", text);
+}
+
 /* Whether its blocks fit the catalog, and are of the types they were: what is linked under a block stays of that type.
  */
 static bool mapping_agrees(struct broker *broker, struct work *work, struct share *share)
@@ -127,7 +149,7 @@ static bool mapping_agrees(struct broker *broker, struct work *work, struct shar
     buffer_free(&packed);
     if (!bound)
         return refuse(share, "mapping", err.text);
-    for (uint16_t i = 0; i < count && peer->hello.incarnation > 0; i++) {
+    for (uint16_t i = 0; i < count && !hello_loads(&share->row, &peer->hello); i++) {
         const struct agency_block *before = peer_block_named(peer, blocks[i].name);
 
         if (before && before->type != blocks[i].type)
@@ -155,10 +177,10 @@ void decide_hello(struct broker *broker, struct work *work, struct share *share)
             quarantine(broker, work, share, QUARANTINE_HISTORY, share->refusal_text);
         return;
     }
-    if (!mapping_agrees(broker, work, share))
+    if (!mode_agrees(share) || !mapping_agrees(broker, work, share))
         return;
     remember_blocks(broker, work, share);
-    if (hello->incarnation == 0)
+    if (hello_loads(&share->row, hello))
         start_load(broker, work, share);
 }
 /* The load is complete: whoever lacks records is filled up, and the feed may start. */
@@ -171,6 +193,7 @@ void end_load(struct broker *broker, struct work *work, struct share *share, con
     entry_source(row, share, piece, 0);
     entry_say(broker, work, row, "pieces", count);
     share->row.state = STATE_FILLING;
+    share->row.restored = false;
     share->row.since = row->entry.position;
     share->row.load_lsn = piece->lsn;
 }
@@ -188,7 +211,8 @@ void decide_fill(struct broker *broker, struct work *work, struct share *share)
         bool due = record->type == &broker->catalog->types[fill->type] && record->number > fill->after &&
                    record->number <= found->fill_last; /* what was found for other reasons may lie beyond */
 
-        if (due && record->exists && !links_held(work->links, peer->row.id, block->name, record->number, &held))
+        if (due && record->exists && block_takes(block, record->type, record->values) &&
+            !links_held(work->links, peer->row.id, block->name, record->number, &held))
             send_item(broker, work, peer, record);
     }
     share->fill_after = found->fill_last;
@@ -257,6 +281,23 @@ static void decide_resume(struct broker *broker, struct work *work, struct share
     share->row.reason[0] = '\0';
 }
 
+/* Nothing of its history is believed any more: its next hello begins a load. */
+static void decide_reload(struct broker *broker, struct work *work, struct share *share, const struct admin *admin)
+{
+    struct entry_row *row = entry_add(broker, work, ENTRY_RESUMED, share->peer);
+    char text[sizeof admin->user + 24];
+
+    row->entry.refers = share->row.quarantine_entry;
+    snprintf(text, sizeof text, "to be loaded anew by %s", admin->user);
+    entry_say(broker, work, row, text, admin->ground);
+    share->row.restored = share->row.restored || share->row.quarantine == QUARANTINE_HISTORY;
+    share->row.state = STATE_NEW;
+    share->row.quarantine = QUARANTINE_NONE;
+    share->row.quarantine_entry = 0;
+    share->row.reason[0] = '\0';
+    share->reloaded = true;
+}
+
 static void decide_admin(struct broker *broker, struct work *work, struct admin *admin)
 {
     struct share *share = share_make(work, peer_named(broker, admin->name)); /* operators.c has made its place */
@@ -268,6 +309,8 @@ static void decide_admin(struct broker *broker, struct work *work, struct admin 
     share->write = true;
     if (admin->kind == BROKER_EVENT_RESUME)
         decide_resume(broker, work, share, admin);
+    else if (admin->kind == BROKER_EVENT_RELOAD)
+        decide_reload(broker, work, share, admin);
     else
         decide_key(broker, work, share, admin);
 }

@@ -15,6 +15,7 @@ static const char *const state_names[STATE_COUNT] = {
 static const char *const quarantine_names[QUARANTINE_COUNT] = {
     [QUARANTINE_NONE] = "none",
     [QUARANTINE_HISTORY] = "history",
+    [QUARANTINE_LOST] = "lost",
     [QUARANTINE_REFUSED] = "refused",
 };
 
@@ -73,6 +74,23 @@ static int field_bind(const struct catalog_type *type, const struct block *block
     return field;
 }
 
+/* A constant in the catalog's spelling. */
+static int constant_bind(struct arena *arena, const struct catalog_type *type, const struct block *block,
+                         const struct item_field *constant, struct value *constants, struct error *err)
+{
+    int field = field_bind(type, block, constant->name, err);
+
+    if (field < 0)
+        return err->code;
+    if (value_parse(arena, type->fields[field].type, type->fields[field].scale, constant->value.bytes,
+                    constant->value.length, &constants[field], err) < 0)
+        return error_wrap(err, "block %.*s: constant %s", (int)block->name.length, block->name.bytes,
+                          type->fields[field].name);
+    if (constants[field].bytes == constant->value.bytes) /* borrowed from the message */
+        constants[field].bytes = arena_copy(arena, constant->value.bytes, constant->value.length);
+    return 0;
+}
+
 /* "A mapping holds a group whole or only reads it." */
 static int groups_check(const struct catalog_type *type, agency_index agency, const struct block *block,
                         const bool *mapped, struct error *err)
@@ -110,6 +128,7 @@ static int block_bind(struct arena *arena, const struct catalog *catalog, agency
         .key_count = block->key_field_count,
         .fed = arena_array(arena, type->unit_count, sizeof *ret->fed),
         .fields = arena_array(arena, type->field_count, sizeof *ret->fields),
+        .constants = arena_array(arena, type->field_count, sizeof *ret->constants),
     };
     for (uint8_t i = 0; i < block->key_field_count; i++) {
         int field = field_bind(type, block, block->key_fields[i], err);
@@ -127,7 +146,19 @@ static int block_bind(struct arena *arena, const struct catalog *catalog, agency
         ret->fields[field] = true;
         ret->fed[type->fields[field].unit] = policy_reads(&type->units[type->fields[field].unit].policy, agency);
     }
+    for (uint8_t i = 0; i < block->constant_count; i++)
+        if (constant_bind(arena, type, block, &block->constants[i], ret->constants, err) < 0)
+            return err->code;
     return groups_check(type, agency, block, ret->fields, err);
+}
+
+bool block_takes(const struct agency_block *block, const struct catalog_type *type, const struct value *values)
+{
+    for (uint16_t i = 0; i < type->field_count; i++)
+        if (block->constants[i].state == VALUE_SET && values[i].state != VALUE_ABSENT &&
+            !value_equal(block->constants[i], values[i]))
+            return false;
+    return true;
 }
 
 int blocks_bind(struct arena *arena, const struct catalog *catalog, agency_index agency, struct text packed,

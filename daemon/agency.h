@@ -10,7 +10,8 @@ enum agency_state { STATE_NEW, STATE_LOADING, STATE_FILLING, STATE_ACTIVE, STATE
 /* Why an agency is quarantined decides how it comes back. */
 enum quarantine {
     QUARANTINE_NONE,
-    QUARANTINE_HISTORY, /* its history is in doubt: it cannot go on from where it is */
+    QUARANTINE_HISTORY, /* it is not the database it was: it must be loaded anew */
+    QUARANTINE_LOST,    /* it is, but changes of it can never be known: the same */
     QUARANTINE_REFUSED, /* PostgreSQL refuses what it sent: it can, once an operator has seen to it */
     QUARANTINE_COUNT,
 };
@@ -34,6 +35,7 @@ struct agency_block {
     uint16_t key_fields[KEY_FIELDS_MAX]; /* fields of the type */
     bool *fed;                           /* by unit: items on it are sent */
     bool *fields;                        /* by field of the type: it is mapped here */
+    struct value *constants;             /* by field of the type: what it is in each of its records; absent: anything */
 };
 
 /* The durable part. */
@@ -51,6 +53,7 @@ struct agency_row {
     enum agency_state resumes;      /* its state before */
     uint64_t session;
     uint32_t incarnation;
+    bool restored; /* the load that runs, or comes, is of an older copy: what it wrote itself since stands */
     uint64_t lsn;
     uint32_t load_number;
     feed_position base;
@@ -72,5 +75,9 @@ struct agency_row {
  * `agency` is its place in the catalog. */
 must_check int blocks_bind(struct arena *arena, const struct catalog *catalog, agency_index agency, struct text packed,
                            struct agency_block **ret, uint16_t *ret_count, struct error *err);
+
+/* Whether a record with these values (by field of the type; absent ones are not known) can be in the block: none of its
+ * constants is another one. */
+bool block_takes(const struct agency_block *block, const struct catalog_type *type, const struct value *values);
 
 #endif

@@ -15,6 +15,7 @@ struct agent {
     feed_position base, applied;
     uint8_t leaf[HASH_BYTES];
     uint64_t credit;
+    const char *system; /* NULL: the usual one */
     struct fence fence; /* its newest row: what hello names */
     int errors_seen;    /* by assert_error */
 };
@@ -110,14 +111,16 @@ static inline void say_hello(struct agent *agent)
 {
     struct message message = { .kind = MESSAGE_HELLO };
 
-    message.hello = (struct hello){ .version = PROTOCOL_VERSION,
-                                    .software = said("test"),
-                                    .incarnation = agent->incarnation,
-                                    .source = { .system = said("7301"), .timeline = 1, .fence = agent->fence },
-                                    .blocks = agent->blocks,
-                                    .block_count = agent->block_count,
-                                    .applied = agent->applied,
-                                    .credit = agent->credit };
+    message.hello = (struct hello){
+        .version = PROTOCOL_VERSION,
+        .software = said("test"),
+        .incarnation = agent->incarnation,
+        .source = { .system = said(agent->system ? agent->system : "7301"), .timeline = 1, .fence = agent->fence },
+        .blocks = agent->blocks,
+        .block_count = agent->block_count,
+        .applied = agent->applied,
+        .credit = agent->credit
+    };
     memcpy(message.hello.applied_leaf, agent->leaf, HASH_BYTES);
     deliver(agent, &message);
 }
@@ -250,6 +253,16 @@ static inline void revoke(struct world *world, const char *name)
 static inline void resume(struct world *world, const char *name, const char *ground)
 {
     struct broker_event event = { .kind = BROKER_EVENT_RESUME };
+
+    event.name = name;
+    event.ground = ground;
+    event.user = "root";
+    act(world, &event);
+}
+
+static inline void reload(struct world *world, const char *name, const char *ground)
+{
+    struct broker_event event = { .kind = BROKER_EVENT_RELOAD };
 
     event.name = name;
     event.ground = ground;

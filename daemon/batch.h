@@ -36,7 +36,6 @@ struct wanted {
     uint32_t identifier_count;
     struct wanted_record *records;
     uint32_t record_count;
-    bool links; /* of all records found, for all agencies */
     struct wanted_fill fill;
     feed_position leaf; /* of this entry; 0: none wanted */
 };
@@ -49,11 +48,9 @@ struct link {
 };
 
 struct found {
-    struct link *keys; /* rows under the wanted keys */
-    uint32_t key_count;
-    struct canonical **records;
+    struct canonical **records; /* under the wanted keys, numbers and identifiers, and those of the fill */
     uint32_t record_count;
-    struct link *links; /* of the records */
+    struct link *links; /* all links of the records, but for the fill's */
     uint32_t link_count;
     uint32_t fill_rows; /* of the wanted fill; they are among the records */
     uint64_t fill_last; /* the last one's number */
@@ -132,7 +129,8 @@ struct batch {
     struct arena *arena;
     const struct catalog *catalog;
     const struct agency_ids *ids;
-    struct wanted wanted;
+    struct wanted wanted; /* of the store: what the core knows is taken out */
+    struct found known;   /* what it knows */
     struct found found;
     struct writes writes;
     int64_t now_us;
@@ -158,7 +156,9 @@ struct scan {
     uint16_t agency; /* id */
     char agency_name[33];
     feed_position after;
-    uint32_t limit; /* items; more when the last one's source transaction goes on */
+    uint32_t limit;      /* items; more when the last one's source transaction goes on ... */
+    uint32_t most;       /* ... up to these bounds, at which a larger one is cut; but one item there always is */
+    uint64_t most_bytes; /* of what is stored of the items */
     struct scan_row {
         feed_position position;
         struct text type;
@@ -167,7 +167,7 @@ struct scan {
         struct text sending; /* effect, or reply when it is the writer's own */
     } * rows;
     uint32_t row_count;
-    feed_position end; /* everything up to here has been seen; a boundary */
+    feed_position end; /* everything up to here has been seen; a boundary, unless a transaction is cut */
     uint8_t leaf[HASH_BYTES];
 };
 

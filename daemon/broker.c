@@ -42,6 +42,8 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     broker->next_record = state->opened ? state->next_record : 1;
     broker->catalog_version = state->catalog_version;
     broker->step_arena = arena_new();
+    broker->cache = cache_new(options->cache_bytes);
+    broker->recent = recent_new(options->cache_bytes / 4);
     broker->peers = calloc(CATALOG_AGENCIES_MAX, sizeof *broker->peers);
     if (!broker->peers)
         abort();
@@ -88,6 +90,8 @@ void broker_free(struct broker **broker)
     if (old->work)
         work_free(old->work);
     reconciler_free(&old->reconciler);
+    cache_free(&old->cache);
+    recent_free(&old->recent);
     arena_free(&old->step_arena);
     free(old->suspects.list);
     free(old->peers);
@@ -96,6 +100,12 @@ void broker_free(struct broker **broker)
 }
 
 /* ---- steps ---- */
+
+static bool is_anything_wanted(const struct wanted *wanted)
+{
+    return wanted->key_count > 0 || wanted->identifier_count > 0 || wanted->record_count > 0 ||
+           wanted->fill.limit > 0 || wanted->leaf > 0;
+}
 
 static void lookup(struct broker *broker)
 {
@@ -110,6 +120,15 @@ static void on_found(struct broker *broker)
         return;
     }
     action_add(broker, BROKER_ACTION_STORE)->batch = broker->batch;
+}
+
+/* A batch has begun: what it needs is looked up, unless all of it is known. */
+static void find(struct broker *broker)
+{
+    if (is_anything_wanted(&broker->batch->wanted))
+        lookup(broker);
+    else
+        on_found(broker);
 }
 
 static void on_tick(struct broker *broker)
@@ -149,6 +168,7 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_REVEAL:
     case BROKER_EVENT_REVOKE:
     case BROKER_EVENT_RESUME:
+    case BROKER_EVENT_RELOAD:
         operator_asks(broker, event);
         break;
     case BROKER_EVENT_LOST:
@@ -161,7 +181,7 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
         assert(false);
     }
     if (!broker->batch && !broker->stopped && decide_start(broker))
-        lookup(broker);
+        find(broker);
 }
 
 /* ---- views ---- */

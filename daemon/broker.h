@@ -24,7 +24,8 @@ struct broker_options {
     uint64_t stage_bytes;  /* of one agency's unfinished transaction */
     uint32_t batch_changes;
     uint32_t feed_items;
-    uint8_t seed[32]; /* randomness for the salts of the broker's own entries */
+    uint64_t cache_bytes; /* of records that need no lookup; a quarter more for the last entries */
+    uint8_t seed[32];     /* randomness for the salts of the broker's own entries */
 };
 
 enum broker_event_kind {
@@ -35,6 +36,7 @@ enum broker_event_kind {
     BROKER_EVENT_SCANNED, /* scan */
     BROKER_EVENT_ENROL,   /* name, key, request */
     BROKER_EVENT_REVOKE,  /* name, request */
+    BROKER_EVENT_RELOAD,  /* name, ground, request: its next hello begins a load, whatever it says of its history */
     BROKER_EVENT_RESUME,  /* name, ground, request: lifts the quarantine of an agency whose batch was refused */
     BROKER_EVENT_REVEAL,  /* name (the record type, or ""), record, what, request */
     BROKER_EVENT_LOST,    /* route: a message to it could not be sent */

@@ -153,6 +153,30 @@ static void a_skip_is_answered_with_the_whole_record(void **state)
     world_free(&world);
 }
 
+static void a_skip_that_is_said_again_is_answered_once(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+    feed_position first;
+    uint32_t entries;
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "1", "nik", "1", NULL));
+    say_change(&a, change_of(&a, OPERATION_UPDATE, "1", "name", "y", NULL));
+    first = world->state.head - 1;
+    apply(&b);
+    entries = world->entry_count;
+    say_report(&b, REPORT_SKIPPED, 1, b.base, "");
+    for (int i = 0; i < 100; i++)
+        say_report(&b, REPORT_SKIPPED, 1, i % 2 ? b.base : first, "");
+    assert_int_equal(world->entry_count, entries + 1);
+    assert_int_equal(world->debt_count, 1);
+    apply(&b); /* the answer, which is skipped too */
+    say_report(&b, REPORT_SKIPPED, 1, b.base, "");
+    assert_int_equal(world->entry_count, entries + 2);
+    world_free(&world);
+}
+
 static void a_skip_of_a_deleted_record_is_answered_with_its_deletion(void **state)
 {
     struct world *world = world_new(fixture_catalog);
@@ -339,6 +363,29 @@ static void a_report_of_what_was_not_sent_is_refused(void **state)
     world_free(&world);
 }
 
+/* As many as a batch has items: they do not all fit into one message. */
+static void reports_of_one_transaction_may_come_in_parts(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+    struct report reports[2];
+
+    (void)state;
+    insert_many(&a, 2);
+    apply(&b);
+    for (uint32_t i = 0; i < 2; i++)
+        reports[i] = (struct report){
+            .kind = REPORT_PARKED, .record = i + 1, .position = b.base, .block = said("people"), .text = said("x")
+        };
+    b.lsn += 10;
+    say_piece(&b, (struct piece){ .lsn = b.lsn, .base = b.base, .reports = reports, .report_count = 1 });
+    say_piece(&b,
+              (struct piece){ .lsn = b.lsn, .final = true, .base = b.base, .reports = reports + 1, .report_count = 1 });
+    assert_int_equal(world->debt_count, 2);
+    assert_int_equal(last_sent(&b, MESSAGE_ACK)->ack.lsn, b.lsn);
+    world_free(&world);
+}
+
 static void an_answered_skip_settles_itself_alone(void **state)
 {
     struct world *world = world_new(fixture_catalog);
@@ -366,6 +413,129 @@ static void an_answered_skip_settles_itself_alone(void **state)
     world_free(&world);
 }
 
+/* How many batches and items the agent was fed since `from`, and the most items of one batch. */
+struct fed {
+    int batches, items, most;
+};
+static struct fed fed_since(const struct agent *agent, int from)
+{
+    struct fed fed = { 0 };
+    int items = 0;
+
+    for (int i = from; i < agent->world->frame_count; i++) {
+        const struct message *message = &agent->world->frames[i].message;
+
+        if (message->kind != MESSAGE_FEED || !goes_to(&agent->world->frames[i], agent))
+            continue;
+        items += (int)message->feed.item_count;
+        if (!message->feed.final)
+            continue;
+        fed.batches++;
+        fed.items += items;
+        fed.most = items > fed.most ? items : fed.most;
+        items = 0;
+    }
+    return fed;
+}
+
+static void a_transaction_too_large_for_a_batch_is_fed_in_several(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+    int from = world->frame_count;
+    struct fed fed;
+
+    (void)state;
+    world->scan_most = 70;
+    b.credit = 1 << 20;
+    insert_many(&a, 200);
+    fed = fed_since(&b, from);
+    assert_int_equal(fed.items, 200);
+    assert_int_equal(fed.most, 70);
+    assert_int_equal(fed.batches, 3);
+    world_free(&world);
+}
+
+static void an_agency_goes_on_from_the_middle_of_a_transaction(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+    const struct message *feed = NULL;
+    int from = world->frame_count;
+    struct fed fed;
+
+    (void)state;
+    world->scan_most = 70;
+    insert_many(&a, 200);
+    for (int i = from; i < world->frame_count && !feed; i++)
+        if (world->frames[i].message.kind == MESSAGE_FEED && goes_to(&world->frames[i], &b))
+            feed = &world->frames[i].message;
+    assert_non_null(feed);
+    b.applied = b.base = feed->feed.position; /* it has applied the first of three, and is started anew */
+    memcpy(b.leaf, feed->feed.leaf, sizeof b.leaf);
+    from = world->frame_count;
+    greet(&b);
+    fed = fed_since(&b, from);
+    assert_int_equal(fed.items, 130);
+    assert_int_equal(fed.batches, 2);
+    /* What it changes there counts as made with a part of the transaction seen: of record 150 nothing yet. */
+    say_change(&b, change_of(&b, OPERATION_UPDATE, "3", "name", "seen", NULL));
+    assert_int_equal(verdict_in(last_entry(world), "name"), VERDICT_APPLIED);
+    b.leaf[0] ^= 1;
+    say_hello(&b); /* and a leaf that is not the one there is still another history */
+    assert_error(&b, "history");
+    world_free(&world);
+}
+
+static void what_fits_is_fed_whole_before_what_does_not(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+    int from;
+
+    (void)state;
+    world->scan_most = 70;
+    world->options.feed_items = 50;
+    world_drop(world);
+    world_start(world);
+    greet(&a); /* b is away meanwhile */
+    say_change(&a, numbered(&a, 1000, NULL));
+    say_change(&a, numbered(&a, 1001, NULL));
+    insert_many(&a, 100);
+    from = world->frame_count;
+    greet(&b);
+    assert_int_equal(fed_since(&b, from).batches, 3); /* 2, 70, 30 */
+    assert_int_equal(fed_since(&b, from).most, 70);
+    assert_int_equal(fed_since(&b, from).items, 102);
+    world_free(&world);
+}
+
+static void records_too_large_for_one_batch_come_in_several(void **state)
+{
+    struct world *world = world_new(wide_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_new(world, "b", "nik");
+    const char *half = long_text(world, 250 * 1024);
+    int from;
+
+    (void)state;
+    b.credit = 64 << 20;
+    greet(&b);
+    say_load_end(&b);
+    world_drop(world); /* b's feed is read when all of it is there */
+    world_start(world);
+    greet(&a);
+    for (uint32_t i = 1; i <= 40; i++) {
+        const char *key = arena_printf(world->arena, "%u", i);
+
+        say_change(&a, change_of(&a, OPERATION_INSERT, key, "nik", key, "f1", half, NULL));
+    }
+    from = world->frame_count;
+    greet(&b);
+    assert_int_equal(fed_since(&b, from).items, 40); /* 10 MB */
+    assert_int_equal(fed_since(&b, from).batches, 2);
+    world_free(&world);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -379,6 +549,7 @@ int main(void)
         T(an_idle_agency_is_told_how_far_the_ledger_is),
         T(applied_positions_are_stored),
         T(a_skip_is_answered_with_the_whole_record),
+        T(a_skip_that_is_said_again_is_answered_once),
         T(a_skip_of_a_deleted_record_is_answered_with_its_deletion),
         T(changes_of_a_parked_record_count_as_made_before_the_item),
         T(a_debt_is_remembered_by_the_next_broker),
@@ -388,7 +559,12 @@ int main(void)
         T(every_record_fits_a_frame),
         T(a_scan_for_the_broker_before_does_no_harm),
         T(a_report_of_what_was_not_sent_is_refused),
+        T(reports_of_one_transaction_may_come_in_parts),
         T(an_answered_skip_settles_itself_alone),
+        T(a_transaction_too_large_for_a_batch_is_fed_in_several),
+        T(an_agency_goes_on_from_the_middle_of_a_transaction),
+        T(what_fits_is_fed_whole_before_what_does_not),
+        T(records_too_large_for_one_batch_come_in_several),
     };
 
     return cmocka_run_group_tests_name("broker_feed", tests, NULL, NULL);

@@ -81,6 +81,7 @@ static inline void answer_batch(struct world *world)
         keep_batch(world, batch);
         step(world, &(struct broker_event){ .kind = BROKER_EVENT_STORED, .batch = batch });
     } else {
+        world->lookup_count++;
         store_find(world, batch);
         step(world, &(struct broker_event){ .kind = BROKER_EVENT_FOUND, .batch = batch });
     }
@@ -90,6 +91,7 @@ static inline void answer_scan(struct world *world)
 {
     struct scan *scan = world->scans[--world->scan_count];
 
+    world->scan_total++;
     store_scan_entries(world, scan);
     step(world, &(struct broker_event){ .kind = BROKER_EVENT_SCANNED, .scan = scan });
 }
@@ -163,7 +165,7 @@ static inline struct world *world_new(const char *catalog_text)
         abort();
     }
     world->options = (struct broker_options){
-        .window_bytes = 1 << 20, .stage_bytes = 8 << 20, .batch_changes = 100, .feed_items = 50
+        .window_bytes = 1 << 20, .stage_bytes = 8 << 20, .batch_changes = 100, .feed_items = 50, .cache_bytes = 1 << 16
     };
     world->now_ms = 1000;
     world_start(world);

@@ -224,10 +224,12 @@ static void a_hello_that_waited_while_its_key_was_revoked_is_not_welcomed(void *
     (void)state;
     world->held = true;
     revoke(world, "b");
-    say_hello(&b); /* while the revocation is being stored */
+    say_hello(&b); /* while the revocation is being stored ... */
+    say_hello(&b); /* ... from one connection or another */
     world->held = false;
     settle(world);
     assert_false(row_of(&b)->enrolled);
+    assert_errors(&b, 2, "revoked");
     assert_int_equal(count_sent(&b, MESSAGE_WELCOME), welcomes);
     say_change(&a, numbered(&a, 1, "Siti"));
     assert_int_equal(last_item(&b, 1)->record, 0);
@@ -261,6 +263,73 @@ static void requests_of_operators_are_done_in_their_order(void **state)
     world->held = false;
     settle(world);
     assert_false(row_of(&b)->enrolled);
+    world_free(&world);
+}
+
+static void a_new_agency_need_not_ask_again_because_a_batch_is_in_flight(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b, c;
+    int answers = world->answer_count;
+
+    (void)state;
+    world->held = true;
+    say_change(&a, numbered(&a, 1, NULL));
+    b = agent_new(world, "b", "nik");
+    c = agent_new(world, "c", "nik");
+    assert_int_equal(world->answer_count, answers); /* neither yet */
+    world->held = false;
+    settle(world);
+    assert_int_equal(world->answer_count, answers + 2);
+    assert_true(world->answer_ok);
+    assert_int_equal(world->state.agency_count, 3);
+    c.id = 3;
+    c.route.bytes[0] = 3;
+    greet(&b);
+    greet(&c);
+    assert_string_equal(row_of(&b)->name, "b");
+    assert_string_equal(row_of(&c)->name, "c");
+    world_free(&world);
+}
+
+static void who_says_hello_all_the_time_is_told_to_wait(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+    uint32_t entries = world->entry_count;
+    int batches;
+
+    (void)state;
+    for (int i = 0; i < 500; i++) {
+        a.blocks[0].insert = i % 2; /* another mapping each time: an entry */
+        say_hello(&a);
+    }
+    assert_error(&a, "busy");
+    assert_true(world->entry_count - entries <= 30);
+    assert_true(count_sent(&a, MESSAGE_WELCOME) <= 1 + 30);
+    batches = world->batch_count;
+    say_hello(&a);
+    assert_int_equal(world->batch_count, batches); /* that costs no transaction */
+    say_change(&b, numbered(&b, 1, NULL));         /* and nobody else anything */
+    assert_int_equal(world->record_count, 1);
+    pass(world, 10000);
+    greet(&a);
+    world_free(&world);
+}
+
+static void a_mode_that_has_no_place_in_the_decisions_is_refused(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik");
+
+    (void)state;
+    world_drop(world);
+    world->agencies[0].mode = MODE_OBSERVE;
+    world_start(world);
+    say_hello(&a);
+    assert_error(&a, "mapping");
+    assert_non_null(memmem(last_sent(&a, MESSAGE_ERROR)->error.text.bytes,
+                           last_sent(&a, MESSAGE_ERROR)->error.text.length, "observe", 7));
     world_free(&world);
 }
 
@@ -392,6 +461,9 @@ int main(void)
         T(the_connection_of_a_replaced_key_is_not_fed),
         T(requests_of_operators_are_done_in_their_order),
         T(one_key_is_one_agency_within_a_batch_too),
+        T(a_new_agency_need_not_ask_again_because_a_batch_is_in_flight),
+        T(who_says_hello_all_the_time_is_told_to_wait),
+        T(a_mode_that_has_no_place_in_the_decisions_is_refused),
         T(a_quarantine_holds_against_a_quick_hello),
         T(a_settled_quarantine_refuses_every_hello),
         T(a_version_that_would_have_to_be_cut_is_refused),

@@ -21,6 +21,14 @@ struct canonical *canonical_new(struct arena *arena, const struct catalog_type *
     return record;
 }
 
+void canonical_note_stored(struct arena *arena, struct canonical *record)
+{
+    size_t size = record->type->field_count * sizeof *record->stored;
+
+    record->stored = arena_alloc(arena, size);
+    memcpy(record->stored, record->values, size);
+}
+
 static struct sent *sent_at(const struct sent_list *list, agency_index agency)
 {
     for (uint16_t i = 0; i < list->count; i++)
@@ -98,10 +106,16 @@ static void pack_sent(msgpack_packer *packer, const struct agency_ids *ids, cons
     }
 }
 
+/* How many values `before` has. */
+static uint16_t unit_values(const struct catalog_unit *unit)
+{
+    return unit->field_count > 0 ? unit->field_count : 1;
+}
+
 static void pack_unit(msgpack_packer *packer, const struct agency_ids *ids, const struct catalog_unit *unit,
                       const struct unit_state *state)
 {
-    uint16_t before_count = unit->field_count > 0 ? unit->field_count : 1;
+    uint16_t before_count = unit_values(unit);
 
     msgpack_pack_array(packer, 8);
     pack_text(packer, (struct text){ unit->name, (uint32_t)strlen(unit->name) });
@@ -179,7 +193,7 @@ static void read_unit(struct cursor *cursor, struct arena *arena, const struct a
                       struct canonical *record, uint16_t *hint)
 {
     struct unit_state lost, *state;
-    uint32_t before_count;
+    uint32_t before_count, room;
 
     cursor_tuple(cursor, NULL, 8);
     state = unit_named(record, cursor_name(cursor, "unit"), hint);
@@ -198,7 +212,10 @@ static void read_unit(struct cursor *cursor, struct arena *arena, const struct a
     }
     read_sent(cursor, arena, ids, &state->corrections);
     before_count = cursor_list(cursor, "before", 0, CATALOG_FIELDS_MAX, 1);
-    state->before = before_count > 0 ? arena_array(arena, CATALOG_FIELDS_MAX, sizeof *state->before) : NULL;
+    room = state == &lost ? 1 : unit_values(&record->type->units[state - record->units]);
+    if (room < before_count)
+        room = before_count; /* a group has lost fields since */
+    state->before = before_count > 0 ? arena_array(arena, room, sizeof *state->before) : NULL;
     for (uint32_t i = 0; i < before_count; i++)
         state->before[i] = cursor_value(cursor, "before");
     cursor_leave(cursor);

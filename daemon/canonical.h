@@ -36,12 +36,17 @@ struct canonical {
     bool dirty;               /* differs from what the store has */
     bool queued;              /* is among what the batch writes already */
     struct value *values;     /* by field of the type */
+    struct value *stored;     /* as the store has them; NULL: it has no row of this record yet */
     struct unit_state *units; /* by unit of the type */
+    struct text meta;         /* canonical_meta_pack() of it: as read, and again when the batch is decided */
     struct sent_list wholes;  /* the whole record, or its deletion, sent: counts as an item on each field */
 };
 
 /* A record that nobody has written: it does not exist, every field is NULL. */
 struct canonical *canonical_new(struct arena *arena, const struct catalog_type *type, uint64_t number);
+
+/* Its present values are the ones that the store has: what differs from them later is what must be written. */
+void canonical_note_stored(struct arena *arena, struct canonical *record);
 
 feed_position sent_find(const struct sent_list *list, agency_index agency);
 /* Raises the agency's position; the list grows in `arena`. */

@@ -36,7 +36,11 @@ static struct canonical *record_identified(const struct work *work, const struct
 
 void index_record(struct work *work, struct canonical *record)
 {
-    *map_slot(work->records, &record->number, sizeof record->number) = record;
+    void **slot = map_slot(work->records, &record->number, sizeof record->number);
+
+    if (*slot)
+        return; /* found for two reasons */
+    *slot = record;
     index_identifiers(work, record);
 }
 
@@ -184,6 +188,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
         .base = debts_base(peer->debts, target.record->number, piece->nothing_seen ? share->row.load : piece->base),
         .since = share->row.since,
         .nothing_seen = piece->nothing_seen,
+        .restored = piece->nothing_seen && share->row.restored,
         .fed = block->fed,
         .commit_time_us = piece->commit_time_us,
     };

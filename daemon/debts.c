@@ -152,6 +152,14 @@ const struct debt *debts_find(const struct debts *debts, uint64_t record, enum d
     return NULL;
 }
 
+bool debts_answer_comes(const struct debts *debts, uint64_t record, feed_position position)
+{
+    for (const struct node *node = *bucket_of(debts, record); node; node = node->next)
+        if (node->debt.record == record && node->debt.kind == DEBT_SKIPPED && node->debt.entry > position)
+            return true;
+    return false;
+}
+
 const struct debt *debts_oldest_skip(const struct debts *debts)
 {
     return debts->first_skip ? &debts->first_skip->debt : NULL;

@@ -2,6 +2,8 @@
 #include "daemon/decide.h"
 #include "daemon/work.h"
 
+#include <string.h>
+
 enum {
     WHOLE_CHANGES_MAX = 10000, /* a transaction of at most so many reaches its readers whole */
     WHOLE_BYTES_MAX = 8 * 1024 * 1024,
@@ -124,7 +126,6 @@ static bool want_key_as_identifier(struct work *work, const struct peer *peer, c
         room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
     wanted->identifiers[wanted->identifier_count++] =
         (struct wanted_identifier){ .type = block->type, .field = block->key_fields[0], .value = value };
-    wanted->links = true;
     return true;
 }
 
@@ -146,12 +147,39 @@ static bool want_more(struct work *work)
     return more;
 }
 
+static void *joined(struct arena *arena, const void *left, uint32_t left_count, const void *right, uint32_t right_count,
+                    size_t size)
+{
+    char *both = arena_array(arena, (size_t)left_count + right_count, size);
+
+    if (left_count > 0)
+        memcpy(both, left, left_count * size);
+    if (right_count > 0)
+        memcpy(both + left_count * size, right, right_count * size);
+    return both;
+}
+
+/* What the core knew of the batch's records joins what the store has found. */
+static void join_known(struct batch *batch)
+{
+    struct found *found = &batch->found;
+    const struct found *known = &batch->known;
+
+    found->links =
+        joined(batch->arena, known->links, known->link_count, found->links, found->link_count, sizeof *found->links);
+    found->link_count += known->link_count;
+    found->records = joined(batch->arena, known->records, known->record_count, found->records, found->record_count,
+                            sizeof(struct canonical *));
+    found->record_count += known->record_count;
+}
+
 bool decide_found(struct broker *broker)
 {
     struct work *work = broker->work;
     struct batch *batch = work->batch;
     struct writes *writes = &batch->writes;
 
+    join_known(batch);
     work->links = links_new(batch);
     work->records = map_new(batch->arena);
     work->identifiers = map_new(batch->arena);
@@ -180,6 +208,7 @@ bool decide_found(struct broker *broker)
             decide_fill(broker, work, share);
     }
     links_write(work->links, writes);
+    pack_records(work);
     pack_leaves(work);
     writes->agencies = arena_array(batch->arena, work->share_count, sizeof *writes->agencies);
     writes->applied = arena_array(batch->arena, work->share_count, sizeof *writes->applied);

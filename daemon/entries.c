@@ -102,6 +102,20 @@ struct entry_row *send_item(struct broker *broker, struct work *work, struct pee
     return row;
 }
 
+void pack_records(struct work *work)
+{
+    struct writes *writes = &work->batch->writes;
+
+    for (uint32_t i = 0; i < writes->record_count; i++) {
+        struct canonical *record = writes->records[i];
+
+        work->scratch.length = 0;
+        canonical_meta_pack(record, work->batch->ids, &work->scratch);
+        record->meta = (struct text){ arena_copy(work->batch->arena, work->scratch.bytes, work->scratch.length),
+                                      (uint32_t)work->scratch.length };
+    }
+}
+
 void pack_leaves(struct work *work)
 {
     struct writes *writes = &work->batch->writes;

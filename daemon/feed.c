@@ -9,7 +9,10 @@
 
 enum {
     FEED_FRAME_BYTES = 256 * 1024,
-    FEED_OVERHEAD = 128,  /* at most what a feed frame takes beside its items */
+    FEED_OVERHEAD = 128, /* at most what a feed frame takes beside its items */
+    /* "whole at the target up to 10,000 changes or 8 MiB": a larger source transaction is fed in several batches. */
+    BATCH_ITEMS_MOST = 10000,
+    BATCH_BYTES_MOST = 8 * 1024 * 1024,
     FEED_QUIET_MS = 2000, /* an empty stretch of feed waits so long before the agency is told of it */
 };
 
@@ -52,25 +55,38 @@ static void feed_flush(struct broker *broker, struct peer *peer)
     }
 }
 
-void feed_wake(struct broker *broker, struct peer *peer)
+static struct scan *scan_new(const struct broker *broker, const struct peer *peer)
 {
-    struct broker_action *action;
-    struct scan *scan;
-    struct arena *arena;
+    struct arena *arena = arena_new();
+    struct scan *scan = arena_alloc(arena, sizeof *scan);
 
-    feed_flush(broker, peer);
-    if (!peer_is_fed(peer) || peer->scanning || peer->out || peer->feed_scanned >= broker->head)
-        return;
-    arena = arena_new();
-    scan = arena_alloc(arena, sizeof *scan);
     scan->arena = arena;
     scan->agency = peer->row.id;
     snprintf(scan->agency_name, sizeof scan->agency_name, "%s", peer->row.name);
     scan->after = peer->feed_scanned;
     scan->limit = broker->options.feed_items;
-    peer->scanning = true;
-    action = action_add(broker, BROKER_ACTION_SCAN);
-    action->scan = scan;
+    scan->most = BATCH_ITEMS_MOST;
+    scan->most_bytes = BATCH_BYTES_MOST;
+    return scan;
+}
+
+static void scan_take(struct broker *broker, struct peer *peer, struct scan *scan);
+
+/* The next stretch of its feed, from memory when it keeps up, else from the store. */
+void feed_wake(struct broker *broker, struct peer *peer)
+{
+    feed_flush(broker, peer);
+    while (peer_is_fed(peer) && !peer->scanning && !peer->out && peer->feed_scanned < broker->head) {
+        struct scan *scan = scan_new(broker, peer);
+
+        if (recent_scan(broker->recent, broker->cache, scan)) {
+            scan_take(broker, peer, scan);
+            feed_flush(broker, peer);
+        } else {
+            peer->scanning = true;
+            action_add(broker, BROKER_ACTION_SCAN)->scan = scan;
+        }
+    }
 }
 
 /* Turns one row into an item of what the agency reads. False: nothing of it is for this agency. */
@@ -80,6 +96,7 @@ static bool item_make(struct broker *broker, struct peer *peer, struct arena *ar
     int type_index = catalog_type(broker->catalog, row->type.bytes, row->type.length);
     const struct agency_block *block = type_index < 0 ? NULL : peer_block(peer, (uint16_t)type_index);
     const struct catalog_type *type;
+    struct value *values;
     struct error err;
     uint16_t kept = 0;
 
@@ -92,13 +109,18 @@ static bool item_make(struct broker *broker, struct peer *peer, struct arena *ar
     item->key = row->key;
     if (item->operation == OPERATION_DELETE)
         return block->fed[UNIT_EXISTENCE] && block->delete != DELETE_IGNORE;
+    values = arena_array(arena, type->field_count, sizeof *values);
     for (uint16_t i = 0; i < item->field_count; i++) {
         int field = catalog_field(type, item->fields[i].name.bytes, item->fields[i].name.length);
 
+        if (field >= 0)
+            values[field] = item->fields[i].value;
         if (field >= 0 && block->fields[field] && block->fed[type->fields[field].unit])
             item->fields[kept++] = item->fields[i];
     }
     item->field_count = kept;
+    if (row->key.length == 0 && !block_takes(block, type, values))
+        return false; /* what is there already and no longer fits is for its people to see: it is parked */
     if (item->operation == OPERATION_INSERT)
         return block->fed[UNIT_EXISTENCE] && (block->insert || row->key.length > 0);
     return kept > 0 && (block->insert || row->key.length > 0);
@@ -154,22 +176,12 @@ void feed_idle(struct broker *broker, struct peer *peer)
     feed_flush(broker, peer);
 }
 
-void feed_scanned(struct broker *broker, struct scan *scan)
+static void scan_take(struct broker *broker, struct peer *peer, struct scan *scan)
 {
-    struct peer *peer = peer_by_id(broker, scan->agency);
     struct item *items;
     uint32_t count = 0;
     bool quiet;
 
-    assert(peer);
-    if (!peer_is_fed(peer) || !peer->scanning ||
-        scan->after != peer->feed_scanned) { /* the session has changed meanwhile */
-        peer->scanning = false;
-        arena_free(&scan->arena);
-        feed_wake(broker, peer);
-        return;
-    }
-    peer->scanning = false;
     items = arena_array(scan->arena, scan->row_count, sizeof *items);
     for (uint32_t i = 0; i < scan->row_count; i++)
         count += item_make(broker, peer, scan->arena, &scan->rows[i], &items[count]);
@@ -182,5 +194,17 @@ void feed_scanned(struct broker *broker, struct scan *scan)
         arena_free(&scan->arena); /* every change of its own would otherwise bring it an empty batch */
     else
         feed_cut(peer, scan, items, count);
+}
+
+void feed_scanned(struct broker *broker, struct scan *scan)
+{
+    struct peer *peer = peer_by_id(broker, scan->agency);
+
+    assert(peer);
+    if (peer_is_fed(peer) && peer->scanning && scan->after == peer->feed_scanned)
+        scan_take(broker, peer, scan);
+    else
+        arena_free(&scan->arena); /* the session has changed meanwhile */
+    peer->scanning = false;
     feed_wake(broker, peer);
 }

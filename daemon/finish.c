@@ -68,7 +68,7 @@ static void start_session(struct broker *broker, struct peer *peer)
     peer->route = peer->hello_route;
     peer->heard_ms = broker->now_ms;
     peer->left = false;
-    peer->contested_ms = 0;
+    peer->contested = peer->went_on = false;
     peer->in_number = 0;
     peer->in_used = peer->out_used = 0;
     peer->in_credit = broker->options.window_bytes;
@@ -124,6 +124,8 @@ static uint32_t transactions_in(const struct share *share)
     return count;
 }
 
+static const char refused_key[] = "the key of this agency was revoked or replaced";
+
 /* Whoever holds the old key is not heard and not fed any more. */
 static void finish_rekeyed(struct broker *broker, struct share *share)
 {
@@ -131,10 +133,13 @@ static void finish_rekeyed(struct broker *broker, struct share *share)
 
     peer_fail(broker, peer, "revoked", "the key of %s was %s", peer->row.name,
               peer->row.enrolled ? "replaced" : "revoked");
-    if (!share->hello) {
+    if (peer->hello_waits && !share->hello) { /* it came under the old key, while the batch was in flight */
+        send_error(broker, &peer->hello_route, 0, 0, "revoked", refused_key);
         arena_free(&peer->hello_arena);
         peer->hello_waits = false;
     }
+    if (peer->next_waits)
+        send_error(broker, &peer->next_route, 0, 0, "revoked", refused_key);
     arena_free(&peer->next_arena);
     peer->next_waits = false;
 }
@@ -161,6 +166,10 @@ static void finish_share(struct broker *broker, struct share *share)
         finish_fill(share);
     if (share->rekeyed)
         finish_rekeyed(broker, share);
+    if (share->reloaded) {
+        peer->quarantine_waits = false;
+        peer_fail(broker, peer, "no-session", "this agency is to be loaded anew");
+    }
     if (peer->row.state == STATE_QUARANTINED)
         peer->quarantine_waits = false;
     if (share->quarantined) {
@@ -179,9 +188,10 @@ static void finish_share(struct broker *broker, struct share *share)
 
 static void tell_done(struct broker *broker, const struct admin *admin)
 {
-    static const char *const done[BROKER_EVENT_COUNT] = {
-        [BROKER_EVENT_ENROL] = "key enrolled", [BROKER_EVENT_REVOKE] = "key revoked", [BROKER_EVENT_RESUME] = "resumed"
-    };
+    static const char *const done[BROKER_EVENT_COUNT] = { [BROKER_EVENT_ENROL] = "key enrolled",
+                                                          [BROKER_EVENT_REVOKE] = "key revoked",
+                                                          [BROKER_EVENT_RESUME] = "resumed",
+                                                          [BROKER_EVENT_RELOAD] = "to be loaded anew" };
 
     if (admin->kind == BROKER_EVENT_REVEAL)
         action_log(broker, LOG_LEVEL_NOTE, NULL, "%s was shown personal values whole: %s", admin->user, admin->what);
@@ -230,6 +240,8 @@ void decide_stored(struct broker *broker)
     broker->catalog_version = writes->catalog_version;
     broker->catalog_fresh = false;
     broker->opened = true;
+    cache_keep(broker->cache, work->batch);
+    recent_add(broker->recent, work->batch);
     if (writes->applied_count > 0)
         broker->applied_ms = broker->now_ms;
     for (uint32_t i = 0; i < work->share_count; i++)

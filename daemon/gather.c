@@ -119,7 +119,6 @@ static void want_identifiers(struct work *work, uint16_t type, const struct cata
             room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
         wanted->identifiers[wanted->identifier_count++] =
             (struct wanted_identifier){ .type = type, .field = (uint16_t)field, .value = changed->value };
-        wanted->links = true;
     }
 }
 
@@ -156,7 +155,6 @@ static void want_pieces(struct broker *broker, struct work *work)
                 want_key(work, share->peer, block, change->key, &keys);
                 want_key(work, share->peer, block, change->old_key, &keys);
                 want_identifiers(work, block->type, &broker->catalog->types[block->type], change, &identifiers);
-                wanted->links = wanted->links || change->operation != OPERATION_UPDATE || change->old_key.length > 0;
             }
             for (uint32_t r = 0; r < piece->report_count; r++) {
                 const struct agency_block *block = peer_block_named(share->peer, piece->reports[r].block);
@@ -166,7 +164,6 @@ static void want_pieces(struct broker *broker, struct work *work)
                 wanted->records = room(work, wanted->records, wanted->record_count, &records, sizeof *wanted->records);
                 wanted->records[wanted->record_count++] =
                     (struct wanted_record){ .type = block->type, .number = piece->reports[r].record };
-                wanted->links = true;
             }
         }
     }
@@ -189,7 +186,6 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer)
                                                  .block = block->name,
                                                  .after = peer->fill_after,
                                                  .limit = FILL_RECORDS };
-            wanted->links = true;
             share->fill = true;
             return true;
         }
@@ -254,9 +250,11 @@ bool decide_start(struct broker *broker)
     assert(!broker->batch);
     if (!any_work(broker))
         return false;
+    operators_place(broker);
     batch_begin(broker);
     if (broker->suspects.count == 0 || !suspects_take(broker, broker->work))
         take_all(broker, broker->work);
     want_pieces(broker, broker->work);
+    cache_answer(broker->cache, broker->batch);
     return true;
 }

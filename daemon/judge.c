@@ -26,6 +26,10 @@ static int unit_supported(const struct catalog_type *type, uint16_t index, struc
         return error_set(err, ERR_STOP, "catalog: %s/%s: conflict = %s is not decided by this version; use owner%s",
                          type->name, unit->name, conflict_name(policy->conflict),
                          index == UNIT_EXISTENCE ? "" : ", largest or smallest");
+    if (policy->stale_given)
+        return error_set(err, ERR_STOP,
+                         "catalog: %s/%s: stale: this version does not look for stale forms yet; leave it out",
+                         type->name, unit->name);
     if (policy->otherwise == OTHERWISE_PROPOSE)
         return error_set(err, ERR_STOP,
                          "catalog: %s/%s: otherwise = propose is not decided by this version; use put-back", type->name,
@@ -291,6 +295,14 @@ static bool outgrows(const struct question *question)
     return size > RECORD_BYTES_MAX;
 }
 
+/* Whether this is but an older copy of what the agency itself has written since. */
+static bool is_outdated(const struct question *question, uint16_t index)
+{
+    const struct unit_state *unit = &question->record->units[index];
+
+    return question->writer->restored && unit->seq > 0 && unit->writer == question->writer->agency;
+}
+
 struct judgement judge_unit(const struct question *question, uint16_t index)
 {
     const struct policy *policy = &type_of(question)->units[index].policy;
@@ -303,6 +315,8 @@ struct judgement judge_unit(const struct question *question, uint16_t index)
     wrong = outgrows(question) ? "record too large" : defect(question, index);
     if (wrong)
         return (struct judgement){ VERDICT_PUT_BACK, wrong };
+    if (is_outdated(question, index))
+        return (struct judgement){ VERDICT_LOST, "restored" };
     if (!unit_is_concurrent(question, index))
         return (struct judgement){ VERDICT_APPLIED, "no conflict" };
     if (wins(question, index))
@@ -320,7 +334,7 @@ bool may_revive(const struct question *question, bool insert)
     const struct unit_state *state = &question->record->units[UNIT_EXISTENCE];
     const struct policy *policy = &type_of(question)->units[UNIT_EXISTENCE].policy;
 
-    if (insert && !policy_writes(policy, question->writer->agency))
+    if ((insert && !policy_writes(policy, question->writer->agency)) || is_outdated(question, UNIT_EXISTENCE))
         return false;
     if (!unit_is_concurrent(question, UNIT_EXISTENCE))
         return insert;

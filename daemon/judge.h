@@ -13,6 +13,7 @@ struct writer {
     feed_position base;  /* the feed position it had applied */
     feed_position since; /* the entry that closed its last load */
     bool nothing_seen;   /* a load: concurrent with everything; `base` still says what was sent */
+    bool restored;       /* a load from an older copy: what the agency wrote itself stands, and is sent back to it */
     const bool *fed;     /* by unit: it is sent items on this unit */
     int64_t commit_time_us;
     bool clock_known;

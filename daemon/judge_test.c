@@ -272,6 +272,7 @@ static void what_cannot_be_decided_by_this_version_is_refused(void **state)
         { "largest", "latest", "person/size: conflict = latest" },
         { "smallest", "review", "person/decile: conflict = review" },
         { "conflict = largest", "otherwise = propose", "person/size: otherwise = propose" },
+        { "conflict = largest", "stale = 2h", "person/size: stale" },
     };
     struct scene *scene = *state;
 

@@ -41,8 +41,10 @@ static struct node *node_add(struct links *links, const struct link *link, bool 
     void **of_record = record_slot(links, link->agency, link->block, link->record);
     struct node *node;
 
-    for (node = *of_key; node; node = node->next_of_key)
-        if (node->link.since == link->since && node->link.record == link->record) {
+    for (node = *of_key; node; node = node->next_of_key) {
+        if (node->link.since != link->since)
+            continue;
+        if (node->link.record == link->record) {
             if (!stored && (node->removed || node->link.until != link->until)) {
                 node->removed = false;
                 node->link.until = link->until;
@@ -50,6 +52,8 @@ static struct node *node_add(struct links *links, const struct link *link, bool 
             }
             return node; /* the store found it twice, or it came back */
         }
+        node->removed = true; /* the key is another record's from now on */
+    }
     node = arena_alloc(links->arena, sizeof *node);
     node->link = *link;
     node->stored = stored;
@@ -70,8 +74,6 @@ struct links *links_new(struct batch *batch)
     links->arena = batch->arena;
     links->keys = map_new(batch->arena);
     links->records = map_new(batch->arena);
-    for (uint32_t i = 0; i < batch->found.key_count; i++)
-        node_add(links, &batch->found.keys[i], true);
     for (uint32_t i = 0; i < batch->found.link_count; i++)
         node_add(links, &batch->found.links[i], true);
     return links;
@@ -79,10 +81,13 @@ struct links *links_new(struct batch *batch)
 
 uint64_t links_find(const struct links *links, uint16_t agency, struct text block, struct text key, feed_position base)
 {
+    const struct node *found = NULL;
+
     for (const struct node *node = *key_slot(links, agency, block, key); node; node = node->next_of_key)
-        if (!node->removed && node->link.since <= base && (node->link.until == 0 || node->link.until > base))
-            return node->link.record;
-    return 0;
+        if (!node->removed && node->link.since <= base && (node->link.until == 0 || node->link.until > base) &&
+            (!found || node->link.since > found->link.since))
+            found = node;
+    return found ? found->link.record : 0;
 }
 
 static struct node *node_good(const struct links *links, uint16_t agency, struct text block, uint64_t record)

@@ -59,6 +59,7 @@ static void act(struct program *program, const struct broker_action *action)
         store_lookup(program->store, action->batch);
         break;
     case BROKER_ACTION_STORE:
+        program->batch = action->batch;
         store_write(program->store, action->batch);
         break;
     case BROKER_ACTION_SCAN:
@@ -125,6 +126,7 @@ static void on_ready(void *context, const struct ledger_state *state)
         .stage_bytes = program->settings.stage_bytes,
         .batch_changes = program->settings.batch_changes,
         .feed_items = program->settings.feed_items,
+        .cache_bytes = program->settings.cache_bytes,
     };
     struct error err;
 
@@ -286,14 +288,15 @@ static void on_key_verb(struct program *program, struct control_request *request
     step(program, &event);
 }
 
-static void on_resume_verb(struct program *program, struct control_request *request, struct text name,
-                           struct text ground, const char *user)
+/* agency-resume and agency-reload: NAME GROUND. */
+static void on_remedy_verb(struct program *program, struct control_request *request, enum broker_event_kind kind,
+                           const struct text arguments[2], const char *user)
 {
     scoped(arena_free) struct arena *arena = arena_new();
-    struct broker_event event = { .kind = BROKER_EVENT_RESUME };
+    struct broker_event event = { .kind = kind };
 
-    event.name = arena_copy(arena, name.bytes, name.length);
-    event.ground = arena_copy(arena, ground.bytes, ground.length);
+    event.name = arena_copy(arena, arguments[0].bytes, arguments[0].length);
+    event.ground = arena_copy(arena, arguments[1].bytes, arguments[1].length);
     event.request = request;
     event.user = user;
     step(program, &event);
@@ -347,7 +350,9 @@ static void on_control(void *context, struct control_request *request, const str
     else if (verb_is(verb, "key-revoke") && count == 2)
         on_key_verb(program, request, true, arguments[1], argument(arguments, count, 2), user);
     else if (verb_is(verb, "agency-resume") && count == 3)
-        on_resume_verb(program, request, arguments[1], arguments[2], user);
+        on_remedy_verb(program, request, BROKER_EVENT_RESUME, arguments + 1, user);
+    else if (verb_is(verb, "agency-reload") && count == 3)
+        on_remedy_verb(program, request, BROKER_EVENT_RELOAD, arguments + 1, user);
     else if (verb_is(verb, "reveal") && count == 4)
         on_reveal_verb(program, request, arguments + 1, user);
     else
@@ -476,6 +481,7 @@ int main(int argc, char **argv)
         return 2;
     }
     process_clean_environment();
+    process_keep_memory();
     log_start("selaras-broker", NULL, LOG_NOTE);
     program.loop = loop_new();
     program.since_us = loop_time_us();

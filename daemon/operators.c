@@ -61,7 +61,6 @@ static bool agency_is_named(struct broker *broker, const struct broker_event *ev
     return false;
 }
 
-/* The place of a new agency: it is stored with the batch that its first request waits for. */
 static void place_make(struct broker *broker, const char *name)
 {
     struct agency_row row = { .id = 1, .mode = MODE_FULL };
@@ -84,12 +83,6 @@ static bool may_enrol(struct broker *broker, const struct broker_event *event)
         answer_failure(broker, event->request, "this key belongs to %s already: each agency needs its own", holder);
         return false;
     }
-    if (!peer_named(broker, event->name) && broker->batch) {
-        answer_failure(broker, event->request, "busy: try again");
-        return false;
-    }
-    if (!peer_named(broker, event->name))
-        place_make(broker, event->name);
     return true;
 }
 
@@ -114,8 +107,25 @@ static bool may_resume(struct broker *broker, const struct broker_event *event)
         answer_failure(broker, event->request, "%s is not quarantined", event->name);
     else if (peer->row.quarantine != QUARANTINE_REFUSED)
         answer_failure(broker, event->request,
-                       "%s cannot go on from where it is, its history is in doubt: %s. It must be loaded anew",
-                       event->name, peer->row.reason);
+                       "%s cannot go on from where it is: %s. Load it anew: selaras agency reload %s --ground TEXT",
+                       event->name, peer->row.reason, event->name);
+    else if (strlen(event->ground) > GROUND_BYTES_MAX)
+        answer_failure(broker, event->request, "a ground has at most %d bytes", GROUND_BYTES_MAX);
+    else
+        return true;
+    return false;
+}
+
+/* Also one that is not quarantined: what only a load can mend, its operator may know before we do. */
+static bool may_reload(struct broker *broker, const struct broker_event *event)
+{
+    const struct peer *peer = peer_named(broker, event->name);
+
+    if (!peer && !agency_is_named(broker, event))
+        return false;
+    if (!peer || peer->row.incarnation == 0)
+        answer_failure(broker, event->request, "%s was never loaded: its agent does that when it first says hello",
+                       event->name);
     else if (strlen(event->ground) > GROUND_BYTES_MAX)
         answer_failure(broker, event->request, "a ground has at most %d bytes", GROUND_BYTES_MAX);
     else
@@ -159,10 +169,18 @@ void operator_asks(struct broker *broker, const struct broker_event *event)
     static may_ask *const may[BROKER_EVENT_COUNT] = { [BROKER_EVENT_ENROL] = may_enrol,
                                                       [BROKER_EVENT_REVOKE] = may_revoke,
                                                       [BROKER_EVENT_RESUME] = may_resume,
+                                                      [BROKER_EVENT_RELOAD] = may_reload,
                                                       [BROKER_EVENT_REVEAL] = may_reveal };
 
     if (may[event->kind](broker, event))
         admin_add(broker, event);
+}
+
+void operators_place(struct broker *broker)
+{
+    for (const struct admin *admin = broker->admins; admin; admin = admin->next)
+        if (admin->kind == BROKER_EVENT_ENROL && !peer_named(broker, admin->name))
+            place_make(broker, admin->name);
 }
 
 void *admin_pop(struct admin **list)

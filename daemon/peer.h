@@ -4,8 +4,10 @@
 #define SELARAS_PEER_H
 
 #include "daemon/broker.h"
+#include "daemon/cache.h"
 #include "daemon/debts.h"
 #include "daemon/map.h"
+#include "daemon/recent.h"
 #include "daemon/reconcile.h"
 
 enum { GROUND_BYTES_MAX = 400 };
@@ -42,17 +44,19 @@ struct peer {
     /* The session. */
     bool up;
     struct route route;
-    int64_t heard_ms;     /* in a session */
-    bool left;            /* its last session ended with its own word: nobody of it is there any more */
-    int64_t contested_ms; /* when a copy of it first showed itself in this session; 0: none did */
-    int64_t copy_at_us;   /* when a copy of it was last turned away */
+    int64_t heard_ms;   /* in a session */
+    bool left;          /* its last session ended with its own word: nobody of it is there any more */
+    bool contested;     /* a copy of it has shown itself in this session */
+    bool went_on;       /* and it was heard after that */
+    int64_t copy_at_us; /* when a copy of it was last turned away */
     uint64_t in_number, out_number;
     uint64_t in_credit, in_used, out_credit, out_used;
     struct staged *staged, *staged_last;
-    uint64_t open_bytes;  /* of the frames of a transaction whose end has not come */
-    uint64_t open_memory; /* what they take here */
-    uint32_t ready;       /* complete transactions waiting */
-    uint64_t queued_lsn;  /* of the last piece that came */
+    uint64_t staged_bytes; /* of their frames */
+    uint64_t open_bytes;   /* of the frames of a transaction whose end has not come */
+    uint64_t open_memory;  /* what they take here */
+    uint32_t ready;        /* complete transactions waiting */
+    uint64_t queued_lsn;   /* of the last piece that came */
     uint32_t queued_number;
     feed_position queued_base;
     bool queued_open;        /* that piece was not final */
@@ -64,6 +68,8 @@ struct peer {
     struct hello hello, next_hello;
     struct route hello_route, next_route;
     bool hello_waits, next_waits;
+    uint32_t hello_cost;   /* of its hellos of late ... */
+    int64_t hello_cost_ms; /* ... counted down until then */
     struct staged *graves; /* frames of an ended session that the batch in flight may still borrow from */
 
     /* The feed. */
@@ -113,6 +119,8 @@ struct broker {
     const struct catalog *catalog;
     struct text catalog_text;
     struct reconciler *reconciler;
+    struct cache *cache;
+    struct recent *recent;
     struct agency_ids ids;
     struct peer *peers;
     uint32_t peer_count, peer_capacity;
@@ -182,6 +190,9 @@ void session_watch(struct broker *broker, struct peer *peer);
 
 /* operators.c: what operators ask for. */
 void operator_asks(struct broker *broker, const struct broker_event *event);
+/* Gives each agency that is to be enrolled its place, before a batch begins: one in flight knows the places there are.
+ */
+void operators_place(struct broker *broker);
 /* Answers a request: done, or why not. */
 void answer(struct broker *broker, void *request, const char *failure);
 void answer_failure(struct broker *broker, void *request, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

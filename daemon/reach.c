@@ -46,7 +46,7 @@ void link_item(struct work *work, const struct peer *peer, const struct canonica
         return;
     }
     key = natural_key(work, block, record);
-    if (key.length == 0)
+    if (key.length == 0 || !block_takes(block, record->type, record->values))
         return;
     if (operation == OPERATION_INSERT
             ? block->insert || links_held(work->links, peer->row.id, block->name, record->number, &held)

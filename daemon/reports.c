@@ -45,6 +45,8 @@ static void report_skipped(struct broker *broker, struct work *work, struct peer
         .reason = nothing,
     };
 
+    if (debts_answer_comes(peer->debts, report->record, report->position))
+        return; /* else a few bytes, said again and again, would each make an entry with the whole record */
     links_remove(work->links, peer->row.id, report->block, report->record); /* it has no such row */
     debt.entry = send_item(broker, work, peer, record)->entry.position;
     debt_open(work, peer, &debt);

@@ -28,12 +28,11 @@ static bool may_be_alive(const struct broker *broker, const struct peer *peer)
  * to wait, and if nobody else is heard it is no copy beside production but what production was restored from. */
 const char *rival_refusal(struct broker *broker, struct peer *peer, const struct hello *hello)
 {
-    if (peer->row.state == STATE_QUARANTINED || peer->quarantine_waits || !hello_is_of_a_copy(&peer->row, hello) ||
-        !may_be_alive(broker, peer))
+    if (peer->row.state == STATE_QUARANTINED || peer->row.state == STATE_NEW || peer->quarantine_waits ||
+        !hello_is_of_a_copy(&peer->row, hello) || !may_be_alive(broker, peer))
         return NULL;
-    if (peer->contested_ms == 0)
-        peer->contested_ms = broker->now_ms;
-    if (!peer->up || peer->heard_ms <= peer->contested_ms)
+    peer->contested = true;
+    if (!peer->up || !peer->went_on)
         return "busy";
     peer->copy_at_us = broker->now_us;
     action_log(

@@ -1,4 +1,5 @@
-/* Databases that are older than what the broker has had of them, alone and beside the one that went on. */
+/* Databases whose history is in doubt: those that are older than what the broker has had of them, alone and beside the
+ * one that went on, and what lets an agency back in. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -162,6 +163,110 @@ static void an_agent_that_has_lost_changes_is_quarantined_by_its_own_word(void *
     world_free(&world);
 }
 
+static void another_database_is_quarantined(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik");
+
+    (void)state;
+    a.system = "7302";
+    say_hello(&a);
+    assert_error(&a, "history");
+    assert_int_equal(row_of(&a)->state, STATE_QUARANTINED);
+    world_free(&world);
+}
+
+/* One row of a load, and its end at `lsn`. */
+static void load(struct agent *agent, struct change change, uint64_t lsn)
+{
+    say_piece(agent,
+              (struct piece){ .first = 1, .final = true, .nothing_seen = true, .changes = &change, .change_count = 1 });
+    agent->lsn = lsn;
+    say_piece(agent, (struct piece){ .lsn = lsn, .final = true, .base = agent->base });
+}
+
+static void doubt(struct agent *agent, const char *code)
+{
+    struct message error = { .kind = MESSAGE_ERROR };
+
+    error.error.code = said(code);
+    error.error.text = said("why");
+    say(agent, error);
+    assert_int_equal(row_of(agent)->state, STATE_QUARANTINED);
+}
+
+static void a_quarantined_agency_is_let_in_by_a_load_and_by_nothing_else(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik");
+    feed_position quarantined;
+
+    (void)state;
+    doubt(&a, "lost");
+    quarantined = last_entry(world)->entry.position;
+    resume(world, "a", "SK 1");
+    assert_false(world->answer_ok);
+    reload(world, "a", "SK 2");
+    assert_true(world->answer_ok);
+    assert_int_equal(last_entry(world)->entry.kind, ENTRY_RESUMED);
+    assert_int_equal(last_entry(world)->entry.refers, quarantined);
+    world_drop(world); /* it is durable */
+    world_start(world);
+    assert_int_equal(a.incarnation, 1);
+    greet(&a); /* its database still says 1 */
+    assert_int_equal(a.incarnation, 2);
+    assert_int_not_equal(last_sent(&a, MESSAGE_WELCOME)->welcome.load, 0);
+    a.incarnation = 1; /* the load breaks off: it has not taken 2 over yet */
+    greet(&a);
+    assert_int_equal(a.incarnation, 3);
+    load(&a, change_of(&a, OPERATION_LOAD, "1", "nik", "1", NULL), 200);
+    assert_int_equal(row_of(&a)->state, STATE_ACTIVE);
+    say_change(&a, change_of(&a, OPERATION_INSERT, "2", "nik", "2", NULL));
+    assert_int_equal(world->record_count, 2);
+    world_free(&world);
+}
+
+/* The same load, of values that differ from what the agency wrote last. */
+static const char *loaded_over(const char *code)
+{
+    static char name[512];
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik");
+
+    say_change(&a, change_of(&a, OPERATION_INSERT, "1", "nik", "1", "name", "new", NULL));
+    doubt(&a, code);
+    reload(world, "a", "SK 3");
+    greet(&a);
+    load(&a, change_of(&a, OPERATION_LOAD, "1", "nik", "1", "name", "old", NULL), 200);
+    snprintf(name, sizeof name, "%s", canonical_value(world, 1, NAME));
+    world_free(&world);
+    return name;
+}
+
+static void what_an_agency_wrote_itself_stands_against_its_older_copy(void **state)
+{
+    (void)state;
+    assert_string_equal(loaded_over("history"), "new");
+    assert_string_equal(loaded_over("lost"), "old"); /* an edit of the time when nobody looked */
+}
+
+static void a_load_may_be_asked_for_while_all_is_well(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), stranger = agent_new(world, "b", "nik");
+
+    (void)state;
+    reload(world, "a", "SK 4");
+    assert_true(world->answer_ok);
+    assert_error(&a, "no-session");
+    greet(&a);
+    assert_int_equal(a.incarnation, 2);
+    reload(world, "b", "SK 5"); /* never loaded */
+    assert_false(world->answer_ok);
+    (void)stranger;
+    world_free(&world);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -173,6 +278,10 @@ int main(void)
         T(after_a_bye_it_is_quarantined_at_once),
         T(a_copy_that_comes_first_after_a_restart_waits_for_production),
         T(an_agent_that_has_lost_changes_is_quarantined_by_its_own_word),
+        T(another_database_is_quarantined),
+        T(a_quarantined_agency_is_let_in_by_a_load_and_by_nothing_else),
+        T(what_an_agency_wrote_itself_stands_against_its_older_copy),
+        T(a_load_may_be_asked_for_while_all_is_well),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

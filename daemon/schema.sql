@@ -35,12 +35,13 @@ CREATE TABLE selaras.agency (
     key           bytea    UNIQUE CHECK (octet_length(key) = 32),      -- CURVE public key; NULL when revoked
     mode          text     NOT NULL DEFAULT 'full' CHECK (mode IN ('observe', 'publish', 'full')),
     state         text     NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'loading', 'filling', 'active', 'quarantined')),
-    quarantine    text     NOT NULL DEFAULT 'none' CHECK (quarantine IN ('none', 'history', 'refused')),
+    quarantine    text     NOT NULL DEFAULT 'none' CHECK (quarantine IN ('none', 'history', 'lost', 'refused')),
     reason        text,                       -- why it is quarantined,
     quarantine_entry bigint NOT NULL DEFAULT 0,   -- the entry that says so,
     resumes       text     NOT NULL DEFAULT 'new',-- and its state before
     session       bigint   NOT NULL DEFAULT 0,
     incarnation   integer  NOT NULL DEFAULT 0,
+    restored      boolean  NOT NULL DEFAULT false, -- the load that runs, or comes, is of an older copy
     lsn           bigint   NOT NULL DEFAULT 0,-- position committed: end LSN ...
     load_number   bigint   NOT NULL DEFAULT 0,-- ... or pieces of the running load
     base          bigint   NOT NULL DEFAULT 0,

@@ -8,6 +8,9 @@
 enum {
     SILENCE_MS = 60 * 1000,
     FEED_CREDIT_MOST = 64 * 1024 * 1024, /* of one agency: what it does not read waits in our memory */
+    HELLO_COST_MOST = 300,               /* of an agency's hellos of late ... */
+    HELLO_COST_ENTRY = 10,               /* ... one that makes an entry; another costs 1 */
+    HELLO_FORGET_MS = 500,               /* ... of which 1 is forgotten each time */
 };
 
 typedef void message_handler(struct broker *broker, struct peer *peer, struct arena **arena,
@@ -70,8 +73,10 @@ static void on_error(struct broker *broker, struct peer *peer, struct arena **ar
     (void)size;
     action_log(broker, LOG_LEVEL_WARN, peer, "its agent stops, %.*s: %.*s", (int)message->error.code.length,
                message->error.code.bytes, (int)message->error.text.length, message->error.text.bytes);
-    if (text_is(message->error.code, "history") || text_is(message->error.code, "lost"))
+    if (text_is(message->error.code, "history"))
         peer_doubt(peer, QUARANTINE_HISTORY, "%.*s", (int)message->error.text.length, message->error.text.bytes);
+    if (text_is(message->error.code, "lost"))
+        peer_doubt(peer, QUARANTINE_LOST, "%.*s", (int)message->error.text.length, message->error.text.bytes);
     peer->left = true;
     peer_drop(broker, peer);
 }
@@ -92,6 +97,41 @@ static message_handler *const handlers[MESSAGE_KIND_COUNT] = {
     [MESSAGE_PING] = on_ping,       [MESSAGE_ERROR] = on_error,     [MESSAGE_BYE] = on_bye,
 };
 
+/* Whether this hello makes an entry: a load, or another mapping than before. */
+static bool makes_entry(const struct peer *peer, const struct hello *hello)
+{
+    struct buffer packed = { 0 };
+    bool same;
+
+    blocks_pack(hello->blocks, hello->block_count, &packed);
+    same = packed.length == peer->row.blocks.length &&
+           (packed.length == 0 || memcmp(packed.bytes, peer->row.blocks.bytes, packed.length) == 0);
+    buffer_free(&packed);
+    return hello->incarnation == 0 || !same;
+}
+
+/* Each hello is a row written, and a new mapping or load an entry besides: who says it over and over is told to wait.
+ * An agent that works pauses for longer by itself. */
+static bool hellos_too_often(const struct broker *broker, struct peer *peer, const struct hello *hello)
+{
+    int64_t forgotten = (broker->now_ms - peer->hello_cost_ms) / HELLO_FORGET_MS;
+
+    if (forgotten > 0) {
+        peer->hello_cost -= forgotten < peer->hello_cost ? (uint32_t)forgotten : peer->hello_cost;
+        peer->hello_cost_ms += forgotten * HELLO_FORGET_MS;
+    }
+    if (peer->hello_cost >= HELLO_COST_MOST)
+        return true;
+    peer->hello_cost += makes_entry(peer, hello) ? HELLO_COST_ENTRY : 1;
+    return false;
+}
+
+/* Whether an agent takes itself for another agency than its key proves: a key file was mixed up. */
+static bool is_another(struct text said, const char *name)
+{
+    return said.length > 0 && (said.length != strlen(name) || memcmp(said.bytes, name, said.length) != 0);
+}
+
 static void on_hello(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
                      const struct route *route)
 {
@@ -100,6 +140,14 @@ static void on_hello(struct broker *broker, struct peer *peer, struct arena **ar
 
     if (message->hello.version != PROTOCOL_VERSION) {
         send_error(broker, route, 0, 0, "version", "this broker speaks protocol version 1");
+        return;
+    }
+    if (is_another(message->hello.agency, peer->row.name)) {
+        send_error(broker, route, 0, 0, "agency",
+                   arena_printf(broker->step_arena,
+                                "the key in its key file is enrolled for %s, not for the agency that its file names: "
+                                "give it a key of its own",
+                                peer->row.name));
         return;
     }
     if (message->hello.software.length >= sizeof peer->row.software ||
@@ -117,6 +165,10 @@ static void on_hello(struct broker *broker, struct peer *peer, struct arena **ar
             broker, route, 0, 0, refusal,
             "this database is an older copy of the one that the broker knows, which is connected or was a moment "
             "ago. If that one is gone for good, wait");
+        return;
+    }
+    if (hellos_too_often(broker, peer, &message->hello)) {
+        send_error(broker, route, 0, 0, "busy", "this agency says hello too often: wait");
         return;
     }
     peer_drop(broker, peer);
@@ -152,6 +204,7 @@ static bool in_session(struct broker *broker, struct peer *peer, const struct ro
         return message->kind == MESSAGE_ERROR && !peer->up; /* why an agent stops is heard at any time */
     }
     peer->heard_ms = broker->now_ms;
+    peer->went_on = peer->contested;
     if (message->number <= peer->in_number) { /* seen already; once-only rests on positions */
         peer_ack(broker, peer);
         return false;

@@ -18,12 +18,14 @@ const struct setting broker_setting_table[] = {
       "where `selaras` asks" },
     { "broker/window", SETTING_SIZE, FIELD(window_bytes), 1 << 20, 1 << 28, "8MiB", false,
       "changes that an agency may send before they are stored" },
-    { "broker/stage-limit", SETTING_SIZE, FIELD(stage_bytes), 1 << 20, UINT64_C(1) << 34, "256MiB", false,
-      "largest transaction of an agency" },
+    { "broker/stage-limit", SETTING_SIZE, FIELD(stage_bytes), 1 << 20, UINT64_C(1) << 34, "80MiB", false,
+      "largest transaction of an agency; deciding it takes about ten times as much memory" },
     { "broker/batch", SETTING_NUMBER, FIELD(batch_changes), 1, 100000, "4000", false,
       "changes that are stored in one transaction" },
     { "broker/feed", SETTING_NUMBER, FIELD(feed_items), 1, 10000, "1000", false,
       "items that an agency applies in one transaction" },
+    { "broker/cache", SETTING_SIZE, FIELD(cache_bytes), 0, UINT64_C(1) << 34, "64MiB", false,
+      "memory for records that have changed lately" },
     { 0 },
 };
 

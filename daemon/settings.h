@@ -14,6 +14,7 @@ struct broker_settings {
     uint64_t stage_bytes;
     uint32_t batch_changes;
     uint32_t feed_items;
+    uint64_t cache_bytes;
 };
 
 extern const struct setting broker_setting_table[];

@@ -48,8 +48,8 @@ static const char *piece_fault(const struct peer *peer, const struct piece *piec
     *why = "a base above what was sent to this agency, or below an earlier one";
     if (piece->base > most || piece->base < peer->queued_base)
         return "base";
-    *why = "a part of a transaction without changes";
-    if (!piece->final && piece->change_count == 0)
+    *why = "a part of a transaction without changes or reports";
+    if (!piece->final && piece->change_count == 0 && piece->report_count == 0)
         return "malformed";
     *why = "positions must rise, and the parts of a transaction follow each other";
     if (peer->queued_open)
@@ -187,10 +187,8 @@ static bool stage_piece(struct broker *broker, struct peer *peer, struct arena *
 static void give_credit(struct broker *broker, struct peer *peer)
 {
     struct message message = { .kind = MESSAGE_CREDIT };
-    uint64_t waiting = 0, total;
+    uint64_t waiting = peer->staged_bytes, total;
 
-    for (const struct staged *at = peer->staged; at; at = at->next)
-        waiting += at->size;
     waiting -= peer->open_bytes < waiting ? peer->open_bytes : waiting;
     total = peer->in_used + broker->options.window_bytes -
             (waiting < broker->options.window_bytes ? waiting : broker->options.window_bytes);
@@ -231,6 +229,7 @@ void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena
     else
         peer->staged = staged;
     peer->staged_last = staged;
+    peer->staged_bytes += size;
     /* Only a frame that ends nothing adds to the open transaction; one that ends some begins it anew with its last
      * piece. */
     peer->open_bytes = !peer->queued_open ? 0 : peer->ready > ready ? size : peer->open_bytes + size;
@@ -250,6 +249,7 @@ void stage_release(struct broker *broker, struct peer *peer)
         struct arena *arena = done->arena;
 
         peer->staged = done->next;
+        peer->staged_bytes -= done->size;
         if (!peer->staged)
             peer->staged_last = NULL;
         arena_free(&arena);
@@ -297,6 +297,7 @@ void stage_clear(struct broker *broker, struct peer *peer)
     }
     staged_free(&peer->staged);
     peer->staged_last = NULL;
+    peer->staged_bytes = 0;
     peer->open_bytes = peer->open_memory = 0;
     peer->ready = 0;
     peer->queued_open = false;

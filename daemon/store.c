@@ -199,13 +199,13 @@ void store_close(struct store **store)
 /* ---- lookups ---- */
 
 /* A batch on its way: what the results that come back are. */
-enum { RESULTS_MAX = 3 * CATALOG_TYPES_MAX + 4 };
+enum { RESULTS_MAX = 2 * CATALOG_TYPES_MAX + 4 };
 struct lookup {
     struct store *store;
     struct batch *batch;
     int count;
     struct expected {
-        enum { EXPECT_KEYS, EXPECT_RECORDS, EXPECT_LINKS, EXPECT_FILL, EXPECT_LEAF } what;
+        enum { EXPECT_RECORDS, EXPECT_LINKS, EXPECT_FILL, EXPECT_LEAF } what;
         uint16_t type;
     } expected[RESULTS_MAX];
 };
@@ -216,15 +216,11 @@ static void expect(struct lookup *lookup, int what, uint16_t type)
     lookup->expected[lookup->count++] = (struct expected){ .what = (unsigned)what, .type = type };
 }
 
-static const char sql_keys[] =
-    "SELECT l.agency, l.block, l.key, l.record, l.since, coalesce(l.until, 0)"
-    " FROM unnest($1::int[], $2::text[], $3::text[]) AS w (agency, block, key)"
-    " JOIN selaras.link l ON l.agency = w.agency::smallint AND l.block = w.block AND l.key = w.key";
 static const char sql_leaf[] =
     "SELECT pg_catalog.sha256('\\x00'::bytea || leaf) FROM selaras.entry WHERE position = $1";
 
-/* The three arrays of keys; of one type, or of all. */
-static uint32_t key_arrays(struct store *store, const struct batch *batch, int type)
+/* The three arrays of keys of one type. */
+static uint32_t key_arrays(struct store *store, const struct batch *batch, uint16_t type)
 {
     struct pg_array *agency = &store->arrays[0], *block = &store->arrays[1], *key = &store->arrays[2];
     uint32_t count = 0;
@@ -235,7 +231,7 @@ static uint32_t key_arrays(struct store *store, const struct batch *batch, int t
     for (uint32_t i = 0; i < batch->wanted.key_count; i++) {
         const struct wanted_key *wanted = &batch->wanted.keys[i];
 
-        if (type >= 0 && wanted->type != type)
+        if (wanted->type != type)
             continue;
         pg_array_int4(agency, wanted->agency);
         pg_array_bytes(block, wanted->block.bytes, wanted->block.length);
@@ -292,8 +288,6 @@ static void look_up_type(struct store *store, struct lookup *lookup, uint16_t ty
         pg_array_parameter(&parameters, &store->arrays[i]);
     pg_statement(store->writer, store->types[type].find, true, &parameters);
     expect(lookup, EXPECT_RECORDS, type);
-    if (!batch->wanted.links)
-        return;
     pg_statement(store->writer, store->types[type].links, true, &parameters);
     expect(lookup, EXPECT_LINKS, type);
 }
@@ -319,9 +313,6 @@ static int take_result(struct lookup *lookup, const struct expected *expected, c
     struct text hash;
 
     switch (expected->what) {
-    case EXPECT_KEYS:
-        read_links(batch->arena, result, &batch->found.keys, &batch->found.key_count);
-        return 0;
     case EXPECT_RECORDS:
         return read_records(batch, &batch->catalog->types[expected->type], result, err);
     case EXPECT_FILL:
@@ -364,16 +355,9 @@ static void on_lookup(void *context, const struct pg_outcome *outcome)
 void store_lookup(struct store *store, struct batch *batch)
 {
     struct lookup *lookup = arena_alloc(batch->arena, sizeof *lookup);
-    struct pg_parameters parameters = { 0 };
 
     lookup->store = store;
     lookup->batch = batch;
-    if (key_arrays(store, batch, -1) > 0) {
-        for (int i = 0; i < 3; i++)
-            pg_array_parameter(&parameters, &store->arrays[i]);
-        pg_statement(store->writer, sql_keys, true, &parameters);
-        expect(lookup, EXPECT_KEYS, 0);
-    }
     for (uint16_t i = 0; i < batch->catalog->type_count; i++)
         look_up_type(store, lookup, i);
     if (batch->wanted.fill.limit > 0)
@@ -418,24 +402,38 @@ void store_write(struct store *store, struct batch *batch)
 
 /* ---- feeds ---- */
 
-/* What concerns the agency after a position, up to where a source transaction ends; and the leaf there. With nothing
- * found, how far the ledger is. */
+/* What of an entry goes to the agency $2. */
+#define SENDING "(CASE WHEN e.agency = $2 THEN e.reply ELSE e.effect END)"
+
+/* What concerns the agency after a position, up to where the source transaction of the $3rd item ends; and the leaf
+ * there. With fewer found, how far the ledger is. What would come to more than $5 items or $6 bytes ends at the last
+ * transaction that fits, or within the first, which is too large itself. */
 static const char sql_scan[] =
-    "WITH hit AS (SELECT e.position FROM selaras.entry e WHERE e.position > $1"
-    "  AND (CASE WHEN e.agency = $2 THEN e.reply ELSE e.effect END) IS NOT NULL ORDER BY e.position LIMIT $3),"
-    " last AS MATERIALIZED (SELECT e.position, pg_catalog.sha256('\\x00'::bytea || e.leaf) AS leaf FROM selaras.entry e"
-    "  WHERE e.position = (SELECT CASE WHEN pg_catalog.count(*) < $3 THEN (SELECT head FROM selaras.state) ELSE"
-    "   (SELECT b.position FROM selaras.entry b WHERE b.position >= (SELECT pg_catalog.max(h.position) FROM hit h) AND "
-    "b.boundary"
-    "    ORDER BY b.position LIMIT 1) END FROM hit))"
+    "WITH hit AS MATERIALIZED (SELECT e.position, pg_catalog.octet_length(" SENDING ") AS size FROM selaras.entry e"
+    "  WHERE e.position > $1 AND " SENDING " IS NOT NULL ORDER BY e.position LIMIT $3),"
+    " span AS MATERIALIZED (SELECT pg_catalog.count(*) AS count, pg_catalog.max(position) AS last,"
+    "   coalesce(pg_catalog.sum(size), 0) AS bytes FROM hit),"
+    " whole AS MATERIALIZED (SELECT CASE WHEN s.count < $3 THEN (SELECT head FROM selaras.state) ELSE"
+    "   (SELECT b.position FROM selaras.entry b WHERE b.position >= s.last AND b.position <= s.last + $5 - $3"
+    "    AND b.boundary ORDER BY b.position LIMIT 1) END AS position FROM span s),"
+    " fitting AS MATERIALIZED (SELECT CASE WHEN w.position IS NOT NULL AND s.bytes +"
+    "   (SELECT coalesce(pg_catalog.sum(pg_catalog.octet_length(" SENDING ")), 0) FROM selaras.entry e"
+    "     WHERE s.count = $3 AND e.position > s.last AND e.position <= w.position) <= $6 THEN w.position ELSE"
+    "   (SELECT coalesce(pg_catalog.max(f.position) FILTER (WHERE f.boundary AND f.bytes <= $6),"
+    "      pg_catalog.max(f.position) FILTER (WHERE f.bytes <= $6 OR f.number = 1)) FROM"
+    "     (SELECT m.position, m.boundary, pg_catalog.sum(m.size) OVER (ORDER BY m.position) AS bytes,"
+    "       pg_catalog.row_number() OVER (ORDER BY m.position) AS number FROM"
+    "       (SELECT e.position, e.boundary, pg_catalog.octet_length(" SENDING ") AS size FROM selaras.entry e"
+    "         WHERE e.position > $1 AND " SENDING " IS NOT NULL ORDER BY e.position LIMIT $5) m) f)"
+    "   END AS position FROM span s, whole w),"
+    " last AS MATERIALIZED (SELECT e.position, pg_catalog.sha256('\\x00'::bytea || e.leaf) AS leaf"
+    "  FROM selaras.entry e WHERE e.position = (SELECT position FROM fitting))"
     " SELECT last.position, last.leaf, r.position, r.type, r.record, r.key, r.sending FROM last LEFT JOIN LATERAL"
-    "  (SELECT e.position, e.type, e.record, l.key,"
-    "    CASE WHEN e.agency = $2 THEN e.reply ELSE e.effect END AS sending"
+    "  (SELECT e.position, e.type, e.record, l.key, " SENDING " AS sending"
     "   FROM selaras.entry e LEFT JOIN LATERAL (SELECT k.key FROM selaras.link k WHERE k.record = e.record"
     "    AND k.agency = $4::smallint AND k.since < e.position AND (k.until IS NULL OR k.until >= e.position)"
     "    ORDER BY k.since DESC LIMIT 1) l ON true"
-    "   WHERE e.position > $1 AND e.position <= last.position"
-    "    AND (CASE WHEN e.agency = $2 THEN e.reply ELSE e.effect END) IS NOT NULL) r ON true"
+    "   WHERE e.position > $1 AND e.position <= last.position AND " SENDING " IS NOT NULL) r ON true"
     " ORDER BY r.position";
 
 struct scanning {
@@ -500,6 +498,8 @@ void store_scan(struct store *store, struct scan *scan)
     pg_text(&parameters, scan->agency_name);
     pg_int8(&parameters, scan->arena, scan->limit);
     pg_text(&parameters, arena_printf(scan->arena, "%u", scan->agency));
+    pg_int8(&parameters, scan->arena, scan->most);
+    pg_int8(&parameters, scan->arena, (int64_t)scan->most_bytes);
     pg_statement(store->reader, sql_scan, true, &parameters);
     pg_sync(store->reader, on_scan, scanning);
 }

@@ -38,7 +38,8 @@ struct world {
     struct broker_actions actions;
     int64_t now_ms;
 
-    bool held; /* the store does not answer */
+    bool held;          /* the store does not answer */
+    uint32_t scan_most; /* items of a batch; 0: as many as the core says */
     /* What PostgreSQL refuses: a batch that writes a record whose first field is this; one that asks for this key; one
      * that writes an agency, or an administrative entry of this kind. */
     const char *refused_value, *refused_key;
@@ -51,6 +52,8 @@ struct world {
     struct scan *scans[SCANS_MAX];
     int scan_count;
     int batch_count; /* committed */
+    int lookup_count, scan_total;
+    int known_count; /* records that needed no lookup */
 
     struct ledger_state state;
     struct agency_row agencies[WORLD_PEERS_MAX];
@@ -76,7 +79,7 @@ static inline struct text kept(struct world *world, struct text text)
 
 static inline bool same_text(struct text left, struct text right)
 {
-    return left.length == right.length && memcmp(left.bytes, right.bytes, left.length) == 0;
+    return left.length == right.length && (left.length == 0 || memcmp(left.bytes, right.bytes, left.length) == 0);
 }
 
 static inline bool is_found(const struct found *found, uint64_t number)
@@ -95,14 +98,17 @@ static inline void find_record(struct world *world, struct batch *batch, const s
     if (is_found(&batch->found, stored->number))
         return;
     record->exists = stored->exists;
+    record->meta = stored->meta;
     memcpy(record->values, stored->values, stored->type->field_count * sizeof *record->values);
+    canonical_note_stored(batch->arena, record);
     if (canonical_meta_read(batch->arena, stored->meta.bytes, stored->meta.length, batch->ids, record, &err) < 0)
         abort();
     batch->found.records[batch->found.record_count++] = record;
     (void)world;
 }
 
-static inline bool is_wanted(const struct world *world, const struct batch *batch, const struct stored_record *stored)
+static inline bool is_wanted(const struct world *world, const struct batch *batch, const bool *wanted_links,
+                             const struct stored_record *stored)
 {
     uint16_t type = (uint16_t)(stored->type - world->catalog->types);
 
@@ -114,8 +120,8 @@ static inline bool is_wanted(const struct world *world, const struct batch *batc
             stored->type->fields[batch->wanted.identifiers[i].field].identifier &&
             value_equal(stored->values[batch->wanted.identifiers[i].field], batch->wanted.identifiers[i].value))
             return true;
-    for (uint32_t i = 0; i < batch->found.key_count; i++)
-        if (batch->found.keys[i].record == stored->number)
+    for (uint32_t i = 0; i < world->link_count; i++)
+        if (wanted_links[i] && world->links[i].record == stored->number)
             return true;
     return false;
 }
@@ -150,22 +156,20 @@ static inline void find_fill(struct world *world, struct batch *batch)
 static inline void store_find(struct world *world, struct batch *batch)
 {
     struct found *found = &batch->found;
+    bool *wanted = arena_array(batch->arena, world->link_count, sizeof *wanted);
 
-    found->keys = arena_array(batch->arena, world->link_count, sizeof *found->keys);
     found->links = arena_array(batch->arena, world->link_count, sizeof *found->links);
     found->records = arena_array(batch->arena, world->record_count, sizeof(struct canonical *));
     for (uint32_t i = 0; i < world->link_count; i++)
         for (uint32_t k = 0; k < batch->wanted.key_count; k++)
             if (world->links[i].agency == batch->wanted.keys[k].agency &&
                 same_text(world->links[i].block, batch->wanted.keys[k].block) &&
-                same_text(world->links[i].key, batch->wanted.keys[k].key)) {
-                found->keys[found->key_count++] = world->links[i];
-                break;
-            }
+                same_text(world->links[i].key, batch->wanted.keys[k].key))
+                wanted[i] = true;
     for (uint32_t i = 0; i < world->record_count; i++)
-        if (is_wanted(world, batch, &world->records[i]))
+        if (is_wanted(world, batch, wanted, &world->records[i]))
             find_record(world, batch, &world->records[i]);
-    for (uint32_t i = 0; batch->wanted.links && i < world->link_count; i++)
+    for (uint32_t i = 0; i < world->link_count; i++)
         if (is_found(found, world->links[i].record))
             found->links[found->link_count++] = world->links[i];
     if (batch->wanted.fill.limit > 0)
@@ -279,6 +283,39 @@ static inline void keep_agency(struct world *world, const struct agency_write *w
         world->debts[i].settled = world->debts[i].settled || world->debts[i].debt.agency == row->id;
 }
 
+/* What the core knew without asking must be what it would have been told: each record as it was given, and its links.
+ */
+static inline void check_known(struct world *world, const struct batch *batch)
+{
+    const struct found *known = &batch->known;
+    uint32_t links = 0;
+
+    for (uint32_t i = 0; i < known->record_count; i++) {
+        const struct canonical *record = known->records[i];
+        const struct stored_record *stored = store_record(world, record->number);
+
+        assert_non_null(stored);
+        assert_ptr_equal(record->type, stored->type);
+        for (uint16_t f = 0; f < record->type->field_count; f++)
+            assert_true(value_equal(record->stored[f], stored->values[f]));
+        if (!record->queued) {
+            assert_int_equal(record->exists, stored->exists);
+            assert_true(same_text(record->meta, stored->meta));
+        }
+        for (uint32_t l = 0; l < world->link_count; l++)
+            links += world->links[l].record == record->number;
+    }
+    assert_int_equal(known->link_count, links);
+    for (uint32_t i = 0; i < known->link_count; i++) {
+        const struct link *row = link_row(world, &known->links[i]);
+
+        assert_non_null(row);
+        assert_int_equal(row->record, known->links[i].record);
+        assert_int_equal(row->until, known->links[i].until);
+    }
+    world->known_count += (int)known->record_count;
+}
+
 static inline bool is_word(struct text text, const char *word)
 {
     return word && text.length == strlen(word) && memcmp(text.bytes, word, text.length) == 0;
@@ -309,6 +346,8 @@ static inline bool is_refused(const struct world *world, const struct batch *bat
 static inline void keep_batch(struct world *world, const struct batch *batch)
 {
     const struct writes *writes = &batch->writes;
+
+    check_known(world, batch);
 
     assert_int_equal(writes->old_head, world->state.head); /* compare-and-set */
     for (uint32_t i = 0; i < writes->entry_count; i++) {
@@ -370,26 +409,48 @@ static inline void scan_row_fill(struct world *world, struct scan *scan, const s
     }
 }
 
+/* As sql_scan of store.c: whole transactions up to `limit` items and the first boundary behind; what is too large for
+ * one batch ends at the last transaction that fits, or within the first. */
 static inline void store_scan_entries(struct world *world, struct scan *scan)
 {
-    uint32_t hits = 0, at = 0;
+    uint32_t most = world->scan_most ? world->scan_most : scan->most, hits = 0, at = 0;
+    uint32_t rows_at_end = 0, rows_at_boundary = 0;
+    const struct entry_row *end = NULL, *boundary = NULL;
+    uint64_t bytes = 0;
+    bool whole = true;
 
+    assert_int_equal(scan->row_count, 0);
     scan->rows = arena_array(scan->arena, world->entry_count, sizeof *scan->rows);
     while (at < world->entry_count && world->entries[at].entry.position <= scan->after)
         at++;
-    for (; at < world->entry_count; at++) {
+    for (; at < world->entry_count && !(hits >= scan->limit && boundary && boundary == end); at++) {
         const struct entry_row *row = &world->entries[at];
+        struct text sending = sending_of(row, scan);
 
-        if (sending_of(row, scan).length > 0) {
+        if (sending.length > 0) {
+            bytes += sending.length;
+            if (hits > 0 && (hits >= most || bytes > scan->most_bytes)) {
+                whole = false;
+                break;
+            }
             scan_row_fill(world, scan, row);
             hits++;
         }
-        scan->end = row->entry.position;
-        leaf_hash(row->leaf.bytes, row->leaf.length, scan->leaf);
-        if (hits >= scan->limit && row->boundary)
-            return;
+        end = row;
+        rows_at_end = scan->row_count;
+        if (row->boundary) {
+            boundary = row;
+            rows_at_boundary = scan->row_count;
+        }
     }
-    assert_true(hits < scan->limit); /* else store.c finds no place where the batch may end, and stops the broker */
+    if (!whole && boundary && rows_at_boundary > 0) {
+        end = boundary;
+        rows_at_end = rows_at_boundary;
+    }
+    assert_non_null(end);
+    scan->row_count = rows_at_end;
+    scan->end = end->entry.position;
+    leaf_hash(end->leaf.bytes, end->leaf.length, scan->leaf);
 }
 
 #endif

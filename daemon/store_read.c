@@ -37,7 +37,7 @@ int read_records(struct batch *batch, const struct catalog_type *type, const PGr
             continue;
         record = canonical_new(batch->arena, type, number);
         record->exists = PQgetvalue(result, row, 1)[0] == 't';
-        meta = pg_result_bytes(batch->arena, result, row, 2);
+        meta = record->meta = pg_result_bytes(batch->arena, result, row, 2);
         for (uint16_t i = 0; i < type->field_count; i++) {
             struct text text;
 
@@ -46,6 +46,7 @@ int read_records(struct batch *batch, const struct catalog_type *type, const PGr
             text = read_text(batch->arena, result, row, i + 3);
             record->values[i] = (struct value){ .bytes = text.bytes, .length = text.length, .state = VALUE_SET };
         }
+        canonical_note_stored(batch->arena, record);
         if (canonical_meta_read(batch->arena, meta.bytes, meta.length, batch->ids, record, err) < 0)
             return err->code;
         found->records[found->record_count++] = record;

@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 const char *field_column_type(struct arena *arena, const struct catalog_field *field)
 {
@@ -75,8 +76,31 @@ static void add_record(struct sql *sql, const struct catalog_type *type)
     add(sql, " FROM selaras.\"%s\" r ", type->name);
 }
 
-/* $1 number, $2 exists, $3 meta, then the fields. */
-static const char *save_sql(struct arena *arena, const struct catalog_type *type)
+/* "unnest($1::t) AS a, ..." in the select list: each row is made once. In FROM, one function after the other would put
+ * all of its rows away first. */
+static void add_unnest(struct sql *sql, unsigned parameter, const char *array_type, const char *name)
+{
+    add(sql, "%sunnest($%u::%s[]) AS %s", parameter > 1 ? ", " : "", parameter, array_type, name);
+}
+
+/* The rows of a batch as v (number, exists, meta, f0, f1, ...): $1 number, $2 exists, $3 meta, then the fields of the
+ * set. Returns the number of parameters. */
+static unsigned add_rows(struct sql *sql, const struct catalog_type *type, const struct field_set *set)
+{
+    unsigned parameter = 1;
+
+    add(sql, "(SELECT ");
+    add_unnest(sql, parameter++, "bigint", "number");
+    add_unnest(sql, parameter++, "boolean", "exists");
+    add_unnest(sql, parameter++, "bytea", "meta");
+    for (uint16_t i = 0; i < type->field_count; i++)
+        if (field_set_has(set, i))
+            add_unnest(sql, parameter++, "text", arena_printf(sql->arena, "f%u", i));
+    add(sql, ") AS v");
+    return parameter - 1;
+}
+
+static const char *insert_sql(struct arena *arena, const struct catalog_type *type, const struct field_set *all)
 {
     struct sql sql = { arena, "" };
 
@@ -86,21 +110,59 @@ static const char *save_sql(struct arena *arena, const struct catalog_type *type
     add(&sql, ") SELECT v.number, v.exists, v.meta");
     for (uint16_t i = 0; i < type->field_count; i++)
         add(&sql, ", v.f%u::%s", i, field_column_type(arena, &type->fields[i]));
-    add(&sql, " FROM unnest($1::bigint[], $2::boolean[], $3::bytea[]");
-    for (uint16_t i = 0; i < type->field_count; i++)
-        add(&sql, ", $%u::text[]", i + 4u);
-    add(&sql, ") AS v (number, exists, meta");
-    for (uint16_t i = 0; i < type->field_count; i++)
-        add(&sql, ", f%u", i);
-    add(&sql, ") ON CONFLICT (number) DO UPDATE SET exists = excluded.exists, meta = excluded.meta");
-    for (uint16_t i = 0; i < type->field_count; i++)
-        add(&sql, ", \"%s\" = excluded.\"%s\"", type->fields[i].name, type->fields[i].name);
+    add(&sql, " FROM ");
+    add_rows(&sql, type, all);
     return sql.text;
+}
+
+/* The last parameter is how many rows there are: each must be found. */
+static const char *update_sql(struct arena *arena, const struct catalog_type *type, const struct field_set *set)
+{
+    struct sql sql = { arena, "" };
+    unsigned parameters;
+
+    add(&sql, "WITH written AS (UPDATE selaras.\"%s\" r SET exists = v.exists, meta = v.meta", type->name);
+    for (uint16_t i = 0; i < type->field_count; i++)
+        if (field_set_has(set, i))
+            add(&sql, ", \"%s\" = v.f%u::%s", type->fields[i].name, i, field_column_type(arena, &type->fields[i]));
+    add(&sql, " FROM ");
+    parameters = add_rows(&sql, type, set);
+    add(&sql,
+        " WHERE r.number = v.number RETURNING 1)"
+        " SELECT selaras.expect(1 + pg_catalog.count(*) - $%u::bigint, 'selaras.%s') FROM written",
+        parameters + 1, type->name);
+    return sql.text;
+}
+
+bool field_set_has(const struct field_set *set, uint16_t field)
+{
+    return set->bits[field / 64] >> (field % 64) & 1;
+}
+
+void field_set_add(struct field_set *set, uint16_t field)
+{
+    set->bits[field / 64] |= UINT64_C(1) << (field % 64);
+}
+
+const struct update_sql *type_sql_update(struct arena *arena, const struct catalog_type *type, struct type_sql *sql,
+                                         const struct field_set *set)
+{
+    struct update_sql *made;
+
+    for (uint16_t i = 0; i < sql->update_count; i++)
+        if (memcmp(&sql->updates[i].set, set, sizeof *set) == 0)
+            return &sql->updates[i];
+    if (sql->update_count == UPDATES_MAX)
+        return &sql->updates[0];
+    made = &sql->updates[sql->update_count++];
+    *made = (struct update_sql){ .set = *set, .text = update_sql(arena, type, set) };
+    return made;
 }
 
 void type_sql_make(struct arena *arena, const struct catalog_type *type, struct type_sql *ret)
 {
     struct sql find = { arena, "" }, links = { arena, "" }, fill = { arena, "" };
+    struct field_set all = { 0 };
 
     add_wanted(&find, type);
     add_record(&find, type);
@@ -111,8 +173,11 @@ void type_sql_make(struct arena *arena, const struct catalog_type *type, struct 
     add_record(&fill, type);
     add(&fill, "WHERE r.exists AND r.number > $1 AND NOT EXISTS (SELECT FROM selaras.link l WHERE l.record = r.number"
                " AND l.agency = $2 AND l.block = $3 AND l.until IS NULL) ORDER BY r.number LIMIT $4");
-    *ret =
-        (struct type_sql){ .find = find.text, .links = links.text, .fill = fill.text, .save = save_sql(arena, type) };
+    for (uint16_t i = 0; i < type->field_count; i++)
+        field_set_add(&all, i);
+    *ret = (struct type_sql){ .find = find.text, .links = links.text, .fill = fill.text };
+    ret->insert = insert_sql(arena, type, &all);
+    type_sql_update(arena, type, ret, &all);
     for (uint16_t i = 0; i < type->field_count; i++)
         ret->identifier_count = (uint16_t)(ret->identifier_count + type->fields[i].identifier);
 }

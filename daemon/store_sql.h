@@ -6,12 +6,26 @@
 #include "daemon/store.h"
 #include "shell/pg.h"
 
+/* Fields of a type. */
+struct field_set {
+    uint64_t bits[CATALOG_FIELDS_MAX / 64];
+};
+
+/* Statements that write only the fields that have changed, made as they come up: few sets of fields change together. */
+enum { UPDATES_MAX = 64 };
+struct update_sql {
+    struct field_set set;
+    const char *text;
+};
+
 /* The statements of one record type. */
 struct type_sql {
-    const char *find;  /* records by link, number or identifier */
-    const char *links; /* links of those */
-    const char *fill;  /* existing records without a link to a block */
-    const char *save;  /* upsert */
+    const char *find;                       /* records by link, number or identifier */
+    const char *links;                      /* links of those */
+    const char *fill;                       /* existing records without a link to a block */
+    const char *insert;                     /* new records */
+    struct update_sql updates[UPDATES_MAX]; /* the first writes all fields */
+    uint16_t update_count;
     uint16_t identifier_count;
 };
 
@@ -39,5 +53,10 @@ const char *field_reading(struct arena *arena, const struct catalog_field *field
 /* Its column's type. */
 const char *field_column_type(struct arena *arena, const struct catalog_field *field);
 void type_sql_make(struct arena *arena, const struct catalog_type *type, struct type_sql *ret);
+/* The statement that writes at least these fields of records that the store has; which ones it does write is in it. */
+const struct update_sql *type_sql_update(struct arena *arena, const struct catalog_type *type, struct type_sql *sql,
+                                         const struct field_set *set);
+bool field_set_has(const struct field_set *set, uint16_t field);
+void field_set_add(struct field_set *set, uint16_t field);
 
 #endif

@@ -26,6 +26,15 @@ static void run(struct statement *statement, const char *sql)
     pg_statement(statement->store->writer, sql, true, &statement->parameters);
 }
 
+/* The same, with the number of rows behind the arrays. */
+static void run_counted(struct statement *statement, struct arena *arena, const char *sql, uint32_t count)
+{
+    for (int i = 0; i < statement->arrays; i++)
+        pg_array_parameter(&statement->parameters, &statement->store->arrays[i]);
+    pg_int8(&statement->parameters, arena, count);
+    pg_statement(statement->store->writer, sql, true, &statement->parameters);
+}
+
 static void add_text(struct pg_array *array, struct text text)
 {
     pg_array_bytes(array, text.bytes, text.length);
@@ -98,14 +107,14 @@ static const char sql_entries[] =
     " v.refers, v.operation, v.fields::text[], v.verdicts::text[], v.rules::text[], v.catalog, v.boundary, v.leaf, "
     "v.salt, v.body,"
     " v.effect, v.reply"
-    " FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::int[],"
-    " $8::bigint[], $9::timestamptz[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], "
-    "$15::text[],"
-    " $16::text[], $17::text[], $18::int[], $19::boolean[], $20::bytea[], $21::bytea[], $22::bytea[], $23::bytea[], "
-    "$24::bytea[])"
-    " AS v (position, time, kind, agency, incarnation, lsn, number, base, commit_time, type, record, other, refers, "
-    "operation,"
-    " fields, verdicts, rules, catalog, boundary, leaf, salt, body, effect, reply)";
+    " FROM (SELECT unnest($1::bigint[]) AS position, unnest($2::timestamptz[]) AS time, unnest($3::text[]) AS kind,"
+    " unnest($4::text[]) AS agency, unnest($5::int[]) AS incarnation, unnest($6::bigint[]) AS lsn,"
+    " unnest($7::int[]) AS number, unnest($8::bigint[]) AS base, unnest($9::timestamptz[]) AS commit_time,"
+    " unnest($10::text[]) AS type, unnest($11::bigint[]) AS record, unnest($12::bigint[]) AS other,"
+    " unnest($13::bigint[]) AS refers, unnest($14::text[]) AS operation, unnest($15::text[]) AS fields,"
+    " unnest($16::text[]) AS verdicts, unnest($17::text[]) AS rules, unnest($18::int[]) AS catalog,"
+    " unnest($19::boolean[]) AS boundary, unnest($20::bytea[]) AS leaf, unnest($21::bytea[]) AS salt,"
+    " unnest($22::bytea[]) AS body, unnest($23::bytea[]) AS effect, unnest($24::bytea[]) AS reply) AS v";
 
 static void write_entries(struct store *store, const struct batch *batch)
 {
@@ -186,34 +195,82 @@ static void make_partitions(struct store *store, const struct batch *batch)
     }
 }
 
-static void write_records(struct store *store, const struct batch *batch, uint16_t type_index)
+/* What of the record differs from the store's row. */
+static struct field_set changed_fields(const struct canonical *record)
+{
+    struct field_set set = { 0 };
+
+    for (uint16_t f = 0; f < record->type->field_count; f++)
+        if (!record->stored || !value_equal(record->values[f], record->stored[f]))
+            field_set_add(&set, f);
+    return set;
+}
+
+/* The records of one statement: new ones, or those in which the same fields have changed. */
+struct group {
+    const struct update_sql *update; /* NULL: new ones */
+    const struct canonical **records;
+    uint32_t count;
+};
+
+static void run_group(struct store *store, const struct batch *batch, uint16_t type_index, const struct group *group)
 {
     const struct catalog_type *type = &batch->catalog->types[type_index];
     struct statement statement = { .store = store };
     struct pg_array *number = array(&statement, PG_OID_INT8), *exists = array(&statement, PG_OID_BOOL),
                     *meta = array(&statement, PG_OID_BYTEA);
-    struct buffer packed = { 0 };
-    uint32_t count = 0;
 
-    for (uint16_t f = 0; f < type->field_count; f++)
-        array(&statement, PG_OID_TEXT);
+    for (uint32_t i = 0; i < group->count; i++) {
+        pg_array_int8(number, (int64_t)group->records[i]->number);
+        pg_array_bool(exists, group->records[i]->exists);
+        add_text(meta, group->records[i]->meta);
+    }
+    for (uint16_t f = 0; f < type->field_count; f++) {
+        struct pg_array *values;
+
+        if (group->update && !field_set_has(&group->update->set, f))
+            continue;
+        values = array(&statement, PG_OID_TEXT);
+        for (uint32_t i = 0; i < group->count; i++)
+            pg_array_value(values, group->records[i]->values[f]);
+    }
+    if (group->update)
+        run_counted(&statement, batch->arena, group->update->text, group->count);
+    else
+        run(&statement, store->types[type_index].insert);
+}
+
+/* Groups are few: what does not find room in them is written with all its fields. */
+static void write_records(struct store *store, const struct batch *batch, uint16_t type_index)
+{
+    enum { GROUPS_MAX = 16 };
+    const struct catalog_type *type = &batch->catalog->types[type_index];
+    struct type_sql *sql = &store->types[type_index];
+    struct group groups[GROUPS_MAX + 2] = { [1] = { .update = &sql->updates[0] } };
+    uint32_t group_count = 2;
+
     for (uint32_t i = 0; i < batch->writes.record_count; i++) {
         const struct canonical *record = batch->writes.records[i];
+        struct field_set set = changed_fields(record);
+        const struct update_sql *update;
+        struct group *group = groups;
 
         if (record->type != type)
             continue;
-        packed.length = 0;
-        canonical_meta_pack(record, batch->ids, &packed);
-        pg_array_int8(number, (int64_t)record->number);
-        pg_array_bool(exists, record->exists);
-        pg_array_bytes(meta, packed.bytes, packed.length);
-        for (uint16_t f = 0; f < type->field_count; f++)
-            pg_array_value(&store->arrays[3 + f], record->values[f]);
-        count++;
+        update = record->stored ? type_sql_update(store->arena, type, sql, &set) : NULL;
+        while (group < groups + group_count && group->update != update)
+            group++;
+        if (group == groups + GROUPS_MAX + 2)
+            group = &groups[1];
+        else if (group == groups + group_count)
+            groups[group_count++] = (struct group){ .update = update };
+        if (!group->records)
+            group->records = arena_array(batch->arena, batch->writes.record_count, sizeof(struct canonical *));
+        group->records[group->count++] = record;
     }
-    buffer_free(&packed);
-    if (count > 0)
-        run(&statement, store->types[type_index].save);
+    for (uint32_t i = 0; i < group_count; i++)
+        if (groups[i].count > 0)
+            run_group(store, batch, type_index, &groups[i]);
 }
 
 static const char sql_link_remove[] = "DELETE FROM selaras.link l USING unnest($1::int[], $2::text[], $3::text[], "
@@ -313,7 +370,7 @@ static const char sql_agency[] =
     " fence_seq = $20, fence_token = $21, applied = $22, applied_at = CASE WHEN $22 > applied THEN pg_catalog.now() "
     "ELSE applied_at END,"
     " changes = $23, fed = $24, software = $25, seen_at = pg_catalog.now(), quarantine = $26, quarantine_entry = $27,"
-    " resumes = $28"
+    " resumes = $28, restored = $29"
     " WHERE id = $1 AND session = $2 AND incarnation = $3 AND lsn = $4 AND load_number = $5 RETURNING 1)"
     " SELECT selaras.expect(pg_catalog.count(*), 'selaras.agency') FROM written";
 static const char sql_blocks[] = "UPDATE selaras.agency SET blocks = $2 WHERE id = $1";
@@ -367,6 +424,7 @@ static void write_agency(struct store *store, struct arena *arena, const struct 
     pg_text(&parameters, quarantine_name(row->quarantine));
     number(&parameters, arena, row->quarantine_entry);
     pg_text(&parameters, agency_state_name(row->resumes));
+    pg_text(&parameters, row->restored ? "t" : "f");
     pg_statement(store->writer, sql_agency, true, &parameters);
     if (write->blocks) {
         struct pg_parameters blocks = { 0 };

@@ -21,7 +21,8 @@ struct share {
     bool write;          /* the row has changed */
     bool reset;
     bool quarantined;
-    bool rekeyed; /* its key was revoked or replaced */
+    bool reloaded; /* an operator has asked for a load: its session ends */
+    bool rekeyed;  /* its key was revoked or replaced */
 };
 
 struct work {
@@ -77,6 +78,8 @@ struct text sending_pack(struct work *work, const struct sending *sending, const
 void record_write(struct work *work, struct canonical *record);
 /* The record, or its deletion, for one agency alone, as an entry of its own. */
 struct entry_row *send_item(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record);
+/* Once everything is decided. */
+void pack_records(struct work *work);
 void pack_leaves(struct work *work);
 
 /* reach.c: how the item of an entry at `position` changes the links of whoever it goes to. */

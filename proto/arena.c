@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_BYTES = 64 * 1024 };
+enum { BLOCK_FIRST_BYTES = 1024, BLOCK_BYTES_MOST = 1024 * 1024 };
 
 struct block {
     struct block *next;
@@ -74,13 +74,14 @@ void arena_reset(struct arena *arena)
     blocks_free(kept->next);
     kept->next = NULL;
     kept->used = 0;
-    if (kept->size > 16 * BLOCK_BYTES) { /* one huge batch must not hold its memory for ever */
+    if (kept->size > BLOCK_BYTES_MOST) { /* one huge batch must not hold its memory for ever */
         blocks_free(kept);
         arena->blocks = NULL;
     }
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+/* Not zeroed. */
+static void *take(struct arena *arena, size_t size)
 {
     size_t rounded = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     struct block *block = arena->blocks;
@@ -89,18 +90,24 @@ void *arena_alloc(struct arena *arena, size_t size)
     if (rounded < size)
         abort();
     if (!block || block->size - block->used < rounded) {
-        /* Blocks grow with the batch, so that a large one is not a long list. */
-        size_t wanted = block && arena->used > BLOCK_BYTES ? arena->used : BLOCK_BYTES;
+        /* Blocks grow with the batch, so that a large one is not a long list, and what is small stays so: whoever sends
+         * many small messages must not hold more of our memory than the limits on it count. */
+        size_t wanted = arena->used > BLOCK_FIRST_BYTES ? arena->used : BLOCK_FIRST_BYTES;
 
-        if (wanted > 16 * BLOCK_BYTES)
-            wanted = 16 * BLOCK_BYTES;
+        if (wanted > BLOCK_BYTES_MOST)
+            wanted = BLOCK_BYTES_MOST;
         block = block_new(rounded > wanted ? rounded : wanted, block);
         arena->blocks = block;
     }
     memory = block->bytes + block->used;
     block->used += rounded;
     arena->used += rounded;
-    return memset(memory, 0, size);
+    return memory;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    return memset(take(arena, size), 0, size);
 }
 
 void *arena_array(struct arena *arena, size_t count, size_t size)
@@ -114,10 +121,11 @@ void *arena_array(struct arena *arena, size_t count, size_t size)
 
 char *arena_copy(struct arena *arena, const void *bytes, size_t length)
 {
-    char *copy = arena_alloc(arena, length + 1);
+    char *copy = take(arena, length + 1);
 
     if (length > 0)
         memcpy(copy, bytes, length);
+    copy[length] = '\0';
     return copy;
 }
 

@@ -214,6 +214,7 @@ static int policy_build(const struct builder *builder, const struct tree *tree, 
         word_build(builder, tree, "otherwise", otherwise_words, &otherwise) < 0 ||
         word_build(builder, tree, "conflict", conflict_words, &conflict) < 0)
         return builder->err->code;
+    policy->stale_given = tree_child(tree, "stale") != NULL;
     policy->otherwise = otherwise;
     policy->conflict = conflict;
     if ((conflict == CONFLICT_LARGEST || conflict == CONFLICT_SMALLEST) && !(field && type_is_ordered(field->type)))

@@ -32,6 +32,7 @@ struct policy {
     enum otherwise otherwise;
     enum conflict conflict;
     const char *basis[CATALOG_AGENCIES_MAX]; /* by agency: NULL, or it reads this, on this legal basis */
+    bool stale_given;                        /* the catalog says so */
     uint32_t stale_s;                        /* how long a stale form is looked for, in seconds */
 };
 

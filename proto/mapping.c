@@ -1,26 +1,21 @@
-#include "proto/mapping.h"
+#include "proto/mapping_build.h"
 
-#include <assert.h>
 #include <string.h>
 
 enum {
-    FIELD_COLUMNS_MAX = 16,
-    JOIN_BYTES_MAX = 16,
     IDENTIFIER_BYTES_MAX = 63, /* PostgreSQL cuts longer names, silently */
+    ABSENCE_MAX_S = 7 * 24 * 60 * 60,
+    /* Columns beside those of fields: conditions, a generated key, actor and ground. */
+    OTHER_COLUMNS_MAX = 8 + KEY_FIELDS_MAX + 2,
+    FIELD_COLUMNS_MOST = 16,
 };
 
-struct builder {
-    struct arena *arena;
-    struct error *err;
-};
-
-/* The mapping outlives the tree that it was read from. */
-static const char *kept(const struct builder *builder, const char *text)
+const char *kept(const struct builder *builder, const char *text)
 {
     return arena_copy(builder->arena, text, strlen(text));
 }
 
-static int name_check(const struct builder *builder, const struct tree *tree)
+int name_check(const struct builder *builder, const struct tree *tree)
 {
     if (name_is_valid(tree->name, NAME_BYTES))
         return 0;
@@ -29,8 +24,7 @@ static int name_check(const struct builder *builder, const struct tree *tree)
                       NAME_BYTES);
 }
 
-/* The text of child `name`, which must be there. */
-static int text_build(const struct builder *builder, const struct tree *tree, const char *name, const char **ret)
+int text_build(const struct builder *builder, const struct tree *tree, const char *name, const char **ret)
 {
     const struct tree *child = tree_child(tree, name);
     const char *text;
@@ -43,8 +37,7 @@ static int text_build(const struct builder *builder, const struct tree *tree, co
     return 0;
 }
 
-/* A name in the agency's database: whatever it likes, but not so long that it would be cut. */
-static int identifier_check(const struct builder *builder, const struct tree *tree, const char *name)
+int identifier_check(const struct builder *builder, const struct tree *tree, const char *name)
 {
     size_t length = strlen(name);
 
@@ -100,148 +93,32 @@ static int delete_build(const struct builder *builder, const struct tree *delete
     return identifier_check(builder, delete, block->delete_column);
 }
 
-static int codes_build(const struct builder *builder, const struct tree *codes, struct mapping_field *field)
+int section_check(const struct builder *builder, const struct tree *tree, size_t most)
 {
-    struct mapping_code *code;
-    size_t count;
+    size_t count = tree_count(tree);
 
-    if (!codes)
-        return 0;
-    if (*codes->value)
-        return tree_error(codes, builder->err, "has a value, but is a section");
-    if (tree_unique(codes, builder->err) < 0)
+    if (*tree->value)
+        return tree_error(tree, builder->err, "has a value, but is a section");
+    if (tree_unique(tree, builder->err) < 0)
         return builder->err->code;
-    count = tree_count(codes);
-    if (count < 1 || count > UINT16_MAX)
-        return tree_error(codes, builder->err, "must have 1 to %d lines \"local = canonical\"", UINT16_MAX);
-    code = arena_array(builder->arena, count, sizeof *code);
-    field->codes = code;
-    field->code_lines = code;
-    for (const struct tree *line = codes->child; line; line = line->next, code++) {
-        const char *canonical = "";
-
-        if (tree_text(line, &canonical, builder->err) < 0)
-            return builder->err->code;
-        *code = (struct mapping_code){ .local = kept(builder, line->name), .canonical = kept(builder, canonical) };
-        field->code_count++;
-    }
+    if (count < 1 || count > most)
+        return tree_error(tree, builder->err, "must be 1 to %zu", most);
     return 0;
 }
 
-/* A block while it is built: `columns` grows, and no column may belong to two fields. */
-struct block_builder {
-    const struct builder *builder;
-    const struct tree *fields;
-    const char **columns;
-    struct mapping_block *block;
-};
-
-static int column_add(struct block_builder *build, const struct tree *at, const char *name, uint16_t *ret)
+int column_place(struct block_builder *build, const struct tree *at, const char *name, uint16_t *ret)
 {
     struct mapping_block *block = build->block;
 
     if (identifier_check(build->builder, at, name) < 0)
         return build->builder->err->code;
     for (uint16_t i = 0; i < block->column_count; i++)
-        if (strcmp(block->columns[i], name) == 0)
-            return tree_error(at, build->builder->err, "column \"%s\" is mapped to another field already", name);
+        if (strcmp(block->columns[i], name) == 0) {
+            *ret = i;
+            return 0;
+        }
     *ret = block->column_count;
     build->columns[block->column_count++] = kept(build->builder, name);
-    return 0;
-}
-
-/* `columns = "a b c"` with `join`. */
-static int parts_build(struct block_builder *build, const struct tree *tree, const struct tree *columns,
-                       struct mapping_field *field)
-{
-    struct error *err = build->builder->err;
-    const struct tree *join = tree_child(tree, "join");
-    const char *const *names;
-    uint16_t *places;
-    size_t count;
-
-    if (tree_list(build->builder->arena, columns, &names, &count, err) < 0)
-        return err->code;
-    if (count < 2 || count > FIELD_COLUMNS_MAX)
-        return tree_error(columns, err, "must name 2 to %d columns; a single one is \"column\"", FIELD_COLUMNS_MAX);
-    if (!join)
-        return tree_error(tree, err,
-                          "has no \"join\": what stands between the parts, so that they can be told apart again?");
-    if (text_build(build->builder, tree, "join", &field->join) < 0)
-        return err->code;
-    if (strlen(field->join) > JOIN_BYTES_MAX)
-        return tree_error(join, err, "is longer than %d bytes", JOIN_BYTES_MAX);
-    places = arena_array(build->builder->arena, count, sizeof *places);
-    field->columns = places;
-    for (size_t i = 0; i < count; i++)
-        if (column_add(build, columns, names[i], &places[field->column_count++]) < 0)
-            return err->code;
-    return 0;
-}
-
-/* `column = x` */
-static int column_build(struct block_builder *build, const struct tree *tree, const struct tree *column,
-                        struct mapping_field *field)
-{
-    uint16_t *place = arena_alloc(build->builder->arena, sizeof *place);
-    const char *name = "";
-
-    if (tree_child(tree, "join"))
-        return tree_error(tree_child(tree, "join"), build->builder->err, "is for a field of several \"columns\"");
-    field->columns = place;
-    field->column_count = 1;
-    if (text_build(build->builder, tree, "column", &name) < 0)
-        return build->builder->err->code;
-    return column_add(build, column, name, place);
-}
-
-static int field_build(struct block_builder *build, const struct tree *tree, struct mapping_field *field)
-{
-    static const char *const known[] = { "column", "columns", "join", "trim", "codes", NULL };
-    const struct tree *column = tree_child(tree, "column"), *columns = tree_child(tree, "columns");
-    struct error *err = build->builder->err;
-
-    if (name_check(build->builder, tree) < 0 || tree_expect(tree, known, err) < 0)
-        return err->code;
-    field->name = kept(build->builder, tree->name);
-    field->field = -1;
-    if (!column == !columns)
-        return tree_error(tree, err, "must have either \"column\" or \"columns\"");
-    if ((column ? column_build(build, tree, column, field) : parts_build(build, tree, columns, field)) < 0 ||
-        tree_yes(tree, "trim", false, &field->trim, err) < 0)
-        return err->code;
-    return codes_build(build->builder, tree_child(tree, "codes"), field);
-}
-
-/* How many columns the fields use at most: the number of words. */
-static size_t columns_most(const struct tree *fields)
-{
-    size_t most = 0;
-
-    for (const struct tree *field = fields->child; field; field = field->next)
-        most += tree_child(field, "columns") ? FIELD_COLUMNS_MAX : 1;
-    return most;
-}
-
-static int fields_build(struct block_builder *build)
-{
-    const struct tree *fields = build->fields;
-    struct mapping_block *block = build->block;
-    struct error *err = build->builder->err;
-    size_t count = tree_count(fields);
-
-    if (*fields->value)
-        return tree_error(fields, err, "has a value, but is a section");
-    if (tree_unique(fields, err) < 0)
-        return err->code;
-    if (count < 1 || count > BLOCK_FIELDS_MAX)
-        return tree_error(fields, err, "must be 1 to %d", BLOCK_FIELDS_MAX);
-    block->fields = arena_array(build->builder->arena, count, sizeof *block->fields);
-    build->columns = arena_array(build->builder->arena, columns_most(fields), sizeof *build->columns);
-    block->columns = build->columns;
-    for (const struct tree *field = fields->child; field; field = field->next)
-        if (field_build(build, field, &block->fields[block->field_count++]) < 0)
-            return err->code;
     return 0;
 }
 
@@ -255,20 +132,52 @@ static const char *const *field_words(const struct builder *builder, const struc
     return words;
 }
 
-static int key_build(const struct builder *builder, const struct tree *tree, struct mapping_block *block)
+/* `key = generated COLUMN ...` */
+static int generated_build(struct block_builder *build, const struct tree *key, const char *const *names, size_t count)
 {
-    const struct tree *key = tree_child(tree, "key");
-    const char *const *names;
-    uint16_t *places;
-    size_t count;
+    struct mapping_block *block = build->block;
+    uint16_t *places = arena_array(build->builder->arena, count, sizeof *places);
 
-    if (!key)
-        return tree_error(tree, builder->err, "has no \"key\": which fields find a row again?");
-    if (tree_list(builder->arena, key, &names, &count, builder->err) < 0)
-        return builder->err->code;
-    if (count > KEY_FIELDS_MAX)
-        return tree_error(key, builder->err, "has more than %d fields", KEY_FIELDS_MAX);
-    places = arena_array(builder->arena, count, sizeof *places);
+    if (block->insert)
+        return tree_error(
+            tree_child(build->tree, "insert"), build->builder->err,
+            "is not supported yet with a generated key by this version: what the database makes of it would "
+            "not be known");
+    block->generated = true;
+    block->key_columns = places;
+    for (size_t i = 0; i < count; i++)
+        if (column_place(build, key, names[i], &places[block->key_column_count++]) < 0)
+            return build->builder->err->code;
+    return 0;
+}
+
+/* What finds a row: the columns of the key's fields, in order. */
+static int key_columns_build(struct block_builder *build, const struct tree *key)
+{
+    struct mapping_block *block = build->block;
+    uint16_t *places = arena_array(build->builder->arena, KEY_COLUMNS_MAX, sizeof *places);
+
+    block->key_columns = places;
+    for (uint8_t i = 0; i < block->key_count; i++) {
+        const struct mapping_field *field = &block->fields[block->key[i]];
+
+        if (block->key_column_count + field->column_count > KEY_COLUMNS_MAX)
+            return tree_error(key, build->builder->err, "has more than %d columns", KEY_COLUMNS_MAX);
+        for (uint8_t j = 0; j < field->column_count; j++)
+            places[block->key_column_count++] = field->columns[j];
+    }
+    if (block->key_column_count == 0)
+        return tree_error(key, build->builder->err, "has constants only: by which column is a row found?");
+    return 0;
+}
+
+/* `key = FIELD ...` */
+static int key_fields_build(struct block_builder *build, const struct tree *key, const char *const *names, size_t count)
+{
+    const struct builder *builder = build->builder;
+    struct mapping_block *block = build->block;
+    uint16_t *places = arena_array(builder->arena, count, sizeof *places);
+
     block->key = places;
     for (size_t i = 0; i < count; i++) {
         int field = mapping_field_named(block, (struct text){ names[i], (uint32_t)strlen(names[i]) });
@@ -277,56 +186,145 @@ static int key_build(const struct builder *builder, const struct tree *tree, str
             return tree_unknown(key, "mapped field", names[i], field_words(builder, block), builder->err);
         places[block->key_count++] = (uint16_t)field;
     }
+    return key_columns_build(build, key);
+}
+
+static int key_build(struct block_builder *build)
+{
+    const struct builder *builder = build->builder;
+    const struct tree *key = tree_child(build->tree, "key");
+    const char *const *names;
+    size_t count;
+    bool generated;
+
+    if (!key)
+        return tree_error(build->tree, builder->err, "has no \"key\": which fields find a row again?");
+    if (tree_list(builder->arena, key, &names, &count, builder->err) < 0)
+        return builder->err->code;
+    generated = count > 1 && strcmp(names[0], "generated") == 0;
+    if (count - generated > KEY_FIELDS_MAX)
+        return tree_error(key, builder->err, "has more than %d fields", KEY_FIELDS_MAX);
+    return generated ? generated_build(build, key, names + 1, count - 1) : key_fields_build(build, key, names, count);
+}
+
+static int zone_build(const struct builder *builder, const struct tree *tree, const struct zone **ret)
+{
+    const struct tree *zone = tree_child(tree, "zone");
+    const char *name = "";
+    struct error why;
+
+    if (!zone)
+        return 0;
+    if (tree_text(zone, &name, builder->err) < 0)
+        return builder->err->code;
+    if (zone_load(builder->arena, name, ret, &why) < 0)
+        return tree_error(zone, builder->err, "%s", why.text);
     return 0;
 }
 
-static int block_build(const struct builder *builder, const struct tree *tree, struct mapping_block *block)
+static int absence_build(const struct builder *builder, const struct tree *absence, struct mapping_block *block)
 {
-    static const char *const known[] = { "type", "table", "key", "insert", "delete", "fields", NULL };
-    struct block_builder build = { .builder = builder, .fields = tree_child(tree, "fields"), .block = block };
+    static const struct quantity_unit units[] = { { "s", 1 }, { "min", 60 }, { "h", 3600 }, { NULL, 0 } };
+    const char *text = "";
+    uint64_t seconds = 0;
+
+    if (!absence)
+        return 0;
+    if (tree_text(absence, &text, builder->err) < 0)
+        return builder->err->code;
+    if (!quantity_parse(text, units, &seconds) || seconds > ABSENCE_MAX_S)
+        return tree_error(absence, builder->err, "must be a time of up to 7 days, like 15min or 2h");
+    block->absence_s = (uint32_t)seconds;
+    return 0;
+}
+
+/* Columns that say who changed a row, or on what ground. */
+static int witness_build(struct block_builder *build, const char *name, int *ret)
+{
+    const struct tree *child = tree_child(build->tree, name);
+    const char *column = "";
+    uint16_t place = 0;
+
+    *ret = COLUMN_NONE;
+    if (!child)
+        return 0;
+    if (tree_text(child, &column, build->builder->err) < 0 || column_place(build, child, column, &place) < 0)
+        return build->builder->err->code;
+    *ret = place;
+    return 0;
+}
+
+/* How many columns the block uses at most. */
+static size_t columns_most(const struct tree *tree)
+{
+    const struct tree *fields = tree_child(tree, "fields"), *where = tree_child(tree, "where");
+    size_t most = OTHER_COLUMNS_MAX + (where ? tree_count(where) : 0);
+
+    for (const struct tree *field = fields ? fields->child : NULL; field; field = field->next)
+        most += tree_child(field, "columns") ? FIELD_COLUMNS_MOST : 1;
+    return most;
+}
+
+/* Columns that are written come first: those of fields, then those of conditions. */
+static int columns_build(struct block_builder *build)
+{
+    struct mapping_block *block = build->block;
+
+    build->columns = arena_array(build->builder->arena, columns_most(build->tree), sizeof *build->columns);
+    block->columns = build->columns;
+    if (fields_build(build) < 0 || where_build(build) < 0)
+        return build->builder->err->code;
+    block->written_count = block->column_count;
+    if (key_build(build) < 0 || witness_build(build, "actor", &block->actor_column) < 0 ||
+        witness_build(build, "ground", &block->ground_column) < 0)
+        return build->builder->err->code;
+    return where_check_delete(build);
+}
+
+static int block_build(const struct builder *builder, const struct tree *tree, const struct zone *zone,
+                       struct mapping_block *block)
+{
+    static const char *const known[] = { "type",    "table",  "key",  "where", "constants", "insert", "delete",
+                                         "absence", "reload", "zone", "actor", "ground",    "fields", NULL };
+    struct block_builder build = { .builder = builder, .tree = tree, .block = block };
 
     if (name_check(builder, tree) < 0 || tree_expect(tree, known, builder->err) < 0)
         return builder->err->code;
     block->name = kept(builder, tree->name);
-    if (!build.fields)
-        return tree_error(tree, builder->err, "has no \"fields\"");
+    block->zone = zone;
     if (text_build(builder, tree, "type", &block->type_name) < 0 || table_build(builder, tree, block) < 0 ||
         tree_yes(tree, "insert", false, &block->insert, builder->err) < 0 ||
-        delete_build(builder, tree_child(tree, "delete"), block) < 0 || fields_build(&build) < 0)
+        delete_build(builder, tree_child(tree, "delete"), block) < 0 ||
+        absence_build(builder, tree_child(tree, "absence"), block) < 0 ||
+        tree_yes(tree, "reload", false, &block->reload, builder->err) < 0 ||
+        zone_build(builder, tree, &block->zone) < 0)
         return builder->err->code;
-    return key_build(builder, tree, block);
+    return columns_build(&build);
 }
 
-/* A row of a table that two blocks map would be two records: that needs a `where` to tell them apart. */
-static int tables_check(const struct mapping *mapping, const struct tree *tree, struct error *err)
+/* Everything below `mapping` is a block, but for its zone. */
+static bool is_zone(const struct tree *tree)
 {
-    const struct mapping_block *newest = &mapping->blocks[mapping->block_count - 1];
-
-    for (const struct mapping_block *block = mapping->blocks; block < newest; block++)
-        if (strcmp(block->schema, newest->schema) == 0 && strcmp(block->table, newest->table) == 0)
-            return tree_error(
-                tree_child(tree, "table"), err,
-                "%s.%s is mapped by block %s already; two blocks on one table are not supported yet by this version",
-                newest->schema, newest->table, block->name);
-    return 0;
+    return strcmp(tree->name, "zone") == 0;
 }
 
 int mapping_build(struct arena *arena, const struct tree *tree, struct mapping *ret, struct error *err)
 {
     struct builder builder = { .arena = arena, .err = err };
     struct mapping mapping = { 0 };
-    size_t count = tree_count(tree);
+    const struct zone *zone = NULL;
+    size_t count = tree_count(tree) - (tree_child(tree, "zone") != NULL);
 
     if (*tree->value)
         return tree_error(tree, err, "has a value, but is a section");
-    if (tree_unique(tree, err) < 0)
+    if (tree_unique(tree, err) < 0 || zone_build(&builder, tree, &zone) < 0)
         return err->code;
     if (count < 1 || count > BLOCKS_MAX)
         return tree_error(tree, err, "must have 1 to %d blocks", BLOCKS_MAX);
     mapping.blocks = arena_array(arena, count, sizeof *mapping.blocks);
     for (const struct tree *block = tree->child; block; block = block->next)
-        if (block_build(&builder, block, &mapping.blocks[mapping.block_count++]) < 0 ||
-            tables_check(&mapping, block, err) < 0)
+        if (!is_zone(block) && (block_build(&builder, block, zone, &mapping.blocks[mapping.block_count++]) < 0 ||
+                                tables_check(&mapping, block, err) < 0))
             return err->code;
     *ret = mapping;
     return 0;

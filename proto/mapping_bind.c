@@ -1,4 +1,4 @@
-#include "proto/mapping.h"
+#include "proto/mapping_build.h"
 
 #include <regex.h>
 #include <string.h>
@@ -33,7 +33,8 @@ static const char *const *catalog_words(const struct binder *binder, const struc
 static int field_error(const struct binder *binder, const struct mapping_block *block,
                        const struct mapping_field *field)
 {
-    return error_wrap(binder->err, "mapping/%s/fields/%s", block->name, field->name);
+    return error_wrap(binder->err, "mapping/%s/%s/%s", block->name, field->constant_line ? "constants" : "fields",
+                      field->name);
 }
 
 /* Whether the whole value is what the pattern says; catalog_build has compiled it before. */
@@ -78,6 +79,21 @@ static int codes_bind(const struct binder *binder, const struct catalog_field *f
     return 0;
 }
 
+/* A constant in the catalog's spelling. */
+static int constant_bind(const struct binder *binder, const struct catalog_field *field, struct mapping_field *mapped)
+{
+    struct error why;
+    struct value value;
+
+    if (value_parse(binder->arena, field->type, field->scale, mapped->constant_line, strlen(mapped->constant_line),
+                    &value, &why) < 0)
+        return error_set(binder->err, ERR_STOP, "its value %s", why.text);
+    if (field->pattern && !pattern_fits(binder, field->pattern, value))
+        return error_set(binder->err, ERR_STOP, "its value is not what the catalog's pattern says: %s", field->pattern);
+    mapped->constant = arena_copy(binder->arena, value.bytes, value.length);
+    return 0;
+}
+
 static int field_bind(const struct binder *binder, struct mapping_block *block, struct mapping_field *mapped)
 {
     const struct catalog_type *type = block->type;
@@ -89,6 +105,8 @@ static int field_bind(const struct binder *binder, struct mapping_block *block, 
         return field_error(binder, block, mapped);
     }
     mapped->field = field;
+    if (mapped->constant_line)
+        return constant_bind(binder, &type->fields[field], mapped) < 0 ? field_error(binder, block, mapped) : 0;
     return codes_bind(binder, &type->fields[field], mapped) < 0 ? field_error(binder, block, mapped) : 0;
 }
 
@@ -152,6 +170,21 @@ static int block_bind(const struct binder *binder, struct mapping_block *block)
     return keys_check(binder, block);
 }
 
+/* Two spellings of one value do not tell records apart. */
+static int constants_check(const struct binder *binder, const struct mapping *mapping)
+{
+    for (uint16_t i = 0; i < mapping->block_count; i++)
+        for (uint16_t j = 0; j < i; j++) {
+            const struct mapping_block *block = &mapping->blocks[i], *other = &mapping->blocks[j];
+
+            if (blocks_share_table(block, other) && block->type == other->type && !constants_differ(block, other))
+                return error_set(binder->err, ERR_STOP,
+                                 "mapping/%s/constants: its constants are those of block %s, only written otherwise",
+                                 block->name, other->name);
+        }
+    return 0;
+}
+
 int mapping_bind(struct arena *arena, struct mapping *mapping, const struct catalog *catalog, const char *agency,
                  struct error *err)
 {
@@ -165,7 +198,7 @@ int mapping_bind(struct arena *arena, struct mapping *mapping, const struct cata
     for (uint16_t i = 0; i < mapping->block_count; i++)
         if (block_bind(&binder, &mapping->blocks[i]) < 0)
             return err->code;
-    return 0;
+    return constants_check(&binder, mapping);
 }
 
 static struct text text_of(const char *text)
@@ -182,6 +215,7 @@ struct block *mapping_declare(struct arena *arena, const struct mapping *mapping
 
         declared[b] = (struct block){ .name = text_of(block->name),
                                       .type = text_of(block->type_name),
+                                      .generated = block->generated,
                                       .key_field_count = block->key_count,
                                       .insert = block->insert,
                                       .delete = block->delete,
@@ -189,8 +223,14 @@ struct block *mapping_declare(struct arena *arena, const struct mapping *mapping
         for (uint8_t i = 0; i < block->key_count; i++)
             declared[b].key_fields[i] = text_of(block->fields[block->key[i]].name);
         declared[b].fields = arena_array(arena, block->field_count, sizeof *declared[b].fields);
-        for (uint16_t i = 0; i < block->field_count; i++)
-            declared[b].fields[i] = text_of(block->fields[i].name);
+        for (uint16_t i = 0; i < block->field_count; i++) {
+            const struct mapping_field *field = &block->fields[i];
+
+            declared[b].fields[i] = text_of(field->name);
+            if (field->constant_line)
+                declared[b].constants[declared[b].constant_count++] =
+                    (struct item_field){ text_of(field->name), value_text(field->constant_line) };
+        }
     }
     return declared;
 }

@@ -235,8 +235,44 @@ static void what_is_wrong_is_refused_with_its_path(void **state)
         { "peserta\n",
           "lama\n    type = resident\n    table = jkn.peserta_jkn\n    key = nik\n    fields\n        nik\n"
           "            column = nik\npeserta\n",
-          "peserta/table: jkn.peserta_jkn is mapped by block lama already; two blocks on one table are not supported "
-          "yet by this version" },
+          "peserta/table: block lama maps jkn.peserta_jkn to record type resident too, and one row or a row that moves "
+          "from one to the other would be the same record twice: give both blocks a constant among their key fields "
+          "that differs, or map them as one block" },
+        { "            column = alamat\n", "            column = alamat\n            unknown = null\n",
+          "peserta/fields/address/unknown: is for a field with \"codes\"" },
+        { "                NONAKTIF = false\n", "                NONAKTIF = false\n            unknown = nul\n",
+          "peserta/fields/covered/unknown: \"nul\" is not known here; did you mean \"null\"?" },
+        { "    insert = yes\n", "    insert = yes\n    absence = 8d\n",
+          "peserta/absence: must be a time of up to 7 days, like 15min or 2h" },
+        { "    insert = yes\n", "    insert = yes\n    absence = 200h\n",
+          "peserta/absence: must be a time of up to 7 days, like 15min or 2h" },
+        { "    insert = yes\n", "    reload = perhaps\n",
+          "peserta/reload: \"perhaps\" is not known here; known: no, yes" },
+        { "    insert = yes\n", "    zone = Asia/Makasar\n",
+          "peserta/zone: \"Asia/Makasar\" is no time zone that this system knows (as in timedatectl list-timezones; "
+          "they are in package tzdata)" },
+        { "    insert = yes\n", "    where\n        status = \"NON AKTIF\"\n        status = AKTIF\n",
+          "peserta/where/status: stands here twice" },
+        { "    insert = yes\n", "    where\n        status = \"AKTIF AKTIF\"\n",
+          "peserta/where/status: \"AKTIF\" stands here twice" },
+        { "    insert = yes\n", "    where\n        status = \"'NON AKTIF\"\n",
+          "peserta/where/status: has a quote that does not end with a word: 'NON AKTIF' CUTI" },
+        { "    insert = yes\n", "    where\n        status\n", "peserta/where/status: has no value" },
+        { "    insert = yes\n", "    where\n", "peserta/where: must be 1 to 8" },
+        { "    insert = yes\n", "    where\n        status = \"AKTIF 'NON AKTIF'\"\n",
+          "peserta/delete: a row in which status is \"NON AKTIF\" would still belong to the block: \"where\" says so" },
+        { "    insert = yes\n", "    constants\n        nik = 1\n",
+          "peserta/constants/nik: is among \"fields\" too: a field has columns or a constant" },
+        { "    insert = yes\n", "    constants\n        kind\n", "peserta/constants/kind: has no value" },
+        { "    key = nik\n", "    key = kind\n    constants\n        kind = 1\n",
+          "peserta/key: has constants only: by which column is a row found?" },
+        { "    key = nik\n", "    key = generated id\n",
+          "peserta/insert: is not supported yet with a generated key by this version: what the database makes of it "
+          "would "
+          "not be known" },
+        { "    key = nik\n", "    key = generated\n",
+          "peserta/key: there is no mapped field \"generated\"; known: nik, village, "
+          "address, covered, premium" },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -297,6 +333,11 @@ static void what_the_catalog_does_not_have_stops(void **state)
           "mapping/peserta/key: premium is no identifier of record type resident" },
         { "AKTIF = true", "AKTIF = yes",
           "mapping/peserta/fields/covered: codes/AKTIF: its value is neither true nor false" },
+        { "    fields\n", "    constants\n        payer = selfish\n    fields\n",
+          "mapping/peserta/constants/payer: its value is not what the catalog's pattern says: self|none" },
+        { "    fields\n", "    constants\n        birth = selfish\n    fields\n",
+          "mapping/peserta/constants/birth: record type resident has no such field; known: nik, village, address, "
+          "covered, payer, premium" },
         { "        premium\n            column = iuran\n            codes\n                kelas3 = 42000\n",
           "        payer\n            column = p\n            codes\n                A = self\n                B = "
           "selfish\n",
@@ -332,6 +373,144 @@ static void an_agency_that_the_catalog_does_not_name_stops(void **state)
                                   "and write");
 }
 
+/* Two blocks, each with lines of its own. */
+static int pair_build(struct arena *arena, const char *first, const char *second, struct mapping *ret,
+                      struct error *err)
+{
+    static const char block[] = "%s%s\n    table = bantuan\n    insert = yes\n%s    fields\n        nik\n"
+                                "            column = nik\n";
+    const char *text = arena_printf(arena, block, "", "a", first);
+
+    return mapping_build(arena, tree_fixture(arena, arena_printf(arena, block, text, "b", second)), ret, err);
+}
+
+#define ENROLMENT(program, column)                                                                                     \
+    "    type = enrolment\n    key = \"nik program\"\n    where\n        " column                                      \
+    " = Y\n    constants\n        program = " program "\n"
+
+static void blocks_on_one_table_are_told_apart(void **state)
+{
+    static const char resident[] = "    type = resident\n    key = nik\n";
+    static const struct {
+        const char *first, *second;
+        bool shared[2];
+        const char *why; /* NULL: fine */
+    } table[] = {
+        { ENROLMENT("PKH", "pkh"), ENROLMENT("BPNT", "bpnt"), { false, false }, NULL },
+        { resident, ENROLMENT("PKH", "pkh"), { false, true }, NULL },
+        { ENROLMENT("PKH", "pkh"), resident, { true, false }, NULL },
+        { "    type = resident\n    key = nik\n    delete = row\n    where\n        jenis = \"A B\"\n",
+          "    type = child\n    key = nik\n    delete = row\n    where\n        jenis = C\n",
+          { false, false },
+          NULL },
+        { "    type = resident\n    key = nik\n    delete = row\n    where\n        jenis = null\n",
+          "    type = child\n    key = nik\n    delete = row\n    where\n        jenis = not null\n",
+          { false, false },
+          NULL },
+        { "    type = resident\n    key = nik\n    delete = row\n    where\n        jenis = \"A B\"\n",
+          "    type = child\n    key = nik\n    where\n        jenis = \"C B\"\n",
+          { false, false },
+          "b/table: delete = row of block a would delete the record that block b has in the same row of public.bantuan "
+          "too: use \"set COLUMN VALUE\" or \"ignore\"" },
+        { resident,
+          "    type = enrolment\n    key = nik\n    delete = row\n",
+          { false, false },
+          "b/table: delete = row of block b would delete the record that block a has in the same row of public.bantuan "
+          "too: use \"set COLUMN VALUE\" or \"ignore\"" },
+        { ENROLMENT("PKH", "pkh"),
+          ENROLMENT("PKH", "bpnt"),
+          { false, false },
+          "b/table: block a maps public.bantuan to record type enrolment too, and one row or a row that moves from one "
+          "to the other would be the same record twice: give both blocks a constant among their key fields that "
+          "differs, or map them as one block" },
+        { "    type = enrolment\n    key = nik\n    where\n        jenis = A\n",
+          "    type = enrolment\n    key = nik\n    where\n        jenis = B\n",
+          { false, false },
+          "b/table: block a maps public.bantuan to record type enrolment too, and one row or a row that moves from one "
+          "to the other would be the same record twice: give both blocks a constant among their key fields that "
+          "differs, or map them as one block" },
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct mapping mapping = { 0 };
+        struct error err = { 0 };
+        int code = pair_build(*state, table[i].first, table[i].second, &mapping, &err);
+
+        assert_string_equal(err.text, table[i].why ? table[i].why : "");
+        if (table[i].why)
+            continue;
+        assert_int_equal(code, 0);
+        assert_int_equal(mapping.blocks[0].shared, table[i].shared[0]);
+        assert_int_equal(mapping.blocks[1].shared, table[i].shared[1]);
+    }
+}
+
+static void a_key_has_only_so_many_columns(void **state)
+{
+    static const char text[] = "a\n    type = resident\n    table = warga\n    key = \"nik card\"\n    fields\n"
+                               "        nik\n            columns = \"a b c d e f g h i j k l m n o p\"\n"
+                               "            join = .\n        card\n            column = q\n";
+    struct mapping mapping;
+    struct error err;
+
+    assert_int_equal(mapping_build(*state, tree_fixture(*state, text), &mapping, &err), ERR_REJECT);
+    assert_string_equal(err.text, "a/key: has more than 16 columns");
+}
+
+static void a_block_may_say_more(void **state)
+{
+    static const char text[] = "zone = Asia/Makassar\n"
+                               "a\n"
+                               "    type = resident\n"
+                               "    table = warga\n"
+                               "    key = generated id\n"
+                               "    where\n"
+                               "        aktif = \"Y 'NON AKTIF'\"\n"
+                               "    constants\n"
+                               "        payer = self\n"
+                               "    delete = \"set aktif T\"\n"
+                               "    absence = 15min\n"
+                               "    reload = yes\n"
+                               "    actor = nik\n"
+                               "    ground = no_sk\n"
+                               "    fields\n"
+                               "        nik\n"
+                               "            column = nik\n"
+                               "b\n"
+                               "    type = resident\n"
+                               "    table = lain\n"
+                               "    key = nik\n"
+                               "    zone = Asia/Jayapura\n"
+                               "    fields\n"
+                               "        nik\n"
+                               "            column = nik\n";
+    struct mapping mapping = built(*state, text);
+    const struct mapping_block *block = &mapping.blocks[0];
+    struct block *declared = mapping_declare(*state, &mapping);
+
+    assert_int_equal(mapping.block_count, 2);
+    assert_true(block->generated);
+    assert_int_equal(block->key_count, 0);
+    assert_int_equal(block->key_column_count, 1);
+    assert_string_equal(block->columns[block->key_columns[0]], "id");
+    assert_int_equal(block->absence_s, 900);
+    assert_true(block->reload);
+    assert_string_equal(block->zone->name, "Asia/Makassar");
+    assert_string_equal(mapping.blocks[1].zone->name, "Asia/Jayapura");
+    assert_int_equal(block->column_count, 4);  /* nik, aktif, id, no_sk: nik says who, too */
+    assert_int_equal(block->written_count, 2); /* the database makes id, and no_sk is the clerk's */
+    assert_int_equal(block->actor_column, 0);
+    assert_int_equal(block->ground_column, 3);
+    assert_int_equal(mapping.blocks[1].actor_column, COLUMN_NONE);
+    assert_string_equal(block->where[0].values[1], "NON AKTIF");
+    assert_true(declared[0].generated);
+    assert_int_equal(declared[0].key_field_count, 0);
+    assert_int_equal(declared[0].field_count, 2);
+    assert_int_equal(declared[0].constant_count, 1);
+    assert_memory_equal(declared[0].constants[0].name.bytes, "payer", 6);
+    assert_int_equal(declared[1].constant_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +524,9 @@ int main(void)
         cmocka_unit_test(what_the_catalog_does_not_have_stops),
         cmocka_unit_test(who_only_reads_a_group_may_map_a_part_of_it),
         cmocka_unit_test(an_agency_that_the_catalog_does_not_name_stops),
+        cmocka_unit_test(blocks_on_one_table_are_told_apart),
+        cmocka_unit_test(a_key_has_only_so_many_columns),
+        cmocka_unit_test(a_block_may_say_more),
     };
 
     return cmocka_run_group_tests(tests, arena_setup, arena_teardown);

@@ -36,6 +36,7 @@ static void pack_hello(msgpack_packer *packer, const struct message *message)
     msgpack_pack_uint64(packer, hello->applied);
     pack_hash_or_nil(packer, hello->applied_leaf);
     msgpack_pack_uint64(packer, hello->credit);
+    pack_text(packer, hello->agency);
 }
 
 /* PROTOCOL 4.1 */
@@ -181,7 +182,7 @@ static const struct {
     void (*pack)(msgpack_packer *packer, const struct message *message);
 } kinds[MESSAGE_KIND_COUNT] = {
     [MESSAGE_NONE] = { "none", 0, NULL },
-    [MESSAGE_HELLO] = { "hello", 9, pack_hello },
+    [MESSAGE_HELLO] = { "hello", 10, pack_hello },
     [MESSAGE_WELCOME] = { "welcome", 12, pack_welcome },
     [MESSAGE_CHANGES] = { "changes", 1, pack_changes },
     [MESSAGE_ACK] = { "ack", 3, pack_ack },

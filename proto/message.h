@@ -14,6 +14,7 @@ enum {
     BLOCKS_MAX = 256,
     BLOCK_FIELDS_MAX = 128,
     KEY_FIELDS_MAX = 8,
+    BLOCK_CONSTANTS_MAX = 8,
     KEY_BYTES_MAX = 1024, /* of a local key: it must fit into an index */
     HASH_BYTES = 32,
     MESSAGE_HEAD_BYTES = 96, /* at most this much of a changes or feed message is neither piece nor item */
@@ -52,6 +53,8 @@ struct block {
     enum delete_mode delete;
     struct text *fields; /* every mapped field */
     uint16_t field_count;
+    struct item_field constants[BLOCK_CONSTANTS_MAX]; /* fields of these that have one value in all of its records */
+    uint8_t constant_count;
 };
 
 struct source {
@@ -71,6 +74,7 @@ struct hello {
     feed_position applied;
     uint8_t applied_leaf[HASH_BYTES]; /* zeros when applied is 0 */
     uint64_t credit;                  /* bytes of feed the agent takes now */
+    struct text agency;               /* which it takes itself for; "": it does not say */
 };
 
 struct welcome {

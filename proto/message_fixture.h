@@ -91,6 +91,7 @@ static inline struct change *changes_fixture(struct arena *arena)
 static inline struct message hello_fixture(void)
 {
     static struct text fields[] = { TEXT("nik"), TEXT("name"), TEXT("eligible") };
+    static struct text stage = TEXT("stage");
     static struct block blocks[2];
     struct message message = { .kind = MESSAGE_HELLO };
     struct hello *hello = &message.hello;
@@ -103,9 +104,16 @@ static inline struct message hello_fixture(void)
                                 .delete = DELETE_ROW,
                                 .fields = fields,
                                 .field_count = COUNT(fields) };
-    blocks[1] =
-        (struct block){ .name = TEXT("keluarga"), .type = TEXT("household"), .generated = true, .delete = DELETE_SET };
+    blocks[1] = (struct block){ .name = TEXT("keluarga"),
+                                .type = TEXT("household"),
+                                .generated = true,
+                                .delete = DELETE_SET,
+                                .fields = &stage,
+                                .field_count = 1,
+                                .constants = { { TEXT("stage"), VALUE("original") } },
+                                .constant_count = 1 };
     hello->version = PROTOCOL_VERSION;
+    hello->agency = (struct text)TEXT("dinsos");
     hello->software = (struct text)TEXT("selaras-agent 0.1.0");
     hello->incarnation = 3;
     hello->source = (struct source){ TEXT("7301234567890123456"), 1, { 4711, { 0 } } };

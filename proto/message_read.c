@@ -3,7 +3,8 @@
 
 /* The fewest bytes that one of these takes: what holds a claimed count against the bytes that are left. */
 enum {
-    BLOCK_BYTES_LEAST = 10,
+    BLOCK_BYTES_LEAST = 11,
+    CONSTANT_BYTES_LEAST = 4,
     PIECE_BYTES_LEAST = 9,
     REPORT_BYTES_LEAST = 7,
     CHANGE_BYTES_LEAST = 2 + 2 * (2 + HASH_BYTES) + 2,
@@ -43,13 +44,36 @@ static uint32_t read_names(struct cursor *cursor, const char *name, struct text 
     return count;
 }
 
+/* Constants are mapped fields, and have a value. */
+static void read_constants(struct cursor *cursor, struct block *block, const struct text *fields)
+{
+    uint32_t count = cursor_list(cursor, "constants", 0, BLOCK_CONSTANTS_MAX, CONSTANT_BYTES_LEAST);
+
+    for (uint32_t i = 0; i < count && cursor_ok(cursor); i++) {
+        struct item_field *constant = &block->constants[i];
+
+        cursor_tuple(cursor, NULL, 2);
+        constant->name = cursor_name(cursor, "field");
+        if (text_among(constant->name, block->constants, i, sizeof *block->constants))
+            cursor_refuse(cursor, "a constant of this field stands there already");
+        else if (!text_among(constant->name, fields, block->field_count, sizeof *fields))
+            cursor_refuse(cursor, "is none of the block's fields");
+        constant->value = cursor_value(cursor, "value");
+        if (cursor_ok(cursor) && constant->value.state != VALUE_SET)
+            cursor_refuse(cursor, "a constant has a value");
+        cursor_leave(cursor);
+    }
+    cursor_leave(cursor);
+    block->constant_count = (uint8_t)count;
+}
+
 /* Reads the block at `index`; those before it are read. */
 static void read_block(struct cursor *cursor, struct block *blocks, uint32_t index)
 {
     struct block *block = &blocks[index];
     struct text fields[BLOCK_FIELDS_MAX];
 
-    cursor_tuple(cursor, NULL, 7);
+    cursor_tuple(cursor, NULL, 8);
     block->name = cursor_name(cursor, "block");
     if (text_among(block->name, blocks, index, sizeof *blocks))
         cursor_refuse(cursor, "a block of this name stands there already");
@@ -59,6 +83,7 @@ static void read_block(struct cursor *cursor, struct block *blocks, uint32_t ind
     block->insert = cursor_bool(cursor, "insert");
     block->delete = (enum delete_mode)cursor_uint(cursor, "delete", DELETE_IGNORE, DELETE_ROW);
     block->field_count = (uint16_t)read_names(cursor, "fields", fields, BLOCK_FIELDS_MAX);
+    read_constants(cursor, block, fields);
     cursor_leave(cursor);
     if (!cursor_ok(cursor))
         return;
@@ -92,6 +117,7 @@ static void read_hello(struct cursor *cursor, struct message *message)
     hello->applied = cursor_uint(cursor, "applied", 0, UINT_MOST);
     cursor_bytes_or_nil(cursor, "applied-leaf", hello->applied_leaf, HASH_BYTES);
     hello->credit = cursor_uint(cursor, "credit", 0, UINT_MOST);
+    hello->agency = cursor_text(cursor, "agency");
 }
 
 /* PROTOCOL 4.1 */
@@ -254,7 +280,7 @@ static const struct {
     bool starts; /* a session: its number is 0 */
     void (*read)(struct cursor *cursor, struct message *message);
 } kinds[MESSAGE_KIND_COUNT] = {
-    [MESSAGE_HELLO] = { "hello message", 12, true, read_hello },
+    [MESSAGE_HELLO] = { "hello message", 13, true, read_hello },
     [MESSAGE_WELCOME] = { "welcome message", 15, true, read_welcome },
     [MESSAGE_CHANGES] = { "changes message", 4, false, read_changes },
     [MESSAGE_ACK] = { "ack message", 6, false, read_ack },

@@ -117,10 +117,18 @@ static void names_stand_once_in_a_hello(void **state)
 
     blocks[1].name = blocks[0].name;
     expect_refusal(*state, &message,
-                   "hello message: blocks[1].block, at byte 160: a block of this name stands there already");
+                   "hello message: blocks[1].block, at byte 161: a block of this name stands there already");
     blocks[1].name = (struct text)TEXT("keluarga");
     blocks[0].fields = fields;
     expect_refusal(*state, &message, "hello message: blocks[0].fields[2], at byte 150: this name stands there already");
+    fields[2] = (struct text)TEXT("eligible");
+    blocks[1].constants[0].value = (struct value){ .state = VALUE_NULL };
+    expect_refusal(*state, &message,
+                   "hello message: blocks[1].constants[0].field, at byte 193: a constant has a value");
+    blocks[1].constants[0] = (struct item_field){ TEXT("step"), VALUE("original") };
+    expect_refusal(*state, &message,
+                   "hello message: blocks[1].constants[0].field, at byte 193: is none of the block's fields");
+    blocks[1].constants[0] = (struct item_field){ TEXT("stage"), VALUE("original") };
 }
 
 static void a_hello_of_another_version_is_read_up_to_its_version(void **state)
@@ -160,8 +168,8 @@ static void a_start_that_is_wrong_is_refused(void **state)
           "hello message: session, at byte 2: expected an integer from 0 to 0, found another" },
         { TEXT("\x94\x01\x00\x01\x02"),
           "hello message: number, at byte 3: expected an integer from 0 to 0, found another" },
-        { TEXT("\x94\x01\x00\x00\x01"), "hello message: version, at byte 4: expected 12 elements, found 4" },
-        { TEXT("\x93\x01\x00\x00"), "hello message: kind, at byte 1: expected 12 elements, found 3" },
+        { TEXT("\x94\x01\x00\x00\x01"), "hello message: version, at byte 4: expected 13 elements, found 4" },
+        { TEXT("\x93\x01\x00\x00"), "hello message: kind, at byte 1: expected 13 elements, found 3" },
         { TEXT("\x94\x0b\x01\xcf\x80\x00\x00\x00\x00\x00\x00\x00\x00"),
           "ping message: number, at byte 3: expected an integer from 0 to 9223372036854775807, found another" },
         { TEXT("\x94\x0e\x01\x01\xa0\xc0"), "bye message: at byte 5: the end is here, but bytes stand behind it (1)" },
@@ -205,7 +213,7 @@ static void the_smallest_elements_are_read(void **state)
           TEXT("\x90") },                                                                                  /* reports */
         { TEXT("\x97\x05\x01\x01\xc2\x00\xc0\x9a"), TEXT("\x97\x00\xa1k\x00\x01\xc0\x90\xc0"), TEXT("") }, /* items */
     };
-    static const char block[] = "\x91\x97\xa1k\xa1t\xc2\x90\xc2\x00\x90";
+    static const char block[] = "\x91\x98\xa1k\xa1t\xc2\x90\xc2\x00\x90\x90";
     struct block *blocks;
     uint16_t count;
     struct error err = { 0 };

@@ -62,6 +62,11 @@ static void same_block(const struct block *left, const struct block *right)
     SAME(field_count);
     for (int i = 0; i < left->field_count; i++)
         SAME_TEXT(fields[i]);
+    SAME(constant_count);
+    for (int i = 0; i < left->constant_count; i++) {
+        SAME_TEXT(constants[i].name);
+        assert_true(value_equal(left->constants[i].value, right->constants[i].value));
+    }
 }
 
 static void same_hello(const struct message *first, const struct message *second)
@@ -79,6 +84,7 @@ static void same_hello(const struct message *first, const struct message *second
     SAME(applied);
     SAME_BYTES(applied_leaf);
     SAME(credit);
+    SAME_TEXT(agency);
 }
 
 static void same_welcome(const struct message *first, const struct message *second)

@@ -121,7 +121,7 @@ void pack_blocks(msgpack_packer *packer, const struct block *blocks, uint16_t co
     for (uint16_t i = 0; i < count; i++) {
         const struct block *block = &blocks[i];
 
-        msgpack_pack_array(packer, 7);
+        msgpack_pack_array(packer, 8);
         pack_text(packer, block->name);
         pack_text(packer, block->type);
         pack_bool(packer, block->generated);
@@ -129,5 +129,6 @@ void pack_blocks(msgpack_packer *packer, const struct block *blocks, uint16_t co
         pack_bool(packer, block->insert);
         msgpack_pack_uint8(packer, (uint8_t)block->delete);
         pack_names(packer, block->fields, block->field_count);
+        pack_item_fields(packer, block->constants, block->constant_count);
     }
 }

@@ -107,6 +107,10 @@ static int code_read(const struct row *row, const struct mapping_field *field, s
             *ret = value_text(field->codes[i].canonical);
             return 0;
         }
+    if (field->unknown == UNKNOWN_NULL) {
+        *ret = value_null();
+        return 0;
+    }
     return column_error(row, field, 0, "holds a code that the mapping does not list");
 }
 
@@ -114,10 +118,15 @@ static int field_read(const struct row *row, const struct mapping_field *field, 
                       struct value *ret)
 {
     const struct catalog_field *catalog_field = &row->block->type->fields[field->field];
-    struct value local = columns[field->columns[0]];
     enum value_state state = VALUE_ABSENT;
+    struct value local;
     struct error why;
 
+    if (field->constant) {
+        *ret = value_text(field->constant);
+        return 0;
+    }
+    local = columns[field->columns[0]];
     if (state_read(row, field, columns, &state) < 0)
         return row->err->code;
     if (state != VALUE_SET) {
@@ -130,7 +139,8 @@ static int field_read(const struct row *row, const struct mapping_field *field, 
         local = trimmed(local);
     if (field->code_count > 0)
         return code_read(row, field, local, ret);
-    if (value_parse(row->arena, catalog_field->type, catalog_field->scale, local.bytes, local.length, ret, &why) < 0)
+    if (value_parse_in(row->arena, catalog_field->type, catalog_field->scale, row->block->zone, local.bytes,
+                       local.length, ret, &why) < 0)
         return column_error(row, field, 0, why.text);
     return 0;
 }
@@ -192,12 +202,25 @@ static int parts_write(const struct row *row, const struct mapping_field *field,
     return 0;
 }
 
+/* A record with another value is not this block's. */
+static int constant_write(const struct row *row, const struct mapping_field *field, struct value value)
+{
+    if (value.state == VALUE_ABSENT || (value.state == VALUE_SET && value_is(value, field->constant)))
+        return 0;
+    return error_set(row->err, ERR_REJECT, "block %s holds only records whose %s is another one", row->block->name,
+                     field->name);
+}
+
 static int field_write(const struct row *row, const struct mapping_field *field, struct value value,
                        struct value *columns)
 {
+    if (field->constant)
+        return constant_write(row, field, value);
     if (value.state == VALUE_SET) {
         if (field->code_count > 0 && code_write(row, field, value, &value) < 0)
             return row->err->code;
+        if (row->block->zone && row->block->type->fields[field->field].type == VALUE_TIMESTAMP)
+            value = value_local_time(row->arena, row->block->zone, value);
         return parts_write(row, field, value, columns);
     }
     for (unsigned part = 0; part < field->column_count; part++)
@@ -213,16 +236,32 @@ int row_write(struct arena *arena, const struct mapping_block *block, const stru
     for (uint16_t i = 0; i < block->field_count; i++)
         if (field_write(&row, &block->fields[i], fields[i], columns) < 0)
             return err->code;
-    return 0;
+    return row_stays(block, columns, err);
 }
 
-struct text row_key(struct arena *arena, const struct mapping_block *block, const struct value *fields)
+/* The parts of the local key: what makes it, one after the other. */
+static struct value key_part(const struct mapping_block *block, const struct value *columns, const struct value *fields,
+                             uint8_t index)
 {
-    size_t length = block->key_count - 1u;
+    if (block->generated)
+        return columns ? columns[block->key_columns[index]] : (struct value){ 0 };
+    return fields ? fields[block->key[index]] : (struct value){ 0 };
+}
+
+static uint8_t key_parts(const struct mapping_block *block)
+{
+    return block->generated ? block->key_column_count : block->key_count;
+}
+
+struct text row_key(struct arena *arena, const struct mapping_block *block, const struct value *columns,
+                    const struct value *fields)
+{
+    uint8_t count = key_parts(block);
+    size_t length = count - 1u;
     char *key, *at;
 
-    for (uint8_t i = 0; i < block->key_count; i++) {
-        struct value part = fields[block->key[i]];
+    for (uint8_t i = 0; i < count; i++) {
+        struct value part = key_part(block, columns, fields, i);
 
         /* A part that holds the separator comes from another agency; here no row can have it. */
         if (part.state != VALUE_SET || memchr(part.bytes, KEY_SEPARATOR, part.length))
@@ -230,8 +269,8 @@ struct text row_key(struct arena *arena, const struct mapping_block *block, cons
         length += part.length;
     }
     key = at = arena_alloc(arena, length + 1);
-    for (uint8_t i = 0; i < block->key_count; i++) {
-        struct value part = fields[block->key[i]];
+    for (uint8_t i = 0; i < count; i++) {
+        struct value part = key_part(block, columns, fields, i);
 
         if (i > 0)
             *at++ = KEY_SEPARATOR;
@@ -240,23 +279,57 @@ struct text row_key(struct arena *arena, const struct mapping_block *block, cons
     return (struct text){ .bytes = key, .length = (uint32_t)length };
 }
 
-int row_unkey(struct arena *arena, const struct mapping_block *block, struct text key, struct value *fields,
-              struct error *err)
+/* Cuts a key into exactly its parts. */
+static int key_cut(const struct mapping_block *block, struct text key, struct value *parts, struct error *err)
 {
     const char *at = key.bytes, *end = key.bytes + key.length;
+    uint8_t count = key_parts(block);
 
-    (void)arena;
     if (key.length == 0)
         return error_set(err, ERR_REJECT, "a key of block %s is empty", block->name);
-    for (uint8_t i = 0; i < block->key_count; i++) {
+    for (uint8_t i = 0; i < count; i++) {
         const char *separator = memchr(at, KEY_SEPARATOR, (size_t)(end - at));
-        bool last = i + 1 == block->key_count;
+        bool last = i + 1 == count;
 
         if (last != !separator)
-            return error_set(err, ERR_REJECT, "a key of block %s has not %u parts", block->name, block->key_count);
-        fields[block->key[i]] =
+            return error_set(err, ERR_REJECT, "a key of block %s has not %u parts", block->name, count);
+        parts[i] =
             (struct value){ .bytes = at, .length = (uint32_t)((separator ? separator : end) - at), .state = VALUE_SET };
         at = separator ? separator + 1 : end;
     }
+    return 0;
+}
+
+int row_unkey(struct arena *arena, const struct mapping_block *block, struct text key, struct value *fields,
+              struct error *err)
+{
+    struct value parts[KEY_FIELDS_MAX];
+
+    (void)arena;
+    if (key_cut(block, key, parts, err) < 0)
+        return err->code;
+    for (uint8_t i = 0; i < block->key_count; i++)
+        fields[block->key[i]] = parts[i];
+    return 0;
+}
+
+int row_key_columns(struct arena *arena, const struct mapping_block *block, struct text key, struct value *ret,
+                    struct error *err)
+{
+    struct row row = { .arena = arena, .block = block, .err = err };
+    struct value parts[KEY_FIELDS_MAX], *columns;
+
+    if (key_cut(block, key, parts, err) < 0)
+        return err->code;
+    if (block->generated) {
+        memcpy(ret, parts, block->key_column_count * sizeof *ret);
+        return 0;
+    }
+    columns = arena_array(arena, block->column_count, sizeof *columns);
+    for (uint8_t i = 0; i < block->key_count; i++)
+        if (field_write(&row, &block->fields[block->key[i]], parts[i], columns) < 0)
+            return err->code;
+    for (uint8_t i = 0; i < block->key_column_count; i++)
+        ret[i] = columns[block->key_columns[i]];
     return 0;
 }

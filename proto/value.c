@@ -104,12 +104,25 @@ static size_t utf8_character(const uint8_t *bytes, size_t length)
     return 0;
 }
 
+/* Whether the next 8 bytes are ASCII without NUL: no byte has its high bit, and none loses its own to a borrow. */
+static bool is_plain(const uint8_t *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, sizeof word);
+    return ((word | (word - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool text_is_utf8(const char *bytes, size_t length)
 {
     const uint8_t *at = (const uint8_t *)bytes;
     const uint8_t *end = at + length;
 
     while (at < end) {
+        if (end - at >= 8 && is_plain(at)) {
+            at += 8;
+            continue;
+        }
         size_t taken = *at < 0x80 ? *at != 0 : utf8_character(at, (size_t)(end - at));
 
         if (taken == 0)
@@ -180,10 +193,14 @@ static size_t put_digits(char *out, unsigned count, unsigned number)
 }
 
 /* Each reader writes the canonical spelling to `out` (SPELLING_BYTES_MAX) and returns its length, or 0 and why not. */
-typedef size_t spelling_reader(struct cursor cursor, unsigned scale, char *out, const char **ret_why);
+struct spelling {
+    unsigned scale;
+    const struct zone *zone; /* of a time without one; NULL: UTC */
+};
+typedef size_t spelling_reader(struct cursor cursor, const struct spelling *spelling, char *out, const char **ret_why);
 
 /* [sign] digits [. digits], with neither leading zeros nor more than `scale` digits behind the point that count. */
-static size_t read_number(struct cursor cursor, unsigned scale, char *out, const char **ret_why)
+static size_t read_digits(struct cursor cursor, unsigned scale, char *out, const char **ret_why)
 {
     bool negative = take(&cursor, '-');
     struct cursor whole, fraction;
@@ -230,14 +247,19 @@ static size_t read_number(struct cursor cursor, unsigned scale, char *out, const
     return length;
 }
 
-static size_t read_integer(struct cursor cursor, unsigned scale, char *out, const char **ret_why)
+static size_t read_decimal(struct cursor cursor, const struct spelling *spelling, char *out, const char **ret_why)
+{
+    return read_digits(cursor, spelling->scale, out, ret_why);
+}
+
+static size_t read_integer(struct cursor cursor, const struct spelling *spelling, char *out, const char **ret_why)
 {
     static const char largest[] = "9223372036854775807", smallest[] = "9223372036854775808";
-    size_t length = read_number(cursor, 0, out, ret_why);
+    size_t length = read_digits(cursor, 0, out, ret_why);
     const char *digits = out, *limit = largest;
     size_t count = length;
 
-    (void)scale;
+    (void)spelling;
     if (length == 0)
         return 0;
     if (out[0] == '-') {
@@ -252,14 +274,14 @@ static size_t read_integer(struct cursor cursor, unsigned scale, char *out, cons
     return length;
 }
 
-static size_t read_boolean(struct cursor cursor, unsigned scale, char *out, const char **ret_why)
+static size_t read_boolean(struct cursor cursor, const struct spelling *spelling, char *out, const char **ret_why)
 {
     static const struct {
         const char *spelling, *canonical;
     } words[] = { { "t", "true" }, { "f", "false" }, { "true", "true" }, { "false", "false" } };
     size_t length = run_length(cursor);
 
-    (void)scale;
+    (void)spelling;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strlen(words[i].spelling) == length && memcmp(words[i].spelling, cursor.at, length) == 0) {
             memcpy(out, words[i].canonical, strlen(words[i].canonical));
@@ -302,46 +324,47 @@ static size_t put_day(char *out, const struct day *day)
     return 10;
 }
 
-static void day_before(struct day *day)
+/* Days since 1970-01-01 and back, in years of 365 days and one more every fourth but not every hundredth, beginning in
+ * March so that the day of a leap year comes last. */
+static int64_t day_number(const struct day *day)
 {
-    if (--day->day > 0)
-        return;
-    if (--day->month == 0) {
-        day->month = 12;
-        day->year--;
-    }
-    day->day = month_days(day->year, day->month);
+    int64_t year = (int64_t)day->year - (day->month <= 2), month = (day->month + 9) % 12;
+
+    return year * 365 + year / 4 - year / 100 + year / 400 + (month * 306 + 5) / 10 + (day->day - 1) - 719468;
 }
 
-static void day_after(struct day *day)
+/* Of the years 0 to 10000. */
+static struct day day_numbered(int64_t number)
 {
-    if (++day->day <= month_days(day->year, day->month))
-        return;
-    day->day = 1;
-    if (++day->month <= 12)
-        return;
-    day->month = 1;
-    day->year++;
+    int64_t shifted = number + 719468;
+    int64_t era = shifted / 146097, of_era = shifted % 146097;
+    int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int64_t of_year = of_era - (365 * year + year / 4 - year / 100), month = (5 * of_year + 2) / 153;
+
+    return (struct day){ .year = (unsigned)(era * 400 + year + (month >= 10)),
+                         .month = (unsigned)(month < 10 ? month + 3 : month - 9),
+                         .day = (unsigned)(of_year - (153 * month + 2) / 5 + 1) };
 }
 
-static size_t read_date(struct cursor cursor, unsigned scale, char *out, const char **ret_why)
+static size_t read_date(struct cursor cursor, const struct spelling *spelling, char *out, const char **ret_why)
 {
     struct day day;
 
-    (void)scale;
+    (void)spelling;
     if (take_day(&cursor, &day) && cursor.at == cursor.end)
         return put_day(out, &day);
     *ret_why = "is not a day of the years 0001 to 9999, like 2026-11-20";
     return 0;
 }
 
-/* Nothing, "Z" or [+-]HH[:MM[:SS]], as seconds east of UTC. */
-static bool take_zone(struct cursor *cursor, int *ret_east_s)
+/* Nothing, "Z" or [+-]HH[:MM[:SS]], as seconds east of UTC; nothing is said to be none. */
+static bool take_zone(struct cursor *cursor, bool *ret_none, int *ret_east_s)
 {
     unsigned hours, minutes = 0, seconds = 0;
     bool west;
 
     *ret_east_s = 0;
+    *ret_none = cursor->at == cursor->end;
     if (cursor->at == cursor->end || take(cursor, 'Z'))
         return true;
     west = take(cursor, '-');
@@ -373,49 +396,98 @@ static bool take_time(struct cursor *cursor, int *ret_second_of_day, char micros
     return true;
 }
 
-static size_t read_timestamp(struct cursor cursor, unsigned scale, char *out, const char **ret_why)
-{
-    enum { DAY_S = 24 * 60 * 60 };
-    struct day day;
-    int second, east_s;
-    char micros[6];
+enum { DAY_S = 24 * 60 * 60 };
+#define YEAR_1_S INT64_C(-62135596800) /* 0001-01-01 */
+#define YEAR_10000_S INT64_C(253402300800)
 
-    (void)scale;
-    *ret_why = "is not a time of the years 0001 to 9999, like 2026-11-20 09:14:07+08";
-    if (!take_day(&cursor, &day) || !(take(&cursor, ' ') || take(&cursor, 'T')) ||
-        !take_time(&cursor, &second, micros) || !take_zone(&cursor, &east_s) || cursor.at != cursor.end)
-        return 0;
-    second -= east_s;
-    if (second < 0) {
-        second += DAY_S;
-        day_before(&day);
-    } else if (second >= DAY_S) {
-        second -= DAY_S;
-        day_after(&day);
-    }
-    if (day.year < 1 || day.year > 9999)
-        return 0;
+/* "YYYY-MM-DDTHH:MM:SS.ffffff" */
+static size_t put_moment(char *out, int64_t at_s, char between, const char micros[6])
+{
+    int64_t number = (at_s - YEAR_1_S) / DAY_S + YEAR_1_S / DAY_S;
+    unsigned second = (unsigned)(at_s - number * DAY_S);
+    struct day day = day_numbered(number);
+
     put_day(out, &day);
-    out[10] = 'T';
-    put_digits(out + 11, 2, (unsigned)second / 3600);
+    out[10] = between;
+    put_digits(out + 11, 2, second / 3600);
     out[13] = ':';
-    put_digits(out + 14, 2, (unsigned)second / 60 % 60);
+    put_digits(out + 14, 2, second / 60 % 60);
     out[16] = ':';
-    put_digits(out + 17, 2, (unsigned)second % 60);
+    put_digits(out + 17, 2, second % 60);
     out[19] = '.';
     memcpy(out + 20, micros, 6);
+    return 26;
+}
+
+static bool in_years(int64_t at_s)
+{
+    return at_s >= YEAR_1_S && at_s < YEAR_10000_S;
+}
+
+static size_t read_timestamp(struct cursor cursor, const struct spelling *spelling, char *out, const char **ret_why)
+{
+    struct day day;
+    int second, east_s;
+    bool unzoned;
+    int64_t utc_s;
+    char micros[6];
+
+    *ret_why = "is not a time of the years 0001 to 9999, like 2026-11-20 09:14:07+08";
+    if (!take_day(&cursor, &day) || !(take(&cursor, ' ') || take(&cursor, 'T')) ||
+        !take_time(&cursor, &second, micros) || !take_zone(&cursor, &unzoned, &east_s) || cursor.at != cursor.end)
+        return 0;
+    utc_s = day_number(&day) * DAY_S + second - east_s;
+    if (unzoned && spelling->zone)
+        utc_s = zone_utc(spelling->zone, utc_s);
+    if (!in_years(utc_s))
+        return 0;
+    put_moment(out, utc_s, 'T', micros);
     out[26] = 'Z';
     return 27;
 }
 
 static spelling_reader *const readers[VALUE_TYPE_COUNT] = {
-    [VALUE_INTEGER] = read_integer, [VALUE_DECIMAL] = read_number,      [VALUE_BOOLEAN] = read_boolean,
+    [VALUE_INTEGER] = read_integer, [VALUE_DECIMAL] = read_decimal,     [VALUE_BOOLEAN] = read_boolean,
     [VALUE_DATE] = read_date,       [VALUE_TIMESTAMP] = read_timestamp,
 };
+
+struct value value_local_time(struct arena *arena, const struct zone *zone, struct value value)
+{
+    struct cursor cursor = { value.bytes, value.bytes + value.length };
+    char *out = arena_alloc(arena, SPELLING_BYTES_MAX), micros[6];
+    int second, east_s;
+    unsigned east;
+    size_t length;
+    int64_t utc_s;
+    struct day day;
+
+    if (value.length != 27 || !take_day(&cursor, &day) || !take(&cursor, 'T') || !take_time(&cursor, &second, micros))
+        return value; /* no canonical timestamp: whoever stores it will say so */
+    utc_s = day_number(&day) * DAY_S + second;
+    east_s = zone_east(zone, utc_s);
+    if (!in_years(utc_s + east_s))
+        return value; /* the first or last day of all: as it is */
+    length = put_moment(out, utc_s + east_s, ' ', micros);
+    east = (unsigned)(east_s < 0 ? -east_s : east_s);
+    out[length++] = east_s < 0 ? '-' : '+';
+    length += put_digits(out + length, 2, east / 3600);
+    out[length++] = ':';
+    length += put_digits(out + length, 2, east / 60 % 60);
+    out[length++] = ':';
+    length += put_digits(out + length, 2, east % 60);
+    return (struct value){ .bytes = out, .length = (uint32_t)length, .state = VALUE_SET };
+}
 
 int value_parse(struct arena *arena, enum value_type type, unsigned scale, const char *bytes, size_t length,
                 struct value *ret, struct error *err)
 {
+    return value_parse_in(arena, type, scale, NULL, bytes, length, ret, err);
+}
+
+int value_parse_in(struct arena *arena, enum value_type type, unsigned scale, const struct zone *zone,
+                   const char *bytes, size_t length, struct value *ret, struct error *err)
+{
+    struct spelling allowed = { .scale = scale, .zone = zone };
     char spelling[SPELLING_BYTES_MAX];
     const char *why = NULL;
     size_t spelled;
@@ -429,7 +501,7 @@ int value_parse(struct arena *arena, enum value_type type, unsigned scale, const
         *ret = (struct value){ .bytes = bytes, .length = (uint32_t)length, .state = VALUE_SET };
         return 0;
     }
-    spelled = readers[type]((struct cursor){ bytes, bytes + length }, scale, spelling, &why);
+    spelled = readers[type]((struct cursor){ bytes, bytes + length }, &allowed, spelling, &why);
     if (spelled == 0)
         return error_set(err, ERR_REJECT, "%s", why);
     /* Most values arrive in their canonical spelling: those are not copied. */

@@ -15,6 +15,7 @@
 
 #include "proto/arena.h"
 #include "proto/error.h"
+#include "proto/zone.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -62,6 +63,13 @@ int value_compare(enum value_type type, struct value left, struct value right);
  * digits that `scale` would cut. The error never holds the value itself. */
 must_check int value_parse(struct arena *arena, enum value_type type, unsigned scale, const char *bytes, size_t length,
                            struct value *ret, struct error *err);
+
+/* The same, but a timestamp without a zone is taken as what the clocks of `zone` showed (NULL: UTC). */
+must_check int value_parse_in(struct arena *arena, enum value_type type, unsigned scale, const struct zone *zone,
+                              const char *bytes, size_t length, struct value *ret, struct error *err);
+/* A canonical timestamp as the clocks of `zone` showed it, with how far they are from UTC: "2026-01-02
+ * 11:04:05.600000+08:00:00". A column with zone stores the moment, one without what the clocks showed. */
+struct value value_local_time(struct arena *arena, const struct zone *zone, struct value value);
 
 /* Whether the bytes are valid UTF-8 (RFC 3629) without NUL. */
 bool text_is_utf8(const char *bytes, size_t length);

@@ -24,7 +24,7 @@ FOLDERS = ["proto", "shell", "daemon", "agents", "cli"]
 CORES = os.cpu_count() or 1
 SANITIZED = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:strict_string_checks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 EACH_SECONDS = 300      # no unit test takes longer
-E2E_SECONDS = 14 * 60
+E2E_SECONDS = 30 * 60
 FUZZ_INPUTS = {"fuzz-catalog": 20_000}      # others, which are faster, get ten times as many
 FUZZ_INPUTS_USUAL = 200_000
 

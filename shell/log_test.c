@@ -1,3 +1,5 @@
+#define SD_JOURNAL_SUPPRESS_LOCATION
+
 #include "shell/log.h"
 
 #include <setjmp.h>
@@ -6,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -111,12 +116,76 @@ static void another_stream_than_the_journals_is_written_to(void **state)
     unsetenv("JOURNAL_STREAM");
 }
 
+/* In the place of libsystemd's: what log.c gives to the journal, a field a line. */
+static char told[8192];
+
+int sd_journal_sendv(const struct iovec *fields, int count)
+{
+    for (int i = 0; i < count; i++)
+        snprintf(told + strlen(told), sizeof told - strlen(told), "%.*s\n", (int)fields[i].iov_len,
+                 (const char *)fields[i].iov_base);
+    return 0;
+}
+
+/* Under systemd standard error is the journal's own stream, which it names. */
+static const char *told_the_journal(const char *program, const char *agency, void (*say)(void))
+{
+    struct stat status;
+    char stream[64];
+
+    assert_int_equal(fstat(STDERR_FILENO, &status), 0);
+    snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)status.st_dev, (unsigned long long)status.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    told[0] = '\0';
+    log_start(program, agency, LOG_NOTE);
+    unsetenv("JOURNAL_STREAM");
+    say();
+    return told;
+}
+
+static void the_journal_gets_level_program_and_agency_as_fields(void **state)
+{
+    (void)state;
+    assert_string_equal(told_the_journal("selaras-agent", "dinsos", say_four),
+                        "MESSAGE=dinsos: table penduduk\nPRIORITY=3\nSYSLOG_IDENTIFIER=selaras-agent\n"
+                        "SELARAS_AGENCY=dinsos\n"
+                        "MESSAGE=dinsos: slow\nPRIORITY=4\nSYSLOG_IDENTIFIER=selaras-agent\nSELARAS_AGENCY=dinsos\n"
+                        "MESSAGE=dinsos: up\nPRIORITY=5\nSYSLOG_IDENTIFIER=selaras-agent\nSELARAS_AGENCY=dinsos\n");
+}
+
+static void say_of_nobody(void)
+{
+    log_write(LOG_NOTE, "up");
+    log_agency(LOG_NOTE, "dinkes", "its link is up");
+}
+
+static void a_brokers_line_has_an_agency_only_when_it_is_about_one(void **state)
+{
+    (void)state;
+    assert_string_equal(told_the_journal("selaras-broker", NULL, say_of_nobody),
+                        "MESSAGE=up\nPRIORITY=5\nSYSLOG_IDENTIFIER=selaras-broker\n"
+                        "MESSAGE=dinkes: its link is up\nPRIORITY=5\nSYSLOG_IDENTIFIER=selaras-broker\n"
+                        "SELARAS_AGENCY=dinkes\n");
+}
+
+static void what_others_said_makes_no_field_of_its_own(void **state)
+{
+    (void)state;
+    told_the_journal("selaras-broker", NULL, say_bad);
+    assert_memory_equal(told, "MESSAGE=one two", strlen("MESSAGE=one two"));
+    assert_null(strchr(told, '\033'));
+    assert_non_null(strstr(told, "\nPRIORITY=5\nSYSLOG_IDENTIFIER=selaras-broker\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_has_time_program_agency_and_level),
         cmocka_unit_test(a_broker_names_the_agency_it_speaks_of),
         cmocka_unit_test(what_others_said_makes_no_second_line),
+        cmocka_unit_test(the_journal_gets_level_program_and_agency_as_fields),
+        cmocka_unit_test(a_brokers_line_has_an_agency_only_when_it_is_about_one),
+        cmocka_unit_test(what_others_said_makes_no_field_of_its_own),
         cmocka_unit_test(another_stream_than_the_journals_is_written_to),
     };
 

@@ -8,7 +8,9 @@
 /* The dsn's own `options` with ours behind them, which win. NULL when the dsn cannot be parsed. */
 static char *session_options(const char *dsn)
 {
-    static const char ours[] = "-c DateStyle=ISO -c TimeZone=UTC -c bytea_output=hex -c search_path=";
+    static const char ours[] =
+        "-c DateStyle=ISO -c TimeZone=UTC -c bytea_output=hex -c plan_cache_mode=force_generic_plan"
+        " -c jit=off -c search_path=";
     PQconninfoOption *options = PQconninfoParse(dsn, NULL);
     const char *given = "";
     char *all;

@@ -1,5 +1,6 @@
 #include "shell/process.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,4 +22,12 @@ void process_clean_environment(void)
         name[length] = '\0';
         unsetenv(name); /* closes the gap: the next one is here now */
     }
+}
+
+void process_keep_memory(void)
+{
+    enum { KEEP_BYTES = 8 * 1024 * 1024, MAP_BYTES = 4 * 1024 * 1024 };
+
+    mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
+    mallopt(M_MMAP_THRESHOLD, MAP_BYTES);
 }

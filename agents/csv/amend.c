@@ -118,7 +118,7 @@ static int write_row(const struct work *work, const struct value *before, struct
     }
     if (row_write(scratch, block, fields, columns, err) < 0)
         return err->code;
-    key = change_key(scratch, block, fields);
+    key = change_key(scratch, block, NULL, fields);
     if (key.length == 0)
         return error_set(err, ERR_REJECT, "the row has no key, so it cannot stand in list %s", block->table);
     if (before && !text_same(key, work->key))
@@ -139,7 +139,7 @@ static int find_row(struct work *work, struct text key, struct error *err)
 
 static int insert_row(struct work *work, struct error *err)
 {
-    struct text own = change_key(work->amend->scratch, work->block, work->net->fields);
+    struct text own = change_key(work->amend->scratch, work->block, NULL, work->net->fields);
 
     if (work->row.sides.should)
         return write_row(work, work->row.sides.should, err);

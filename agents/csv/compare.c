@@ -16,9 +16,10 @@ bool cell_same(struct value left, struct value right)
 
 static struct value *fields_copy(struct arena *arena, const struct mapping_block *block, const struct value *fields)
 {
-    struct value *copy = arena_array(arena, block->field_count, sizeof *copy);
+    uint16_t count = block->field_count + ROW_WITNESSES;
+    struct value *copy = arena_array(arena, count, sizeof *copy);
 
-    memcpy(copy, fields, block->field_count * sizeof *copy);
+    memcpy(copy, fields, count * sizeof *copy);
     return copy;
 }
 
@@ -94,7 +95,9 @@ int fields_unpack(struct arena *arena, const struct mapping_block *block, const 
         err->code = ERR_STOP;
         return error_wrap(err, "a row of block %s in the state file", block->name);
     }
-    *ret = arena_array(arena, block->field_count, sizeof **ret);
+    *ret = arena_array(arena, block->field_count + ROW_WITNESSES, sizeof **ret);
+    for (uint16_t i = 0; i < ROW_WITNESSES; i++)
+        (*ret)[block->field_count + i] = value_null(); /* a list does not say who changed it */
     for (uint16_t i = 0; i < item.field_count; i++) {
         int field = mapping_field_named(block, item.fields[i].name);
 

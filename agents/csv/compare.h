@@ -7,7 +7,7 @@
 
 #include "agents/row_change.h"
 
-/* A row of the state: fields in the block's order, NULL: there is no such row. */
+/* A row of the state: fields in the block's order, then its witnesses (row_change.h); NULL: there is no such row. */
 struct sides {
     struct value *should; /* what the list should say */
     struct value *said;   /* what the last list that had this row said */
@@ -24,7 +24,8 @@ bool cell_same(struct value left, struct value right);
 
 /* Fields as the state keeps them, by name; absent ones are left out. */
 void fields_pack(const struct mapping_block *block, const struct value *fields, struct buffer *out);
-/* Back into an array in the block's order, in `arena`; fields that are no longer mapped are left out. ERR_STOP. */
+/* Back into an array in the block's order, with witnesses that are NULL, in `arena`; fields that are no longer mapped
+ * are left out. ERR_STOP. */
 must_check int fields_unpack(struct arena *arena, const struct mapping_block *block, const void *bytes, size_t length,
                              struct value **ret, struct error *err);
 

@@ -236,6 +236,25 @@ static int lock(struct lists *lists, struct error *err)
                      errno == EWOULDBLOCK ? "another agent works on it: stop that one first" : strerror(errno));
 }
 
+/* What of a mapping is not for lists. */
+static const char *unfit(const struct mapping *mapping, const struct mapping_block *block)
+{
+    if (block->delete == DELETE_SET)
+        return "delete: a list has no column that could be set; use row (it is listed as a row to remove) or ignore";
+    if (block->generated)
+        return "key: a list makes no keys; its rows are found by the catalog's identifiers";
+    if (block->where_count > 0)
+        return "where: is not read for lists by this version";
+    if (block->actor_column != COLUMN_NONE || block->ground_column != COLUMN_NONE)
+        return "actor and ground: are not read from lists by this version";
+    if (block->absence_s > 0 || block->reload)
+        return "absence and reload: a list is compared with the one before, whatever was deleted in between";
+    for (const struct mapping_block *other = mapping->blocks; other < mapping->blocks + mapping->block_count; other++)
+        if (other != block && strcmp(other->table, block->table) == 0)
+            return "table: a list is one block by this version";
+    return NULL;
+}
+
 static int check(struct driver *driver, struct error *err)
 {
     struct lists *lists = lists_of(driver);
@@ -243,14 +262,10 @@ static int check(struct driver *driver, struct error *err)
     if (!lists->open)
         return error_set(err, ERR_RETRY, "the state file is not open");
     for (uint16_t i = 0; i < lists->mapping->block_count; i++) {
-        const struct mapping_block *block = &lists->mapping->blocks[i];
+        const char *why = unfit(lists->mapping, &lists->mapping->blocks[i]);
 
-        if (block->delete == DELETE_SET)
-            return error_set(
-                err, ERR_STOP,
-                "mapping/%s/delete: a list has no column that could be set; use row (it is listed as a row "
-                "to remove) or ignore",
-                block->name);
+        if (why)
+            return error_set(err, ERR_STOP, "mapping/%s/%s", lists->mapping->blocks[i].name, why);
     }
     if (lock(lists, err) < 0)
         return err->code;

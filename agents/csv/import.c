@@ -135,10 +135,10 @@ static void refuse_fields(struct import *import, const struct value *columns, co
 /* Of a number that ends in 0: the spreadsheet has rounded it when one is known that differs in its last digit alone. */
 static int check_known(struct import *import, struct text key, uint32_t line, struct error *err)
 {
-    uint16_t column = import->block->fields[import->block->key[0]].columns[0];
+    uint16_t column = import->block->key_columns[0];
     bool sibling;
 
-    if (import->block->key_count != 1 || key.length != DIGITS_OF_NUMBER || key.bytes[key.length - 1] != '0' ||
+    if (import->block->key_column_count != 1 || key.length != DIGITS_OF_NUMBER || key.bytes[key.length - 1] != '0' ||
         import->spellings[column].kind != SPELLING_DIGITS)
         return 0;
     if (state_sibling(import->state, import->block->name, key, &sibling, err) < 0)
@@ -168,7 +168,7 @@ static int stage_row(struct import *import, const struct sheet_row *row, struct 
         refuse(import->refusals, REFUSAL_LINE_LONG, row->line, 0, "", ROW_BYTES_MAX / 1024, 0);
         return 0;
     }
-    key = change_key(import->scratch, import->block, fields);
+    key = change_key(import->scratch, import->block, columns, fields);
     if (key.length == 0) {
         if (import->result.keyless++ == 0)
             import->result.keyless_line = row->line;
@@ -181,8 +181,8 @@ static int stage_row(struct import *import, const struct sheet_row *row, struct 
     buffer_free(&packed);
     if (code == 0 && there > 0)
         refuse(import->refusals, REFUSAL_KEY_TWICE, row->line,
-               sheet_column(import->sheet, import->block->fields[import->block->key[0]].columns[0]),
-               import->block->columns[import->block->fields[import->block->key[0]].columns[0]], there, 0);
+               sheet_column(import->sheet, import->block->key_columns[0]),
+               import->block->columns[import->block->key_columns[0]], there, 0);
     return code;
 }
 

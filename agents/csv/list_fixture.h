@@ -3,6 +3,7 @@
 #define SELARAS_CSV_LIST_FIXTURE_H
 
 #include "agents/csv/form.h"
+#include "agents/row_change.h"
 #include "proto/tree_fixture.h"
 
 /* cmocka.h needs these four before it. */
@@ -95,7 +96,7 @@ static inline struct value *list_fields(struct list_fixture *fixture, const char
 
     if (!text)
         return NULL;
-    fields = arena_array(fixture->arena, F_COUNT, sizeof *fields);
+    fields = arena_array(fixture->arena, F_COUNT + ROW_WITNESSES, sizeof *fields);
     for (int i = 0; i < F_COUNT; i++) {
         size_t length = strcspn(text, "|");
 

@@ -271,6 +271,23 @@ void batch_queue_locks(struct apply_batch *batch, struct apply_row **rows, uint3
 
 /* ---- a set at a time ---- */
 
+/* Whether a record found no row to come into: it must be parked, which only the pass row by row can. */
+static bool some_homeless(const struct apply_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->row_count; i++)
+        if (batch->rows[i]->kind == APPLY_ENTER && !batch->rows[i]->met)
+            return true;
+    return false;
+}
+
+static void start_over(struct apply_batch *batch)
+{
+    pg_statement(batch->work->pg, "ROLLBACK", false, NULL);
+    pg_sync(batch->work->pg, NULL, NULL);
+    work_reset(batch->work);
+    batch_rows_start(batch);
+}
+
 static void on_set(void *context, const struct pg_outcome *outcome)
 {
     struct apply_batch *batch = context;
@@ -278,7 +295,10 @@ static void on_set(void *context, const struct pg_outcome *outcome)
     if (outcome->ok) {
         for (uint32_t i = 0; i < batch->update_count; i++)
             batch_note_met(batch, outcome->results[batch->updates[i]]);
-        batch_conclude(batch);
+        if (some_homeless(batch))
+            start_over(batch);
+        else
+            batch_conclude(batch);
     } else if (work_refused(outcome)) {
         work_reset(batch->work);
         batch_rows_start(batch);
@@ -309,7 +329,7 @@ static void queue_run(struct apply_batch *batch, struct apply_row **rows, uint32
             list[together++] = rows[i];
             rows[i] = NULL;
         }
-        if (list[0]->kind == APPLY_UPDATE)
+        if (apply_meets(list[0]->kind))
             batch->updates[batch->update_count++] = batch->statements;
         apply_queue(batch->work->sql, batch->work->pg, list, together);
         batch->statements++;

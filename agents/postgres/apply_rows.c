@@ -30,8 +30,10 @@ static void on_row(void *context, const struct pg_outcome *outcome)
 
     batch->waiting--;
     if (outcome->ok) {
-        if (try->row->kind == APPLY_UPDATE)
+        if (apply_meets(try->row->kind))
             batch_note_met(batch, outcome->results[try->result]);
+        if (try->row->kind == APPLY_ENTER && !try->row->met)
+            batch_park_new(batch, try->row->net, apply_homeless(batch->arena, batch->work->sql, try->row));
     } else if (work_refused(outcome)) {
         batch_park_new(batch, try->row->net, work_reason(batch->arena, outcome));
         try->row->met = true; /* it is parked, not skipped */

@@ -1,5 +1,7 @@
 #include "agents/postgres/apply_sql.h"
 
+#include "agents/postgres/where_sql.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -56,27 +58,10 @@ static bool set_has(const struct column_set *set, uint16_t column)
     return set->bits[column / 64] >> (column % 64) & 1;
 }
 
-/* The key's columns in the order of its parts, as indexes into the block's columns. */
-static int key_columns(const struct mapping_block *block, uint16_t ret[KEY_COLUMNS_MAX])
-{
-    int count = 0;
-
-    for (uint8_t i = 0; i < block->key_count; i++) {
-        const struct mapping_field *field = &block->fields[block->key[i]];
-
-        for (uint8_t j = 0; j < field->column_count; j++)
-            ret[count++] = field->columns[j];
-    }
-    return count;
-}
-
 static bool is_key(const struct mapping_block *block, uint16_t column)
 {
-    uint16_t keys[KEY_COLUMNS_MAX];
-    int count = key_columns(block, keys);
-
-    for (int i = 0; i < count; i++)
-        if (keys[i] == column)
+    for (uint8_t i = 0; i < block->key_column_count; i++)
+        if (block->key_columns[i] == column)
             return true;
     return false;
 }
@@ -113,6 +98,8 @@ static enum apply_kind kind_of(const struct mapping_block *block, const struct n
     case OPERATION_DELETE:
         return block->delete == DELETE_IGNORE ? APPLY_NOTHING : APPLY_DELETE;
     case OPERATION_INSERT:
+        if (block->insert && block->shared)
+            return APPLY_ENTER;
         if (block->insert)
             return net->moves ? APPLY_TAKE : APPLY_INSERT;
         break; /* only what it holds already */
@@ -122,14 +109,18 @@ static enum apply_kind kind_of(const struct mapping_block *block, const struct n
     return APPLY_UPDATE;
 }
 
+/* Whether a row is in the block afterwards that may not have been before. */
+static bool kind_comes_in(enum apply_kind kind)
+{
+    return kind == APPLY_INSERT || kind == APPLY_TAKE || kind == APPLY_ENTER;
+}
+
 int apply_row_make(struct arena *arena, const struct apply_sql *sql, struct net *net, uint32_t number,
                    struct apply_row **ret, struct error *err)
 {
     const struct mapping_block *block = &sql->mapping->blocks[net->block];
     struct apply_row *row = arena_alloc(arena, sizeof *row);
     struct text key = net->key.length > 0 ? net->key : net_key(arena, sql->mapping, net);
-    uint16_t keys[KEY_COLUMNS_MAX];
-    int key_count = key_columns(block, keys);
 
     row->net = net;
     row->number = number;
@@ -137,22 +128,33 @@ int apply_row_make(struct arena *arena, const struct apply_sql *sql, struct net 
     if (row_write(arena, block, net->fields, row->columns, err) < 0)
         return err->code;
     if (key.length > 0) {
-        struct value *fields = arena_array(arena, block->field_count, sizeof *fields);
-        struct value *columns = arena_array(arena, block->column_count, sizeof *columns);
-
-        if (row_unkey(arena, block, key, fields, err) < 0 || row_write(arena, block, fields, columns, err) < 0)
+        row->key = arena_array(arena, block->key_column_count, sizeof *row->key);
+        if (row_key_columns(arena, block, key, row->key, err) < 0)
             return err->code;
-        row->key = arena_array(arena, (size_t)key_count, sizeof *row->key);
-        for (int i = 0; i < key_count; i++)
-            row->key[i] = columns[keys[i]];
     }
     if (!row->key && net->operation == OPERATION_INSERT)
         return error_set(err, ERR_REJECT, "the item names no local key of block %s", block->name);
     row->kind = row->key ? kind_of(block, net) : APPLY_NOTHING; /* no key: there is no row of it here */
+    if (kind_comes_in(row->kind) && row_enter(block, row->columns, err) < 0)
+        return err->code;
     if (row->kind != APPLY_DELETE)
         row->set = row_columns(sql, row);
     *ret = row;
     return 0;
+}
+
+bool apply_meets(enum apply_kind kind)
+{
+    return kind == APPLY_UPDATE || kind == APPLY_ENTER;
+}
+
+const char *apply_homeless(struct arena *arena, const struct apply_sql *sql, const struct apply_row *row)
+{
+    const struct mapping_block *block = &sql->mapping->blocks[row->net->block];
+
+    return arena_printf(arena,
+                        "table %s.%s has no row with this key yet, and block %s comes only into rows of another block",
+                        block->schema, block->table, block->name);
 }
 
 bool apply_together(const struct apply_row *left, const struct apply_row *right)
@@ -191,37 +193,38 @@ struct subject {
     const struct mapping_block *block;
     const struct inspect_table *table;
     const struct column_set *set;
-    uint16_t keys[KEY_COLUMNS_MAX];
-    int key_count;
 };
 
-/* "unnest($1::int4[], $2::text[], ...) AS k(n, k0, ..., v0, ...)" */
+/* "(SELECT unnest($1::int4[]) AS n, unnest($2::text[]) AS k0, ..., unnest(...) AS v0, ...) AS k". In the select list
+ * each row is made once; in FROM the rows of each function would be put away first. */
 static void write_source(FILE *file, const struct subject *subject, bool values)
 {
     int number = 1;
 
-    fprintf(file, "unnest($%d::int4[]", number++);
-    for (int i = 0; i < subject->key_count; i++)
-        fprintf(file, ", $%d::text[]", number++);
+    fprintf(file, "(SELECT unnest($%d::int4[]) AS n", number++);
+    for (int i = 0; i < subject->block->key_column_count; i++)
+        fprintf(file, ", unnest($%d::text[]) AS k%d", number++, i);
     for (uint16_t i = 0; values && i < subject->block->column_count; i++)
         if (set_has(subject->set, i))
-            fprintf(file, ", $%d::text[]", number++);
-    fputs(") AS k(n", file);
-    for (int i = 0; i < subject->key_count; i++)
-        fprintf(file, ", k%d", i);
-    for (uint16_t i = 0; values && i < subject->block->column_count; i++)
-        if (set_has(subject->set, i))
-            fprintf(file, ", v%d", i);
-    fputc(')', file);
+            fprintf(file, ", unnest($%d::text[]) AS v%d", number++, i);
+    fputs(") AS k", file);
 }
 
 static void write_where_key(FILE *file, const struct subject *subject)
 {
-    for (int i = 0; i < subject->key_count; i++) {
-        const struct inspect_column *column = &subject->table->columns[subject->keys[i]];
+    for (int i = 0; i < subject->block->key_column_count; i++) {
+        const struct inspect_column *column = &subject->table->columns[subject->block->key_columns[i]];
 
         fprintf(file, "%st.%s = k.k%d::%s", i ? " AND " : "", column->name, i, column->type);
     }
+}
+
+/* Other rows of the table are not the block's. */
+static void write_where_block(FILE *file, const struct subject *subject)
+{
+    scoped(arena_free) struct arena *arena = arena_new();
+
+    fputs(where_sql(arena, subject->block, subject->table), file);
 }
 
 static void write_set(FILE *file, const struct subject *subject)
@@ -240,7 +243,8 @@ static void write_set(FILE *file, const struct subject *subject)
         fprintf(file, "%s = t.%s", subject->table->columns[0].name, subject->table->columns[0].name);
 }
 
-static void write_update(FILE *file, const struct subject *subject, const char *source)
+/* Of rows of the block, or (`any`) of any row with the key: it comes in. */
+static void write_update(FILE *file, const struct subject *subject, const char *source, bool any)
 {
     fprintf(file, "UPDATE %s AS t SET ", subject->table->name);
     write_set(file, subject);
@@ -251,6 +255,8 @@ static void write_update(FILE *file, const struct subject *subject, const char *
         write_source(file, subject, true);
     fputs(" WHERE ", file);
     write_where_key(file, subject);
+    if (!any)
+        write_where_block(file, subject);
     fputs(" RETURNING k.n", file);
 }
 
@@ -280,8 +286,8 @@ static void write_on_conflict(FILE *file, const struct subject *subject)
     const char *between = "";
 
     fputs(" ON CONFLICT (", file);
-    for (int i = 0; i < subject->key_count; i++)
-        fprintf(file, "%s%s", i ? ", " : "", subject->table->columns[subject->keys[i]].name);
+    for (int i = 0; i < subject->block->key_column_count; i++)
+        fprintf(file, "%s%s", i ? ", " : "", subject->table->columns[subject->block->key_columns[i]].name);
     fputs(") DO ", file);
     for (uint16_t i = 0; i < subject->block->column_count; i++) {
         const char *name = subject->table->columns[i].name;
@@ -302,8 +308,8 @@ static void write_lock(FILE *file, const struct subject *subject, bool hard)
     fputs(" ON ", file);
     write_where_key(file, subject);
     fputs(" ORDER BY ", file);
-    for (int i = 0; i < subject->key_count; i++)
-        fprintf(file, "%st.%s", i ? ", " : "", subject->table->columns[subject->keys[i]].name);
+    for (int i = 0; i < subject->block->key_column_count; i++)
+        fprintf(file, "%st.%s", i ? ", " : "", subject->table->columns[subject->block->key_columns[i]].name);
     fprintf(file, " FOR %s OF t NOWAIT) AS l", hard ? "UPDATE" : "NO KEY UPDATE");
 }
 
@@ -321,6 +327,7 @@ static void write_delete(FILE *file, const struct subject *subject)
     write_source(file, subject, false);
     fputs(" WHERE ", file);
     write_where_key(file, subject);
+    write_where_block(file, subject);
 }
 
 static void write_statement(FILE *file, const struct subject *subject, enum apply_kind kind, bool hard)
@@ -330,7 +337,10 @@ static void write_statement(FILE *file, const struct subject *subject, enum appl
         write_lock(file, subject, hard);
         break;
     case APPLY_UPDATE:
-        write_update(file, subject, NULL);
+        write_update(file, subject, NULL, false);
+        break;
+    case APPLY_ENTER:
+        write_update(file, subject, NULL, true);
         break;
     case APPLY_INSERT:
         write_insert_head(file, subject);
@@ -341,7 +351,7 @@ static void write_statement(FILE *file, const struct subject *subject, enum appl
         fputs("WITH k AS MATERIALIZED (SELECT * FROM ", file);
         write_source(file, subject, true);
         fputs("), u AS (", file);
-        write_update(file, subject, "k");
+        write_update(file, subject, "k", true);
         fputs(") ", file);
         write_insert_head(file, subject);
         fputs("k WHERE k.n NOT IN (SELECT u.n FROM u)", file);
@@ -373,7 +383,6 @@ static const char *statement(struct apply_sql *sql, uint16_t block, enum apply_k
             memcmp(&made->set, set, sizeof *set) == 0)
             return made->text;
     }
-    subject.key_count = key_columns(subject.block, subject.keys);
     writer_open(&writer);
     write_statement(writer.file, &subject, kind, hard);
     if (sql->made_count == STATEMENTS_MAX) {
@@ -389,13 +398,33 @@ static const char *statement(struct apply_sql *sql, uint16_t block, enum apply_k
 
 /* ---- parameters ---- */
 
+static int compare_keys(const void *left, const void *right, void *context)
+{
+    const struct apply_row *l = *(struct apply_row *const *)left, *r = *(struct apply_row *const *)right;
+    int order = 0;
+
+    for (int i = 0; i < *(int *)context && order == 0; i++)
+        order = l->key[i].state != VALUE_SET || r->key[i].state != VALUE_SET
+                    ? (int)l->key[i].state - (int)r->key[i].state
+                    : value_compare(VALUE_TEXT, l->key[i], r->key[i]);
+    return order;
+}
+
+/* Neighbours in the key's index are found on the same page, whatever its collation makes of the rest. */
+static void sort(const struct apply_sql *sql, struct apply_row **rows, uint32_t count)
+{
+    int key_count = sql->mapping->blocks[rows[0]->net->block].key_column_count;
+
+    if (count > 1)
+        qsort_r(rows, count, sizeof(struct apply_row *), compare_keys, &key_count);
+}
+
 static void send(struct apply_sql *sql, struct pg *pg, uint16_t block, enum apply_kind kind,
                  const struct column_set *set, bool hard, struct apply_row *const *rows, uint32_t count)
 {
     const struct mapping_block *mapped = &sql->mapping->blocks[block];
-    bool values = kind == APPLY_UPDATE || kind == APPLY_INSERT || kind == APPLY_TAKE;
-    uint16_t keys[KEY_COLUMNS_MAX];
-    int key_count = key_columns(mapped, keys);
+    bool values = kind == APPLY_UPDATE || kind_comes_in(kind);
+    int key_count = mapped->key_column_count;
     struct pg_parameters parameters = { 0 };
     struct pg_array *array = sql->arrays;
     char *own;
@@ -423,14 +452,17 @@ static void send(struct apply_sql *sql, struct pg *pg, uint16_t block, enum appl
     free(own);
 }
 
-void apply_queue(struct apply_sql *sql, struct pg *pg, struct apply_row *const *rows, uint32_t count)
+void apply_queue(struct apply_sql *sql, struct pg *pg, struct apply_row **rows, uint32_t count)
 {
+    if (rows[0]->kind == APPLY_UPDATE)
+        sort(sql, rows, count);
     send(sql, pg, rows[0]->net->block, rows[0]->kind, &rows[0]->set, false, rows, count);
 }
 
-void apply_queue_lock(struct apply_sql *sql, struct pg *pg, struct apply_row *const *rows, uint32_t count, bool hard)
+void apply_queue_lock(struct apply_sql *sql, struct pg *pg, struct apply_row **rows, uint32_t count, bool hard)
 {
     struct column_set none = { 0 };
 
+    sort(sql, rows, count);
     send(sql, pg, rows[0]->net->block, APPLY_LOCK, &none, hard, rows, count);
 }

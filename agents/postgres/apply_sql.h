@@ -12,9 +12,10 @@
 enum apply_kind {
     APPLY_NOTHING,
     APPLY_LOCK,   /* takes row locks in key order, without waiting */
-    APPLY_UPDATE, /* returns the numbers of the rows it met */
-    APPLY_INSERT, /* or updates the row with that key */
+    APPLY_UPDATE, /* of rows of the block; returns the numbers of the rows it met */
+    APPLY_INSERT, /* or updates the row with that key, in the block or not */
     APPLY_TAKE,   /* updates the row of the old key, or inserts */
+    APPLY_ENTER,  /* takes the row that another block has made; returns the numbers of the rows it met */
     APPLY_DELETE, /* or sets the column that says so */
 };
 
@@ -44,9 +45,13 @@ must_check int apply_row_make(struct arena *arena, const struct apply_sql *sql, 
                               struct apply_row **ret, struct error *err);
 /* Whether two rows of one run can share a statement. */
 bool apply_together(const struct apply_row *left, const struct apply_row *right);
-/* Queues the statement for these rows, which belong together. */
-void apply_queue(struct apply_sql *sql, struct pg *pg, struct apply_row *const *rows, uint32_t count);
+/* Whether the statement returns the numbers of the rows that it met. */
+bool apply_meets(enum apply_kind kind);
+/* Why a row that comes in (APPLY_ENTER) and met none is parked: in `arena`. */
+const char *apply_homeless(struct arena *arena, const struct apply_sql *sql, const struct apply_row *row);
+/* Queues the statement for these rows, which belong together; both may put the rows into another order. */
+void apply_queue(struct apply_sql *sql, struct pg *pg, struct apply_row **rows, uint32_t count);
 /* Queues the lock of the rows (of one block) that have a key; `hard` when one may be deleted or get another key. */
-void apply_queue_lock(struct apply_sql *sql, struct pg *pg, struct apply_row *const *rows, uint32_t count, bool hard);
+void apply_queue_lock(struct apply_sql *sql, struct pg *pg, struct apply_row **rows, uint32_t count, bool hard);
 
 #endif

@@ -541,6 +541,23 @@ static void a_locked_row_is_waited_for_and_then_written(void **state)
     assert_sql(world, "0", "SELECT count(*) FROM selaras.parked");
 }
 
+/* PostgreSQL follows a locked row to its next version, and finds none when it was deleted and inserted anew. */
+static void a_row_that_is_deleted_and_inserted_anew_meanwhile_is_still_updated(void **state)
+{
+    struct world *world = world_of(state);
+
+    sql(world, "BEGIN; DELETE FROM member WHERE nik = 'A'; INSERT INTO member (nik, nama) VALUES ('A', 'Ani baru')");
+    add(world, 5, OPERATION_UPDATE, 1, "A", "premium", "9.00", NULL);
+    take(world, 5);
+    wait_ms(world, 300);
+    assert_int_equal(world->applied, 0);
+    sql(world, "COMMIT");
+    run(world);
+    assert_int_equal(world->applied, 5);
+    assert_sql(world, "Ani baru 9.00", "SELECT concat_ws(' ', nama, iuran) FROM member WHERE nik = 'A'");
+    assert_reports(world, "");
+}
+
 static void keys_move_in_the_order_of_the_source(void **state)
 {
     struct world *world = world_of(state);
@@ -778,14 +795,38 @@ static void more_columns_than_a_statement_can_write_are_refused_at_the_start(voi
 {
     struct world *world = world_of(state);
     struct mapping_block *block = &world->mapping.blocks[0], whole = *block;
-    struct mapping_field *key = &block->fields[block->key[0]], field = *key;
 
     block->column_count = BLOCK_COLUMNS_MAX + 1;
     assert_non_null(strstr(refusal(world), "has 129 mapped columns, which is more than 128"));
     *block = whole;
-    key->column_count = KEY_COLUMNS_MAX + 1;
-    assert_non_null(strstr(refusal(world), "has 17 columns in its key, which is more than 16"));
-    *key = field;
+}
+
+/* What never matches would make every record a deleted one. */
+static void a_condition_is_spelled_as_the_database_spells_it(void **state)
+{
+    const char *value = "1";
+    struct mapping_where where = { .column = 2, .kind = WHERE_VALUES, .values = &value, .value_count = 1 };
+    struct world *world = world_of(state);
+    struct mapping_block *block = &world->mapping.blocks[0];
+
+    assert_string_equal(block->columns[where.column], "iuran");
+    block->where = &where;
+    block->where_count = 1;
+    assert_string_equal(refusal(world), "mapping/member/where/iuran: write 1.00 instead of 1: so PostgreSQL spells it");
+    value = "satu";
+    assert_non_null(strstr(refusal(world), "a value below mapping/.../where is none that its column can have"));
+    value = "1.00";
+    block->shared = true;
+    close_apply(world);
+    open_apply(world);
+    add(world, 5, OPERATION_UPDATE, 1, "A", "name", "Ani S.", NULL);
+    add(world, 6, OPERATION_UPDATE, 2, "B", "name", "Budi S.", NULL);
+    add(world, 7, OPERATION_INSERT, 3, NULL, "nik", "C", "name", "Citra S.", NULL);
+    add(world, 8, OPERATION_INSERT, 4, NULL, "nik", "D", "name", "Dewi", NULL);
+    feed(world, 8);
+    assert_sql(world, "A:Ani S.:1.00 B:Budi:2.00 C:Citra S.:1.00",
+               "SELECT string_agg(concat_ws(':', nik::text, nama, iuran), ' ' ORDER BY nik) FROM member");
+    assert_reports(world, "parked 4 8;skipped 2 6;");
 }
 
 int main(void)
@@ -803,6 +844,7 @@ int main(void)
         T(a_parked_record_can_be_given_up),
         T(what_is_too_long_is_refused_and_never_cut),
         T(a_locked_row_is_waited_for_and_then_written),
+        T(a_row_that_is_deleted_and_inserted_anew_meanwhile_is_still_updated),
         T(keys_move_in_the_order_of_the_source),
         T(a_whole_record_takes_the_row_that_has_its_old_key),
         T(a_value_that_is_put_back_leaves_a_notice),
@@ -817,6 +859,7 @@ int main(void)
         T(what_a_broken_trigger_refuses_is_parked),
         T(a_parked_field_that_is_no_longer_mapped_is_left_out),
         T(more_columns_than_a_statement_can_write_are_refused_at_the_start),
+        T(a_condition_is_spelled_as_the_database_spells_it),
     };
 
     log_start("apply_test", NULL, LOG_WARN);

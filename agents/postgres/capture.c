@@ -16,6 +16,7 @@ enum {
     ASK_MS = 20000,     /* so long without a word: ask the server for one */
     SILENCE_MS = 60000, /* so long: it is gone */
     COALESCE_MS = 200,  /* a piece with nothing but position and base waits so long for a newer one */
+    REST_MS = 5000,     /* what is not read for so long is given back to the server */
     COPY_HEAD_BYTES = 25,
     KEEPALIVE_BYTES = 18,
     STATUS_BYTES = 34,
@@ -38,6 +39,8 @@ struct capture {
     bool pending; /* a piece of nothing but position and base waits */
     uint64_t idle, idle_told;
     bool streaming, paused;
+    int64_t unread_ms;  /* since when nothing is read from the stream; 0: it is read */
+    bool resting;       /* the connection is closed until there is room again */
     bool ended, closed; /* nothing more is called; freed once nothing of ours is on the stack */
     unsigned depth;
 };
@@ -167,7 +170,7 @@ static void emit(struct capture *capture)
 
     while (!capture->paused && !quiet(capture) && stream_next(capture->stream, &piece))
         give(capture, &piece);
-    if (!quiet(capture))
+    if (!quiet(capture) && !capture->resting)
         replication_pause(capture->replication, capture->paused || stream_left(capture->stream));
 }
 
@@ -307,6 +310,57 @@ static void on_up(void *context)
     replication_command(capture->replication, command, on_streaming);
 }
 
+/* Streams what committed after capture->start. */
+static void stream_from(struct capture *capture, feed_position base)
+{
+    const struct capture_options *options = &capture->options;
+    struct stream_options stream = { .origin = capture->slot,
+                                     .mapping = options->mapping,
+                                     .bytes_max = options->transaction_bytes_max,
+                                     .piece_bytes = CAPTURE_PIECE_BYTES,
+                                     .lsn = capture->start,
+                                     .base = base };
+
+    if (stream.bytes_max == 0)
+        stream.bytes_max = TRANSACTION_BYTES_MAX;
+    if (getrandom(stream.seed, sizeof stream.seed, 0) != sizeof stream.seed)
+        abort();
+    stream_free(&capture->stream);
+    capture->stream = stream_new(&stream);
+    capture->replication = replication_open(
+        capture->loop, options->dsn, capture->slot,
+        &(struct replication_events){ .context = capture, .up = on_up, .message = on_copied, .lost = on_lost });
+}
+
+/* A server that cannot write to us cannot end the stream either, and whoever waits for that waits with it: a checkpoint
+ * does when the slot keeps more than max_slot_wal_keep_size, and then the agency's log grows without end. So what is
+ * not read for a while is closed, and read again from the last whole transaction when there is room. */
+static void rest(struct capture *capture, int64_t now_ms)
+{
+    if (!capture->paused && !stream_left(capture->stream)) {
+        capture->unread_ms = 0;
+        return;
+    }
+    if (capture->unread_ms == 0)
+        capture->unread_ms = now_ms;
+    if (now_ms - capture->unread_ms < REST_MS)
+        return;
+    replication_close(&capture->replication);
+    capture->resting = true;
+    capture->streaming = false;
+}
+
+static void go_on(struct capture *capture)
+{
+    give_pending(capture);
+    if (quiet(capture))
+        return;
+    capture->start = stream_lsn(capture->stream);
+    capture->unread_ms = 0;
+    capture->resting = false;
+    stream_from(capture, stream_base(capture->stream));
+}
+
 static void check_silence(struct capture *capture, int64_t now_ms)
 {
     int64_t heard_ms = replication_heard_ms(capture->replication);
@@ -336,6 +390,8 @@ static void on_tick(void *context)
             tell_status(capture, false);
         if (!quiet(capture))
             check_silence(capture, now_ms);
+        if (!quiet(capture))
+            rest(capture, now_ms);
     }
     leave(capture);
 }
@@ -344,7 +400,6 @@ struct capture *capture_start(struct loop *loop, const struct capture_options *o
                               uint64_t lsn, feed_position base)
 {
     struct capture *capture = calloc(1, sizeof *capture);
-    struct stream_options stream;
 
     if (!capture)
         abort();
@@ -354,21 +409,8 @@ struct capture *capture_start(struct loop *loop, const struct capture_options *o
     capture->start = capture->written = capture->flushed = lsn;
     capture->idle = capture->idle_told = lsn;
     snprintf(capture->slot, sizeof capture->slot, "selaras_%s", options->agency);
-    stream = (struct stream_options){ .origin = capture->slot,
-                                      .mapping = options->mapping,
-                                      .bytes_max = options->transaction_bytes_max,
-                                      .piece_bytes = CAPTURE_PIECE_BYTES,
-                                      .lsn = lsn,
-                                      .base = base };
-    if (stream.bytes_max == 0)
-        stream.bytes_max = TRANSACTION_BYTES_MAX;
-    if (getrandom(stream.seed, sizeof stream.seed, 0) != sizeof stream.seed)
-        abort();
-    capture->stream = stream_new(&stream);
     capture->tick = loop_timer(loop, TICK_MS, false, on_tick, capture);
-    capture->replication = replication_open(
-        loop, options->dsn, capture->slot,
-        &(struct replication_events){ .context = capture, .up = on_up, .message = on_copied, .lost = on_lost });
+    stream_from(capture, base);
     return capture;
 }
 
@@ -381,6 +423,8 @@ static void resume(void *context)
     emit(capture);
     if (!capture->paused && !stream_left(capture->stream) && !capture->coalesce)
         give_pending(capture);
+    if (capture->resting && !capture->paused && !stream_left(capture->stream) && !quiet(capture))
+        go_on(capture);
     leave(capture);
 }
 
@@ -389,10 +433,10 @@ void capture_pause(struct capture *capture, bool pause)
     if (capture->paused == pause || quiet(capture))
         return;
     capture->paused = pause;
-    if (pause)
-        replication_pause(capture->replication, true);
-    else
+    if (!pause)
         loop_defer(capture->loop, resume, capture);
+    else if (!capture->resting)
+        replication_pause(capture->replication, true);
 }
 
 void capture_advance(struct capture *capture, uint64_t lsn)

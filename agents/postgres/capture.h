@@ -43,7 +43,9 @@ struct capture_options {
  * `options` must outlive the capture. */
 struct capture *capture_start(struct loop *loop, const struct capture_options *options, const struct capture_sink *sink,
                               uint64_t lsn, feed_position base);
-/* Stops reading (from the next piece on) until told otherwise; status updates go on, so that the server waits. */
+/* Stops reading (from the next piece on) until told otherwise; status updates go on, so that the server waits. After a
+ * few seconds the connection is closed, and made anew when reading goes on: a server that can only wait for us could
+ * not give the slot up, and its checkpoints would wait too. */
 void capture_pause(struct capture *capture, bool pause);
 /* Everything up to `lsn` is committed at the broker: the slot may advance. Told to the server within a second, or with
  * the next status. */

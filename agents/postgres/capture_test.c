@@ -622,6 +622,39 @@ static bool some_piece(void)
     return story.pieces > 0;
 }
 
+static bool slot_is_active(void)
+{
+    PGresult *result = query("SELECT active FROM pg_replication_slots WHERE slot_name = '" SLOT "'");
+    bool active = PQgetvalue(result, 0, 0)[0] == 't';
+
+    PQclear(result);
+    return active;
+}
+
+/* A server that cannot write to us cannot give the slot up: its checkpoints would wait for ever. */
+static void what_is_not_read_for_long_is_given_back_and_read_again(void **state)
+{
+    (void)state;
+    start();
+    captured_now();
+    forget_story();
+    pause_each = true;
+    execute("INSERT INTO people SELECT 1, g, repeat('n', 100), g, NULL FROM generate_series(1, 20000) g");
+    execute("INSERT INTO people SELECT 2, g, repeat('n', 100), g, NULL FROM generate_series(20001, 40000) g");
+    run(some_piece, PATIENCE_MS);
+    for (int i = 0; i < 40 && slot_is_active(); i++)
+        run(never, 500);
+    assert_false(slot_is_active());
+    assert_int_equal(story.pieces, 1);
+    pause_each = false;
+    capture_pause(capture, false);
+    captured_now();
+    assert_int_equal(story.changes, 40000); /* each once, the part of the first transaction that was not given too */
+    forget_story();
+    execute("DELETE FROM people WHERE nik = '1'");
+    assert_string_equal(captured_now(), "[1:delete 1 nik=-<1 name=-<nnn size=-<1 note=-<null; ] ");
+}
+
 static void a_load_and_the_stream_after_it_meet_exactly(void **state)
 {
     (void)state;
@@ -732,6 +765,28 @@ static void a_load_whose_table_is_gone_stops_and_one_whose_link_breaks_is_tried_
     assert_int_equal(story.failed.code, ERR_RETRY);
 }
 
+/* A load of some rows would look like a load of all, and the others be taken for deleted or new. */
+static void a_load_from_which_a_policy_hides_rows_stops(void **state)
+{
+    size_t length = strlen(dsn);
+
+    (void)state;
+    execute("DROP ROLE IF EXISTS capturetest_clerk");
+    execute("CREATE ROLE capturetest_clerk");
+    execute("GRANT SELECT ON people TO capturetest_clerk");
+    execute("INSERT INTO people VALUES (1, 'a', 'A', 1, NULL), (2, 'b', 'B', 2, NULL)");
+    execute("ALTER TABLE people ENABLE ROW LEVEL SECURITY");
+    execute("CREATE POLICY visible ON people USING (extra = 1)");
+    snprintf(dsn + length, sizeof dsn - length, " options='-c role=capturetest_clerk'");
+    start_load();
+    run(was_loaded, PATIENCE_MS);
+    dsn[length] = '\0';
+    assert_int_equal(story.failed.code, ERR_STOP);
+    assert_non_null(strstr(story.failed.text, "row-level security"));
+    execute("DROP TABLE people");
+    execute("DROP ROLE capturetest_clerk");
+}
+
 int main(void)
 {
 #define UNIT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -756,12 +811,14 @@ int main(void)
         UNIT(a_restart_goes_on_exactly_where_it_was_told),
         UNIT(a_capture_that_is_paused_from_the_start_holds_the_slot_and_reads_nothing),
         UNIT(a_large_transaction_comes_in_pieces_and_waits_while_paused),
+        UNIT(what_is_not_read_for_long_is_given_back_and_read_again),
         UNIT(a_load_and_the_stream_after_it_meet_exactly),
         UNIT(a_load_amid_writes_misses_none_and_has_none_twice),
         UNIT(a_load_reads_values_as_the_stream_spells_them),
         UNIT(a_load_replaces_an_old_slot_and_an_empty_table_is_loaded_too),
         UNIT(a_load_waits_for_transactions_that_were_running),
         UNIT(a_load_whose_table_is_gone_stops_and_one_whose_link_breaks_is_tried_again),
+        UNIT(a_load_from_which_a_policy_hides_rows_stops),
     };
 #undef UNIT
 

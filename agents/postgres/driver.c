@@ -145,6 +145,7 @@ static void on_ready(void *context)
                     .fence = found->fence },
         .incarnation = found->incarnation,
         .applied = found->applied,
+        .warnings = found->warnings,
     };
 
     memcpy(progress.applied_leaf, found->applied_leaf, HASH_BYTES);

@@ -1,6 +1,6 @@
 #include "agents/postgres/fold.h"
-#include "agents/row_change.h"
 #include "agents/postgres/touched.h"
+#include "agents/row_change.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -58,7 +58,7 @@ static bool *fields_unsent(struct fold *fold, const struct mapping_block *block,
     return some ? unsent : NULL;
 }
 
-/* Translates a row; only the columns in `sent`, unless it is NULL. */
+/* Translates a row; only the columns in `sent`, unless it is NULL. A row that is not in the block has no key. */
 static struct seen see(struct fold *fold, const struct block_view *view, const struct pgoutput_row *row,
                        const bool *sent)
 {
@@ -68,11 +68,13 @@ static struct seen see(struct fold *fold, const struct block_view *view, const s
     struct error err;
     int count;
 
-    seen.fields = arena_array(fold->set.scratch, block->field_count, sizeof *seen.fields);
     for (uint16_t i = 0; i < block->column_count; i++) {
         if (!sent || sent[view->places[i]])
             columns[i] = row->values[view->places[i]];
     }
+    if (!row_in(block, columns))
+        return seen;
+    seen.fields = arena_array(fold->set.scratch, block->field_count + ROW_WITNESSES, sizeof *seen.fields);
     count = row_read(fold->set.scratch, block, columns, seen.fields, &err);
     if (count > 0 && fold->problem_count == 0)
         fold->problem = err;
@@ -80,7 +82,9 @@ static struct seen see(struct fold *fold, const struct block_view *view, const s
     count = row_bound(block, seen.fields, fold->problem_count ? &err : &fold->problem);
     fold->problem_count += (uint32_t)count;
     seen.unsent = fields_unsent(fold, block, columns);
-    seen.key = change_key(fold->set.scratch, block, seen.fields);
+    count = row_witnesses(block, columns, seen.fields, fold->problem_count ? &err : &fold->problem);
+    fold->problem_count += (uint32_t)count;
+    seen.key = change_key(fold->set.scratch, block, columns, seen.fields);
     if (seen.key.length == 0)
         problem(fold, block, change_no_key);
     return seen;
@@ -92,13 +96,14 @@ static struct seen unseen(struct fold *fold, const struct seen *row)
     const struct mapping_block *block = &fold->mapping->blocks[row->block];
     struct seen old = *row;
 
-    old.fields = arena_array(fold->set.scratch, block->field_count, sizeof *old.fields);
+    old.fields = arena_array(fold->set.scratch, block->field_count + ROW_WITNESSES, sizeof *old.fields);
     for (uint8_t i = 0; i < block->key_count; i++)
         old.fields[block->key[i]] = row->fields[block->key[i]];
     return old;
 }
 
-/* A row without a key is no record: getting one is an insert, losing it a deletion. */
+/* A row without a key, or one that does not belong to the block, is no record: coming in is an insert, leaving a
+ * deletion. */
 static void add_change(struct fold *fold, const struct table_view *table, const struct block_view *view,
                        const struct pgoutput_message *message)
 {
@@ -235,7 +240,7 @@ static int view_make(struct block_view *view, const struct mapping_block *block,
                      const struct pgoutput_relation *relation, struct error *err)
 {
     view->places = zeroed(block->column_count, sizeof *view->places);
-    view->keyed = true;
+    view->keyed = block->where_count == 0; /* whether the old row was in the block can be seen only from all of it */
     for (uint16_t i = 0; i < block->column_count; i++) {
         int place = column_place(relation, block->columns[i]);
 
@@ -246,12 +251,8 @@ static int view_make(struct block_view *view, const struct mapping_block *block,
                              block->schema, block->table, block->columns[i]);
         view->places[i] = (uint16_t)place;
     }
-    for (uint8_t i = 0; i < block->key_count; i++) {
-        const struct mapping_field *field = &block->fields[block->key[i]];
-
-        for (uint8_t j = 0; j < field->column_count; j++)
-            view->keyed &= relation->columns[view->places[field->columns[j]]].key;
-    }
+    for (uint8_t i = 0; i < block->key_column_count; i++)
+        view->keyed &= relation->columns[view->places[block->key_columns[i]]].key;
     return 0;
 }
 
@@ -329,12 +330,12 @@ bool fold_left(const struct fold *fold)
     return fold->cursor != NULL;
 }
 
-static struct value *unpacked(struct arena *arena, const struct packed_row *row, uint16_t count)
+static struct value *unpacked(struct arena *arena, const struct packed_row *row, const struct mapping_block *block)
 {
-    struct value *fields = row ? arena_array(arena, count, sizeof *fields) : NULL;
+    struct value *fields = row ? arena_array(arena, block->field_count + ROW_WITNESSES, sizeof *fields) : NULL;
 
     if (row)
-        row_unpack(row, fields, count);
+        row_unpack(row, fields, block->field_count + ROW_WITNESSES);
     return fields;
 }
 
@@ -354,8 +355,7 @@ static void touched_change(const struct fold *fold, struct arena *arena, const s
     change->key = key_text(touched->now_key ? touched->now_key : touched->before_key);
     if (change->operation == OPERATION_UPDATE && touched->now_key != touched->before_key)
         change->old_key = key_text(touched->before_key);
-    change_make(arena, block, unpacked(arena, touched->before, block->field_count),
-                unpacked(arena, touched->now, block->field_count), change);
+    change_make(arena, block, unpacked(arena, touched->before, block), unpacked(arena, touched->now, block), change);
 }
 
 uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct change **ret)

@@ -1,4 +1,5 @@
 #include "agents/postgres/fold.h"
+#include "agents/row_change.h"
 #include "agents/postgres/stream_fixture.h"
 
 #include <setjmp.h>
@@ -551,6 +552,154 @@ static void random_transactions_have_the_effect_that_they_had(void **state)
     }
 }
 
+/* ---- several blocks on one table ----
+ *
+ * people: each row. sick: rows with size 3 or 4, with a constant, and the note says who. empty: rows without a note,
+ * found by the size alone, as if the database made it. */
+
+static const char *const where_sizes[] = { "3", "4" };
+static struct mapping_where where_sick = { .column = 2, .kind = WHERE_VALUES, .values = where_sizes, .value_count = 2 };
+static struct mapping_where where_empty = { .column = 3, .kind = WHERE_NULL };
+static struct mapping_field sick_mapped[] = {
+    { .name = "nik", .field = 0, .columns = &fixture_places[0], .column_count = 1, .join = "" },
+    { .name = "note", .field = 3, .constant = "flu", .constant_line = "flu", .join = "" },
+};
+static const uint16_t sick_key[] = { 0, 1 };
+static struct mapping_block several_blocks[3];
+static const struct mapping several = { several_blocks, 3 };
+
+static int set_up_several(void **state)
+{
+    for (int i = 0; i < 3; i++)
+        several_blocks[i] = fixture_block;
+    several_blocks[1].name = "sick";
+    several_blocks[1].fields = sick_mapped;
+    several_blocks[1].field_count = 2;
+    several_blocks[1].key = sick_key;
+    several_blocks[1].key_count = 2;
+    several_blocks[1].where = &where_sick;
+    several_blocks[1].where_count = 1;
+    several_blocks[1].actor_column = 3;
+    several_blocks[1].ground_column = 1;
+    several_blocks[2].name = "empty";
+    several_blocks[2].fields = sick_mapped;
+    several_blocks[2].field_count = 1;
+    several_blocks[2].generated = true;
+    several_blocks[2].key_count = 0;
+    several_blocks[2].key_columns = &fixture_places[2];
+    several_blocks[2].where = &where_empty;
+    several_blocks[2].where_count = 1;
+    (void)state;
+    arena = arena_new();
+    fold = fold_new(&several, 1 << 20);
+    describe('f');
+    return 0;
+}
+
+/* "block operation key actor/ground; " of each change. */
+static const char *ended_several(void)
+{
+    static char text[4096];
+    struct change *changes;
+    size_t at = 0;
+
+    text[0] = '\0';
+    problem_count = fold_end(fold, seed, &problem);
+    while (fold_left(fold)) {
+        uint32_t count = fold_next(fold, arena, 1, &changes);
+
+        for (uint32_t i = 0; i < count; i++) {
+            char actor[64], ground[64];
+
+            put_value(actor, sizeof actor, changes[i].actor);
+            put_value(ground, sizeof ground, changes[i].ground);
+            at += (size_t)snprintf(text + at, sizeof text - at, "%.*s %s ", (int)changes[i].block.length,
+                                   changes[i].block.bytes, operation_name(changes[i].operation));
+            for (uint32_t k = 0; k < changes[i].key.length; k++)
+                text[at++] = changes[i].key.bytes[k] == '\x1f' ? '+' : changes[i].key.bytes[k];
+            at += (size_t)snprintf(text + at, sizeof text - at, " %s/%s; ", actor, ground);
+        }
+    }
+    fold_reset(fold);
+    return text;
+}
+
+static void a_row_is_a_record_of_each_block_it_belongs_to(void **state)
+{
+    struct person well = { "x", "1", "Siti", "2", "n" }, sick = { "x", "1", "Siti", "3", "n" };
+    struct person sicker = { "x", "1", "Siti", "4", "n" }, empty = { "x", "1", "Siti", "4", "" };
+
+    (void)state;
+    insert(well);
+    assert_string_equal(ended_several(), "people insert 1 null/null; ");
+    update(well, sick);
+    assert_string_equal(ended_several(), "people update 1 null/null; sick insert 1+flu n/Siti; ");
+    update(sick, sicker); /* nothing of it is mapped in "sick" */
+    assert_string_equal(ended_several(), "people update 1 null/null; ");
+    update(sicker, empty);
+    assert_string_equal(ended_several(), "people update 1 null/null; empty insert 4 null/null; ");
+    update(empty, well);
+    assert_string_equal(ended_several(),
+                        "people update 1 null/null; sick delete 1+flu null/null; empty delete 4 null/null; ");
+    delete (sick);
+    assert_string_equal(ended_several(), "people delete 1 null/null; sick delete 1+flu null/null; ");
+}
+
+static void what_leaves_a_block_and_comes_back_is_nothing(void **state)
+{
+    struct person well = { "x", "1", "Siti", "2", "n" }, sick = { "x", "1", "Siti", "3", "n" };
+
+    (void)state;
+    update(sick, well);
+    update(well, sick);
+    assert_string_equal(ended_several(), "");
+    update(well, sick);
+    update(sick, well);
+    assert_string_equal(ended_several(), "");
+    assert_int_equal(problem_count, 0);
+}
+
+static void a_row_outside_of_a_block_is_no_problem_of_it(void **state)
+{
+    struct person without = { "x", "", "Siti", "2", "n" };
+
+    (void)state;
+    insert(without);
+    assert_string_equal(ended_several(), "");
+    assert_int_equal(problem_count, 1); /* people: the row has no key; "sick" does not look at it */
+}
+
+static void a_condition_needs_the_whole_old_row(void **state)
+{
+    struct person well = { "x", "1", "Siti", "2", "n" };
+    struct error err;
+
+    (void)state;
+    describe('d');
+    assert_int_equal(add(change_bytes('U', NULL, &well), &err), ERR_LOST);
+    assert_non_null(strstr(err.text, "REPLICA IDENTITY FULL"));
+}
+
+static void a_load_takes_the_rows_of_the_block(void **state)
+{
+    struct value columns[4] = { value_text("1"), value_text("Siti"), value_text("2"), value_text("n") };
+    struct change change;
+    uint32_t problems = 7;
+    struct error first;
+
+    (void)state;
+    assert_false(change_load(arena, &several_blocks[1], columns, &change, &problems, &first));
+    assert_int_equal(problems, 0);
+    columns[2] = value_text("4");
+    assert_true(change_load(arena, &several_blocks[1], columns, &change, &problems, &first));
+    assert_memory_equal(change.key.bytes, "1\037flu", 5);
+    assert_true(value_equal(change.actor, value_text("n")));
+    assert_true(value_equal(change.ground, value_text("Siti")));
+    columns[3] = value_null();
+    assert_true(change_load(arena, &several_blocks[2], columns, &change, &problems, &first));
+    assert_memory_equal(change.key.bytes, "4", 1);
+}
+
 /* A person whose name and note are that long. */
 static struct person wide(const char *nik, uint32_t name, uint32_t note)
 {
@@ -645,6 +794,7 @@ static void a_row_that_is_too_wide_leaves_out_its_longest_value_and_says_so(void
 
 int main(void)
 {
+#define SEVERAL(name) cmocka_unit_test_setup_teardown(name, set_up_several, tear_down)
 #define UNIT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         UNIT(an_insert_lists_each_mapped_field),
@@ -674,9 +824,15 @@ int main(void)
         UNIT(what_comes_to_nothing_takes_no_memory),
         UNIT(no_salt_comes_twice),
         UNIT(random_transactions_have_the_effect_that_they_had),
+        SEVERAL(a_row_is_a_record_of_each_block_it_belongs_to),
+        SEVERAL(what_leaves_a_block_and_comes_back_is_nothing),
+        SEVERAL(a_row_outside_of_a_block_is_no_problem_of_it),
+        SEVERAL(a_condition_needs_the_whole_old_row),
+        SEVERAL(a_load_takes_the_rows_of_the_block),
         UNIT(pieces_fit_into_a_message_however_wide_rows_are),
         UNIT(a_row_that_is_too_wide_leaves_out_its_longest_value_and_says_so),
     };
+#undef SEVERAL
 #undef UNIT
 
     return cmocka_run_group_tests(tests, NULL, NULL);

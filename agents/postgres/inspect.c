@@ -1,5 +1,8 @@
 #include "agents/postgres/inspect.h"
 
+#include "agents/postgres/warnings.h"
+#include "agents/postgres/where_sql.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -135,7 +138,7 @@ static const char sql_columns[] =
     " CASE WHEN t.oid = 'numeric'::regtype AND m.typmod >= 4 THEN (((m.typmod - 4) & 2047) # 1024) - 1024 ELSE -1 END,"
     " a.attnotnull OR d.typnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a',"
     " has_column_privilege(c.oid, a.attnum, 'SELECT'), has_column_privilege(c.oid, a.attnum, 'INSERT'),"
-    " has_column_privilege(c.oid, a.attnum, 'UPDATE')"
+    " has_column_privilege(c.oid, a.attnum, 'UPDATE'), format_type(a.atttypid, a.atttypmod)"
     " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS b(schema, name, number)"
     " JOIN pg_namespace n ON n.nspname = b.schema"
     " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = b.name"
@@ -229,8 +232,9 @@ static int column_row(const PGresult *result, uint16_t table, const char *name)
     return -1;
 }
 
+/* A column that is only read may be made by the database itself. */
 static int check_column(const struct inspect *inspect, uint16_t index, const PGresult *r, const char *name,
-                        struct inspect_column *ret, struct error *err)
+                        bool written, struct inspect_column *ret, struct error *err)
 {
     const struct mapping_block *block = &inspect->mapping->blocks[index];
     struct arena *arena = inspect->found->arena;
@@ -241,11 +245,16 @@ static int check_column(const struct inspect *inspect, uint16_t index, const PGr
     *ret = (struct inspect_column){
         .name = quoted(arena, name),
         .type = arena_copy(arena, PQgetvalue(r, row, 2), strlen(PQgetvalue(r, row, 2))),
+        .exact_type = arena_copy(arena, PQgetvalue(r, row, 11), strlen(PQgetvalue(r, row, 11))),
         .category = PQgetvalue(r, row, 3)[0],
         .scale = (int)pg_result_int8(r, row, 4),
         .not_null = yes(r, row, 5),
         .has_default = yes(r, row, 6),
     };
+    if (!written && !yes(r, row, 8))
+        return table_error(block, err, "does not let the agent's role read column %s; %s", name, PREPARE);
+    if (!written)
+        return 0;
     if (yes(r, row, 7))
         return table_error(block, err, "makes the values of column %s itself: it cannot be mapped", name);
     if (!yes(r, row, 8) || !yes(r, row, 10) || (block->insert && !yes(r, row, 9)))
@@ -257,24 +266,18 @@ static int check_columns(const struct inspect *inspect, uint16_t index, const PG
 {
     const struct mapping_block *block = &inspect->mapping->blocks[index];
     struct inspect_table *table = &inspect->found->tables[index];
-    unsigned key_columns = 0;
 
     if (block->column_count > BLOCK_COLUMNS_MAX)
         return table_error(block, err, "has %d mapped columns, which is more than %d: use several blocks",
                            block->column_count, BLOCK_COLUMNS_MAX);
-    for (uint8_t i = 0; i < block->key_count; i++)
-        key_columns += block->fields[block->key[i]].column_count;
-    if (key_columns > KEY_COLUMNS_MAX)
-        return table_error(block, err, "has %u columns in its key, which is more than %d: map a shorter key",
-                           key_columns, KEY_COLUMNS_MAX);
     table->columns = arena_array(inspect->found->arena, block->column_count, sizeof *table->columns);
     for (uint16_t i = 0; i < block->column_count; i++)
-        if (check_column(inspect, index, r, block->columns[i], &table->columns[i], err) < 0)
+        if (check_column(inspect, index, r, block->columns[i], i < block->written_count, &table->columns[i], err) < 0)
             return err->code;
     if (block->delete != DELETE_SET)
         return 0;
     table->delete_column = arena_alloc(inspect->found->arena, sizeof *table->delete_column);
-    return check_column(inspect, index, r, block->delete_column, table->delete_column, err);
+    return check_column(inspect, index, r, block->delete_column, true, table->delete_column, err);
 }
 
 static int compare_names(const void *left, const void *right)
@@ -290,12 +293,8 @@ static const char *key_columns(struct arena *arena, const struct mapping_block *
     const char *text = "";
     int count = 0;
 
-    for (uint8_t i = 0; i < block->key_count; i++) {
-        const struct mapping_field *field = &block->fields[block->key[i]];
-
-        for (uint8_t j = 0; j < field->column_count; j++)
-            names[count++] = block->columns[field->columns[j]];
-    }
+    for (uint8_t i = 0; i < block->key_column_count; i++)
+        names[count++] = block->columns[block->key_columns[i]];
     qsort(names, (size_t)count, sizeof *names, compare_names);
     for (int i = 0; i < count; i++)
         text = arena_printf(arena, "%s%s%s", text, i ? between : "", names[i]);
@@ -376,6 +375,7 @@ static void on_state(void *context, const struct pg_outcome *outcome)
     if (outcome->ok) {
         err = (struct error){ 0 };
         check_state(inspect, outcome->results[0], &err);
+        inspect->found->warnings = warnings_read(inspect->found->arena, outcome->results[1]);
     } else {
         error_wrap(&err, "reading schema selaras");
     }
@@ -393,12 +393,43 @@ static int check_mapped(const struct inspect *inspect, PGresult *const *results,
     return 0;
 }
 
+static void ask_state(struct inspect *inspect)
+{
+    struct pg_parameters parameters = { 0 };
+    char slot[64];
+
+    snprintf(slot, sizeof slot, "selaras_%s", inspect->options->agency);
+    pg_text(&parameters, slot);
+    pg_statement(inspect->pg, sql_state, false, &parameters);
+    pg_statement(inspect->pg, warnings_sql, false, &parameters);
+    pg_sync(inspect->pg, on_state, inspect);
+}
+
+/* A value that the column cannot have, or has in another spelling, would never be met: nothing would belong. */
+static void on_spelled(void *context, const struct pg_outcome *outcome)
+{
+    struct inspect *inspect = context;
+    struct error err = outcome->err;
+
+    if (!outcome->ok && err.code == ERR_REJECT)
+        err.code = ERR_STOP;
+    if (!outcome->ok) {
+        error_wrap(&err, "a value below mapping/.../where is none that its column can have");
+        finish(inspect, &err);
+        return;
+    }
+    err = (struct error){ 0 };
+    if (where_check(inspect->mapping, inspect->found, outcome->results[0], &err) < 0)
+        finish(inspect, &err);
+    else
+        ask_state(inspect);
+}
+
 static void on_catalogs(void *context, const struct pg_outcome *outcome)
 {
     struct inspect *inspect = context;
     struct error err = outcome->err;
-    struct pg_parameters parameters = { 0 };
-    char slot[64];
+    const char *spellings;
 
     if (!outcome->ok) {
         error_wrap(&err, "looking at the database");
@@ -410,10 +441,13 @@ static void on_catalogs(void *context, const struct pg_outcome *outcome)
         finish(inspect, &err);
         return;
     }
-    snprintf(slot, sizeof slot, "selaras_%s", inspect->options->agency);
-    pg_text(&parameters, slot);
-    pg_statement(inspect->pg, sql_state, false, &parameters);
-    pg_sync(inspect->pg, on_state, inspect);
+    spellings = where_spellings_sql(inspect->found->arena, inspect->mapping, inspect->found);
+    if (!spellings) {
+        ask_state(inspect);
+        return;
+    }
+    pg_statement(inspect->pg, spellings, false, NULL);
+    pg_sync(inspect->pg, on_spelled, inspect);
 }
 
 struct inspect *inspect_start(struct pg *pg, const struct driver_options *options, const struct mapping *mapping,
@@ -487,10 +521,11 @@ int inspect_types(const struct inspection *inspection, const struct mapping *map
         for (uint16_t f = 0; f < block->field_count; f++) {
             const struct mapping_field *field = &block->fields[f];
             const struct catalog_field *wanted = &block->type->fields[field->field];
-            const struct inspect_column *column = &inspection->tables[b].columns[field->columns[0]];
+            const struct inspect_column *column;
 
-            if (field->code_count > 0 || field->column_count > 1)
+            if (field->code_count > 0 || field->column_count != 1)
                 continue;
+            column = &inspection->tables[b].columns[field->columns[0]];
             if (!holds(column->category, wanted->type))
                 return error_set(
                     err, ERR_STOP,

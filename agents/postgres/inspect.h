@@ -9,13 +9,14 @@
 #include "shell/pg.h"
 
 /* What apply can write at once, and find a row by. */
-enum { BLOCK_COLUMNS_MAX = 128, KEY_COLUMNS_MAX = 16 };
+enum { BLOCK_COLUMNS_MAX = 128 };
 
 struct inspect_column {
     const char *name;
     const char *type; /* its base type, schema-qualified where needed and without length: a cast to it never cuts */
-    char category;    /* pg_type.typcategory */
-    int scale;        /* digits behind the point of a numeric with a declared scale, else -1 */
+    const char *exact_type; /* as it was declared, with its length */
+    char category;          /* pg_type.typcategory */
+    int scale;              /* digits behind the point of a numeric with a declared scale, else -1 */
     bool not_null;
     bool has_default; /* or is generated as identity */
 };
@@ -42,7 +43,8 @@ struct inspection {
     uint32_t incarnation;
     feed_position applied;
     uint8_t applied_leaf[HASH_BYTES];
-    struct fence fence; /* the newest row */
+    struct fence fence;   /* the newest row */
+    const char *warnings; /* a line each; "" when there is nothing to warn of */
 };
 void inspection_free(struct inspection **inspection);
 

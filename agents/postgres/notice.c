@@ -1,5 +1,7 @@
 #include "agents/postgres/notice.h"
 
+#include "agents/postgres/where_sql.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -26,17 +28,13 @@ static const char *where_key(struct arena *arena, const struct mapping_block *bl
     const char *text = "";
     int count = 0;
 
-    for (uint8_t i = 0; i < block->key_count; i++) {
-        const struct mapping_field *field = &block->fields[block->key[i]];
+    for (uint8_t i = 0; i < block->key_column_count; i++) {
+        const struct inspect_column *column = &table->columns[block->key_columns[i]];
+        const struct value value = row->key[count++];
 
-        for (uint8_t j = 0; j < field->column_count; j++) {
-            const struct inspect_column *column = &table->columns[field->columns[j]];
-            const struct value value = row->key[count++];
-
-            pg_text(parameters, value.state == VALUE_SET ? arena_copy(arena, value.bytes, value.length) : NULL);
-            text = arena_printf(arena, "%s%st.%s = $%d::text::%s", text, text[0] ? " AND " : "", column->name,
-                                parameters->count, column->type);
-        }
+        pg_text(parameters, value.state == VALUE_SET ? arena_copy(arena, value.bytes, value.length) : NULL);
+        text = arena_printf(arena, "%s%st.%s = $%d::text::%s", text, text[0] ? " AND " : "", column->name,
+                            parameters->count, column->type);
     }
     *ret_count = count;
     return text;
@@ -134,8 +132,8 @@ static void queue_existence(struct pg *pg, struct arena *arena, const struct map
                  arena_printf(arena,
                               "INSERT INTO selaras.notice (\"table\", key, field, yours, now, decided_by, why)"
                               " SELECT $1::text, $2::text, 'existence', $3::text, $4::text, $5::text, $6::text"
-                              " WHERE %s EXISTS (SELECT FROM %s AS t WHERE %s)",
-                              comes ? "NOT" : "", table->name, where),
+                              " WHERE %s EXISTS (SELECT FROM %s AS t WHERE %s%s)",
+                              comes ? "NOT" : "", table->name, where, where_sql(arena, block, table)),
                  false, &parameters);
 }
 
@@ -151,7 +149,8 @@ uint32_t notice_queue(struct pg *pg, const struct mapping *mapping, const struct
         return 0;
     arena = arena_new();
     for (uint16_t i = 0; row->net->reasons && i < block->field_count; i++) {
-        if (row->net->reasons[i].verdict.length == 0 || row->net->fields[i].state == VALUE_ABSENT)
+        if (row->net->reasons[i].verdict.length == 0 || row->net->fields[i].state == VALUE_ABSENT ||
+            block->fields[i].constant)
             continue;
         queue_field(pg, arena, block, table, row, i);
         count++;

@@ -190,11 +190,11 @@ static int missing_origin(struct preparation *p)
     return 0;
 }
 
-static const char *column_list(struct preparation *p, const struct mapping_block *block)
+static const char *column_list(struct preparation *p, const struct mapping_block *block, uint16_t count)
 {
     const char *list = "";
 
-    for (uint16_t i = 0; i < block->column_count; i++)
+    for (uint16_t i = 0; i < count; i++)
         list = arena_printf(p->arena, "%s%s%s", list, i ? ", " : "", quoted(p->arena, block->columns[i]));
     if (block->delete == DELETE_SET)
         list = arena_printf(p->arena, "%s, %s", list, quoted(p->arena, block->delete_column));
@@ -222,10 +222,11 @@ static int sequence_grants(struct preparation *p, const struct mapping_block *bl
 
 static int table_grants(struct preparation *p, const struct mapping_block *block, const char *role)
 {
-    const char *table = quoted_table(p->arena, block), *columns = column_list(p, block);
+    const char *table = quoted_table(p->arena, block), *columns = column_list(p, block, block->written_count);
 
     fprintf(p->script, "GRANT USAGE ON SCHEMA %s TO %s;\n", quoted(p->arena, block->schema), role);
-    fprintf(p->script, "GRANT SELECT (%s), UPDATE (%s) ON %s TO %s;\n", columns, columns, table, role);
+    fprintf(p->script, "GRANT SELECT (%s), UPDATE (%s) ON %s TO %s;\n", column_list(p, block, block->column_count),
+            columns, table, role);
     if (block->delete == DELETE_ROW)
         fprintf(p->script, "GRANT DELETE ON %s TO %s;\n", table, role);
     if (!block->insert)

@@ -128,6 +128,13 @@ static void note_refusal(struct settle *settle, const char *reason)
     work_commit(settle->work, settle->work->applied, NULL, 0, on_noted, settle);
 }
 
+static void abandon(struct settle *settle)
+{
+    pg_statement(settle->work->pg, "ROLLBACK", false, NULL);
+    pg_sync(settle->work->pg, NULL, NULL);
+    work_reset(settle->work);
+}
+
 static void on_tried(void *context, const struct pg_outcome *outcome)
 {
     struct settle *settle = context;
@@ -147,19 +154,17 @@ static void on_tried(void *context, const struct pg_outcome *outcome)
         }
         return;
     }
+    if (settle->row->kind == APPLY_ENTER && PQntuples(outcome->results[settle->results]) == 0) {
+        abandon(settle);
+        note_refusal(settle, apply_homeless(settle->arena, settle->work->sql, settle->row));
+        return;
+    }
     report_of(settle, REPORT_RELEASED, "", &reports[0]);
     if (settle->row->net->operation == OPERATION_UPDATE &&
         (settle->row->kind == APPLY_NOTHING || PQntuples(outcome->results[settle->results]) == 0))
         report_of(settle, REPORT_SKIPPED, "", &reports[count++]);
     queue_delete(settle);
     work_commit(settle->work, settle->work->applied, reports, count, on_settled, settle);
-}
-
-static void abandon(struct settle *settle)
-{
-    pg_statement(settle->work->pg, "ROLLBACK", false, NULL);
-    pg_sync(settle->work->pg, NULL, NULL);
-    work_reset(settle->work);
 }
 
 static void on_effect(void *context, const struct pg_outcome *outcome)

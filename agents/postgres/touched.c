@@ -1,7 +1,5 @@
 #include "agents/postgres/touched.h"
 
-#include "agents/row_change.h"
-
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +58,7 @@ static struct packed_row *row_pack(struct touched_set *set, const struct value *
     return row;
 }
 
-void row_unpack(const struct packed_row *row, struct value *fields, uint16_t count)
+void row_unpack(const struct packed_row *row, struct value *values, uint16_t count)
 {
     const char *at = row->bytes;
 
@@ -69,13 +67,13 @@ void row_unpack(const struct packed_row *row, struct value *fields, uint16_t cou
 
         memcpy(&tag, at, sizeof tag);
         at += sizeof tag;
-        fields[i] = (struct value){ 0 };
-        fields[i].state = tag == PACKED_ABSENT ? VALUE_ABSENT : tag == PACKED_NULL ? VALUE_NULL : VALUE_SET;
+        values[i] = (struct value){ 0 };
+        values[i].state = tag == PACKED_ABSENT ? VALUE_ABSENT : tag == PACKED_NULL ? VALUE_NULL : VALUE_SET;
         if (tag < PACKED_SET)
             continue;
-        fields[i].bytes = at;
-        fields[i].length = tag - PACKED_SET;
-        at += fields[i].length;
+        values[i].bytes = at;
+        values[i].length = tag - PACKED_SET;
+        at += values[i].length;
     }
     assert(at == row->bytes + row->size);
 }
@@ -160,7 +158,7 @@ static void touched_free(struct touched_set *set, struct touched *touched)
 /* Whether nothing came of it in the end. */
 static bool touched_nothing(struct touched_set *set, const struct touched *touched)
 {
-    uint16_t count = set->mapping->blocks[touched->block].field_count;
+    uint16_t fields = set->mapping->blocks[touched->block].field_count, count = fields + ROW_WITNESSES;
     struct value *before, *now;
     bool nothing = true;
 
@@ -174,7 +172,7 @@ static bool touched_nothing(struct touched_set *set, const struct touched *touch
     now = arena_array(set->scratch, count, sizeof *now);
     row_unpack(touched->before, before, count);
     row_unpack(touched->now, now, count);
-    for (uint16_t i = 0; i < count && nothing; i++)
+    for (uint16_t i = 0; i < fields && nothing; i++)
         nothing = !field_changed(before[i], now[i]);
     return nothing;
 }
@@ -206,7 +204,7 @@ bool touched_insert(struct touched_set *set, const struct seen *row)
     if (key_index_find(&set->now, row->block, row->key))
         return false;
     touched = touched_new(set, row->block);
-    touched->now = row_pack(set, row->fields, set->mapping->blocks[row->block].field_count);
+    touched->now = row_pack(set, row->fields, set->mapping->blocks[row->block].field_count + ROW_WITNESSES);
     touched_set_key(set, touched, key_new(set, row->block, row->key));
     settle_key(set, row->block, row->key);
     return true;
@@ -220,7 +218,7 @@ static struct touched *touched_find(struct touched_set *set, const struct seen *
     if (touched || key_index_find(&set->before, old->block, old->key))
         return touched;
     touched = touched_new(set, old->block);
-    touched->before = row_pack(set, old->fields, set->mapping->blocks[old->block].field_count);
+    touched->before = row_pack(set, old->fields, set->mapping->blocks[old->block].field_count + ROW_WITNESSES);
     touched->now = touched->before;
     touched->before_key = key_new(set, old->block, old->key);
     key_index_put(&set->before, touched->before_key, touched);
@@ -246,12 +244,12 @@ bool touched_delete(struct touched_set *set, const struct seen *old)
 /* Packs the row as it is now; values that were not sent stay what they were. */
 static struct packed_row *row_after(struct touched_set *set, const struct touched *touched, const struct seen *row)
 {
-    uint16_t count = set->mapping->blocks[touched->block].field_count;
+    uint16_t mapped = set->mapping->blocks[touched->block].field_count, count = mapped + ROW_WITNESSES;
     struct value *fields = arena_array(set->scratch, count, sizeof *fields);
 
     row_unpack(touched->now, fields, count);
     for (uint16_t i = 0; i < count; i++) {
-        if (!row->unsent || !row->unsent[i])
+        if (i >= mapped || !row->unsent || !row->unsent[i])
             fields[i] = row->fields[i];
     }
     return row_pack(set, fields, count);

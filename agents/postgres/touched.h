@@ -7,9 +7,10 @@
 #define SELARAS_TOUCHED_H
 
 #include "agents/postgres/key_index.h"
+#include "agents/row_change.h"
 #include "proto/mapping.h"
 
-/* A row's fields in one piece of memory: per field its state or length, then the bytes. */
+/* A row's fields, then its actor and ground, in one piece of memory: per value its state or length, then the bytes. */
 struct packed_row {
     uint32_t size;
     char bytes[];
@@ -38,7 +39,7 @@ struct touched_set {
 /* A row as one block of the mapping sees it. */
 struct seen {
     uint16_t block;
-    struct value *fields; /* in the block's order */
+    struct value *fields; /* in the block's order, then actor and ground */
     bool *unsent;         /* fields that were not sent because they did not change; NULL: none */
     struct text key;
 };
@@ -53,7 +54,7 @@ must_check bool touched_delete(struct touched_set *set, const struct seen *old);
 void touched_order(struct touched_set *set);
 void touched_clear(struct touched_set *set);
 
-/* `fields` borrow from the row. */
-void row_unpack(const struct packed_row *row, struct value *fields, uint16_t count);
+/* `values` borrow from the row. */
+void row_unpack(const struct packed_row *row, struct value *values, uint16_t count);
 
 #endif

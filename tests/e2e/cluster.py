@@ -262,6 +262,11 @@ class Run:
         if self.user:
             os.chown(path, self.user.pw_uid, self.user.pw_gid)
 
+    def own_file(self, path):
+        """An empty file."""
+        with open(path, "w", encoding="utf-8"):
+            self.own(path)
+
     def make_folder(self, path):
         os.makedirs(path, mode=0o700, exist_ok=True)
         self.own(path)

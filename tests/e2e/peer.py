@@ -153,8 +153,10 @@ def read(frame):
 
 # 4.1, 5: what an agent sends.
 
-def block(name, record_type, key_fields, fields, generated=False, insert=True, delete=DELETE_ROW):
-    return [name, record_type, generated, list(key_fields), insert, delete, list(fields)]
+def block(name, record_type, key_fields, fields, generated=False, insert=True, delete=DELETE_ROW,
+          constants=None):
+    return [name, record_type, generated, list(key_fields), insert, delete, list(fields),
+            [[field, value] for field, value in (constants or {}).items()]]
 
 
 def change(operation, block_name, key, changed, old_key=None, actor=None, ground=None, salt=None, commitment=None):
@@ -327,7 +329,7 @@ class Peer:
         said = {
             "version": 1, "software": self.software, "incarnation": self.incarnation if incarnation is None else incarnation,
             "source": [self.system, self.timeline, self.fence], "catalog_hash": self.catalog_hash, "blocks": self.blocks,
-            "applied": self.applied, "applied_leaf": self.applied_leaf, "credit": self.window, **overrides}
+            "applied": self.applied, "applied_leaf": self.applied_leaf, "credit": self.window, "agency": "", **overrides}
         self.session = self.sent = self.received = self.sent_bytes = 0
         self.batch, self.batches, self.acks, self.pongs = [], [], [], []
         self.link.send(pack([HELLO, 0, 0, *said.values()]))
@@ -460,9 +462,9 @@ class Peer:
         self.send_pieces([piece(lsn, base=welcome_load)], seconds)
         self.wait_ack(lsn, seconds)
 
-    def first_load(self, blocks, changes, lsn=1000, seconds=30):
-        """hello with incarnation 0, the load, its ack: the welcome."""
-        welcome = self.hello(blocks, incarnation=0)
+    def first_load(self, blocks, changes, lsn=1000, seconds=30, incarnation=0):
+        """hello with incarnation 0, the load, its ack: the welcome. With another one: a load that the broker asks for (6)."""
+        welcome = self.hello(blocks, incarnation=incarnation)
         if welcome.incarnation == 0 or welcome.load == 0:
             raise Violation("welcome to a first load without incarnation or position")
         self.load_position = self.applied = welcome.load

@@ -1,6 +1,7 @@
 """Bad input: each a clear error that names the thing and the remedy; nothing lost, nothing crashed."""
 
 import re
+import time
 
 import pytest
 
@@ -87,6 +88,31 @@ def test_a_key_that_others_may_read_is_refused(region):
         key = region.run.write("open.key", file.read(), mode=0o644)
     path = edited(region, "dinsos.zpl", (r"dinsos\.key", "open.key"), (r"dinsos\.sock", "bad.sock"))
     says(refused(region, "selaras-agent", path), key)
+
+
+def test_a_wrong_key_of_the_broker_is_said_and_does_not_fill_the_log(region):
+    region.dinsos.stop()
+    path = edited(region, "dinsos.zpl", (rf"{region.key}", "1" * 64), (r"dinsos\.sock", "bad.sock"))
+    agent = region.run.start("wrong-broker-key", [region.run.program("selaras-agent"), path])
+    wait_for("the agent says so", lambda: "is broker/key the broker's public key" in agent.text(), 15)
+    time.sleep(2)       # it tries again several times a second
+    assert agent.text().count("warning") <= 2, agent.text()
+    assert agent.alive()
+    agent.stop()
+    region.dinsos.start()
+
+
+def test_the_key_of_another_agency_is_refused_and_that_agency_goes_on(region):
+    """A key file that was copied to the wrong place: whose key it is goes on undisturbed."""
+    region.dinsos.stop()
+    path = edited(region, "dinsos.zpl", (r"dinsos\.key", "dinkes.key"))
+    says(refused(region, "selaras-agent", path), "enrolled for dinkes", "key of its own")
+    region.dinsos.start()
+    states = {agency["name"]: (agency["state"], agency["link"]) for agency in region.status()["agencies"]}
+    assert states == {"dinsos": ("active", "up"), "dinkes": ("active", "up")}
+    assert region.value("SELECT count(*) FROM selaras.entry WHERE kind = 'quarantine'") == "0"
+    region.dinkes.query("UPDATE peserta_jkn SET no_hp = '0812' WHERE nik = '6402060101900002'")
+    region.wait_in_step()
 
 
 def test_a_field_that_the_catalog_does_not_have_is_named(region):
@@ -197,6 +223,21 @@ def test_a_deferrable_key_is_refused(other):
     status, output, errors = prepare(other)
     assert status != 0
     says(output + errors, "penerima_bantuan", "nik")
+
+
+@pytest.mark.parametrize("change, words", [
+    ("ALTER PUBLICATION selaras SET TABLE selaras.fence, penerima_bantuan (nik, nama, telepon)", ["column list", "penerima_bantuan"]),
+    ("ALTER PUBLICATION selaras SET TABLE selaras.fence, penerima_bantuan WHERE (berhak = 'Y')", ["row filter", "penerima_bantuan"]),
+    ("ALTER TABLE penerima_bantuan DROP COLUMN telepon, ADD telepon text GENERATED ALWAYS AS (nik) STORED", ["telepon", "itself"]),
+    ("ALTER TABLE penerima_bantuan REPLICA IDENTITY DEFAULT", ["REPLICA IDENTITY FULL"]),
+    ("ALTER PUBLICATION selaras SET (publish = 'insert, update, delete')", ["publication selaras leaves out"]),
+    ("SELECT pg_replication_origin_drop('selaras_dinsos')", ["origin selaras_dinsos is not there"]),
+], ids=["column list", "row filter", "generated column", "replica identity", "no truncate", "no origin"])
+def test_what_would_hide_changes_is_refused(other, change, words):
+    """A column list breaks the agency's own UPDATE under REPLICA IDENTITY FULL; generated columns are not in the log."""
+    assert prepare(other)[0] == 0
+    other.dinsos.query(change)
+    says(refused(other, "selaras-agent", "--check", other.dinsos.file), *words)
 
 
 def test_a_table_that_is_not_there_is_named(other):

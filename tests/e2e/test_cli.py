@@ -1,10 +1,10 @@
 """What a sysadmin and an auditor see of `selaras`: personal values, who was shown them, statuses, JSON."""
 
 import json
+import subprocess
 
 import pytest
 
-from cluster import wait_for
 from region import Region
 
 NIK = "6402060101900001"
@@ -101,3 +101,45 @@ def test_while_the_broker_is_away_nothing_is_revealed(region):
     finally:
         region.start_broker()
     region.wait_in_step()
+
+
+def test_values_do_not_steer_the_terminal(region):
+    """A name with escape sequences, as any clerk's application may store it."""
+    region.dinsos.query("INSERT INTO penerima_bantuan (nik, nama, alamat, berhak)"
+                        " VALUES ('6402060101900003', E'\\x1b]0;own\\x07\\x1b[31mMerah\\x1b[2J', E'a\\tb\\nc', 'Y')")
+    region.wait_in_step()
+    for command in (("log",), ("record", "resident", "nik=6402060101900003")):
+        for form in ((), ("--json",)):
+            _, output, _ = said(region, *command, "--reveal", *form)
+            assert "Merah" in output
+            assert not any(ord(letter) < 32 and letter != "\n" or 127 <= ord(letter) < 160 for letter in output)
+
+
+@pytest.mark.parametrize("status, arguments", [
+    (2, ["nothing"]), (2, ["log", "--nothing"]), (2, ["log", "--since"]), (2, ["log", "--kind", "nothing"]), (2, ["log", "--limit", "0"]),
+    (2, ["log", "--since", "someday"]), (2, ["record", "resident"]), (2, ["key"]), (2, ["key", "enrol", "dinsos", "00"]), (2, ["parked", "retry", "1"]),
+    (1, ["record", "nothing", "nik=1"]), (1, ["record", "resident", "nik=6402060101909999"]), (1, ["record", "resident", "999999"]),
+    (1, ["log", "--agency", "nobody"]), (1, ["status", "--socket", "/nonexistent"]), (1, ["log", "--database", "host=/nonexistent"]),
+    (1, ["key", "show", "/nonexistent"]), (1, ["check", "--broker", "/nonexistent"]), (0, ["log", "--help"]), (0, ["--help"]),
+    (0, ["log", "--kind", "reveal", "--until", "yesterday"]), (0, ["status"]), (0, ["key", "list"]), (0, ["parked", "list"]),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else str(value))
+def test_statuses_are_as_the_manual_says(region, status, arguments):
+    found, output, errors = said(region, *arguments)
+    assert found == status, output + errors
+    assert bool(errors) == (status != 0) or arguments[0] == "check"
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["log", "--limit", "5"], ["record", "resident", f"nik={NIK}"], ["key", "list"], ["parked", "list"],
+                                       ["check", "--broker", "broker.zpl"], ["log", "--kind", "closed"]], ids=lambda words: " ".join(words[:2]))
+def test_json_is_one_object(region, arguments):
+    arguments = [f"{region.run.folder}/{word}" if word.endswith(".zpl") else word for word in arguments]
+    status, output, errors = said(region, *arguments, "--json")
+    assert (status, errors) == (0, "")
+    assert isinstance(json.loads(output), dict)
+
+
+def test_a_full_disk_is_no_success(region):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([region.run.program("selaras"), "key", "list", "--socket", region.control], stdout=full, stderr=subprocess.PIPE, check=False,
+                              text=True)
+    assert done.returncode == 1 and "No space left" in done.stderr

@@ -290,6 +290,45 @@ def test_another_history_is_refused_and_stays_so(new_town, wrong):
     assert dinkes.ping()
 
 
+def test_an_agency_that_lost_changes_says_so_and_is_loaded_anew(new_town):
+    town = new_town
+    nik = town.nik()
+    row = {"nik": nik, "name": "Celah", "phone": "0811"}
+    dinsos = town.loaded("dinsos", [row])
+    before = dinsos.incarnation
+    dinsos.send(peer.ERROR, "lost", "its log is gone")
+    wait_for("it is quarantined", lambda: town.region.query(
+        "SELECT state, reason FROM selaras.agency WHERE name = 'dinsos'") == [("quarantined", "its log is gone")])
+    with pytest.raises(Refused) as refused:
+        dinsos.hello()
+    assert refused.value.code == "history"
+    town.region.selaras("agency", "reload", "dinsos", "--ground", "SK 12/2026")
+    welcome = dinsos.first_load(dinsos.blocks, [peer.load("people", nik, town.full("dinsos", {**row, "phone": "0822"}))],
+                                town.next_lsn(), incarnation=before)
+    assert welcome.incarnation == before + 1
+    assert town.region.value(f"SELECT phone FROM selaras.resident WHERE nik = '{nik}'") == "0822"
+    dinsos.change(town.next_lsn(), [peer.update("people", nik, {"phone": ("0822", "0833")})])
+    assert town.region.value(f"SELECT phone FROM selaras.resident WHERE nik = '{nik}'") == "0833"
+
+
+def test_an_older_copy_beside_the_one_that_goes_on_is_turned_away(new_town):
+    town = new_town
+    dinsos = town.loaded("dinsos")
+    dinsos.change(town.next_lsn(), [], fence=[5, bytes(16)])
+    copy = town.peer("dinsos")
+    copy.resume(dinsos)
+    copy.fence = [4, bytes(16)]
+    with pytest.raises(Refused) as refused:
+        copy.hello()
+    assert refused.value.code == "busy"
+    assert dinsos.ping()
+    with pytest.raises(Refused) as refused:
+        copy.hello()
+    assert refused.value.code == "history"
+    assert dinsos.ping()
+    assert town.region.value("SELECT state FROM selaras.agency WHERE name = 'dinsos'") == "active"
+
+
 MALFORMED = {
     "empty": b"", "nil": b"\xc0", "map": b"\x80", "float": peer.pack([1.5, 0, 0]), "trailing": peer.pack([11, 0, 0, 1]) + b"\x00",
     "truncated": peer.pack([3, 1, 1, [[1, 0, True]]])[:-1], "huge array": b"\xdd\xff\xff\xff\xff", "huge str": b"\xdb\xff\xff\xff\xff",

@@ -14,7 +14,7 @@ from peer import Refused, Silence
 from town import Town
 
 BLOCKS = [peer.block("people", "resident", ["nik"], ["nik", "name"])]
-HELLO = peer.pack([peer.HELLO, 0, 0, 1, "attack", 0, ["s", 1, None], None, BLOCKS, 0, None, 1 << 20])
+HELLO = peer.pack([peer.HELLO, 0, 0, 1, "attack", 0, ["s", 1, None], None, BLOCKS, 0, None, 1 << 20, ""])
 
 
 @pytest.fixture

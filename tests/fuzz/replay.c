@@ -117,17 +117,22 @@ static void make(struct input *input, uint64_t number)
         mutate(input, &state);
 }
 
+static char heading[128]; /* made before each input: a signal's handler may not */
+static size_t heading_length;
+
 /* Says which input it was: by abort() or a sanitizer's death. */
 static void say(void)
 {
-    char line[2 * SHOWN_BYTES_MAX + 128];
-    int length = snprintf(line, sizeof line, "input %" PRIu64 " of seed %" PRIu64 ", %zu bytes: ", now_number,
-                          chosen_seed, now.length);
+    static const char digits[] = "0123456789abcdef";
+    static char hex[2 * SHOWN_BYTES_MAX + 1];
+    size_t length = 0;
 
-    for (size_t i = 0; i < now.length && i < SHOWN_BYTES_MAX; i++)
-        length += snprintf(line + length, sizeof line - (size_t)length, "%02x", now.bytes[i]);
-    line[length++] = '\n';
-    if (write(STDERR_FILENO, line, (size_t)length) < 0)
+    for (size_t i = 0; i < now.length && i < SHOWN_BYTES_MAX; i++) {
+        hex[length++] = digits[now.bytes[i] >> 4];
+        hex[length++] = digits[now.bytes[i] & 15];
+    }
+    hex[length++] = '\n';
+    if (write(STDERR_FILENO, heading, heading_length) < 0 || write(STDERR_FILENO, hex, length) < 0)
         _exit(1);
 }
 
@@ -156,6 +161,9 @@ int main(int argc, char **argv)
         uint8_t *copy;
 
         make(&now, now_number);
+        heading_length =
+            (size_t)snprintf(heading, sizeof heading, "input %" PRIu64 " of seed %" PRIu64 ", %zu bytes: ", now_number,
+                             chosen_seed, now.length);
         copy = malloc(now.length ? now.length
                                  : 1); /* as long as the input, so that a sanitizer sees what reads beyond it */
         if (!copy)
