@@ -481,6 +481,8 @@ static int work_step(struct lists *lists, bool *ret_more, struct error *err)
         *err = lists->defect;
         return err->code;
     }
+    if (lists->wishes && lists->wishes->list)
+        return grant(lists, now_us, err); /* a list on its way in touches nothing of it */
     if (intake_begun(lists->intake))
         return take_some(lists, now_us, ret_more, err);
     if (amend_begun(lists->apply))
@@ -491,7 +493,7 @@ static int work_step(struct lists *lists, bool *ret_more, struct error *err)
         return prove(lists, err);
     if (lists->bound && amend_waits(lists->apply) && !intake_waits(lists->intake))
         return apply_some(lists, now_us, err);
-    if (lists->wishes && (lists->bound || lists->wishes->list))
+    if (lists->wishes && lists->bound)
         return grant(lists, now_us, err);
     if (lists->bound && lists->retry && lists->state->incarnation != 0)
         return retry(lists, now_us, err);
