@@ -1,13 +1,17 @@
 /* driver.h: what an agent needs of its agency's database, whatever kind it is: capture, apply, progress, snapshot.
  *
  * A driver is asynchronous on the process's loop: an operation starts something, the sink is told what came of it. It
- * is never called back inside the operation that started it. Implementations: agents/postgres/driver.c. */
+ * is never called back inside the operation that started it. Implementations: agents/postgres/driver.c,
+ * agents/csv/driver.c. */
 #ifndef SELARAS_DRIVER_H
 #define SELARAS_DRIVER_H
 
 #include "proto/mapping.h"
 #include "shell/loop.h"
 
+#include <stdio.h>
+
+struct form;   /* agents/csv/form.h */
 struct driver; /* an implementation embeds it first */
 
 /* What the database itself says of its history, and how far it has applied. Text is borrowed for the call. */
@@ -44,14 +48,19 @@ struct driver_sink {
 
 struct driver_options {
     const char *agency;
-    const char *database; /* libpq connection string, folder, ... */
+    const char *database;     /* libpq connection string; "" where there is none */
+    const char *folder;       /* that lists are saved in; "" where there are none, and so it is with the others */
+    const char *state;        /* folder of what is known of the lists */
+    const struct form *forms; /* of the mapping's blocks */
+    uint64_t list_bytes;      /* a list may have */
+    uint32_t list_rows;
     uint32_t fence_interval_ms;
     uint32_t retry_interval_ms; /* of parked records */
     bool allow_unlimited_wal;   /* start though max_slot_wal_keep_size is -1 */
 };
 
 struct driver_ops {
-    const char *name; /* "postgres" */
+    const char *name; /* "postgres", "csv": agent/driver */
 
     /* Starts connecting. `mapping` is not bound yet; it and `options` outlive the driver. */
     struct driver *(*open)(struct loop *loop, const struct driver_options *options, struct mapping *mapping,
@@ -84,12 +93,24 @@ struct driver_ops {
                    void *context);
     void (*settle)(struct driver *driver, uint64_t record, bool close, const char *user, const char *why,
                    void (*done)(void *context, const char *json, const struct error *err), void *context);
+
+    /* Members of its own for `status`, into an object that is begun. NULL: none. */
+    void (*facts)(struct driver *driver, struct buffer *out);
+
+    /* --prepare: writes to `out` what must be done before an agent may work, and with `apply` does it (as whoever `dsn`
+     * names, NULL: the agent itself). Needs no driver that is open, and may block. */
+    int (*prepare)(const struct driver_options *options, const struct mapping *mapping, const char *dsn, bool apply,
+                   FILE *out, struct error *err);
 };
 
 struct driver {
     const struct driver_ops *ops;
 };
 
-extern const struct driver_ops postgres_driver;
+extern const struct driver_ops postgres_driver, csv_driver;
+
+/* By name; NULL: there is none of that name. `driver_names` ends in NULL. */
+const struct driver_ops *driver_named(const char *name);
+extern const char *const driver_names[];
 
 #endif

@@ -1,5 +1,4 @@
 /* selaras-agent: the command line; --check and --prepare. */
-#include "agents/postgres/prepare.h"
 #include "agents/run.h"
 #include "shell/key.h"
 #include "shell/log.h"
@@ -68,7 +67,7 @@ static int check(struct agent_settings *settings)
     }
     key_wipe(&key);
     checking.loop = loop_new();
-    driver = postgres_driver.open(checking.loop, &options, &settings->mapping, &sink);
+    driver = settings->driver->open(checking.loop, &options, &settings->mapping, &sink);
     limit = loop_timer(checking.loop, CHECK_MS, true, check_limit, &checking);
     loop_run(checking.loop);
     driver->ops->close(&driver);
@@ -77,12 +76,12 @@ static int check(struct agent_settings *settings)
     return checking.status;
 }
 
-static int prepare_database(const struct agent_settings *settings, const char *dsn, bool apply)
+static int prepare(const struct agent_settings *settings, const char *dsn, bool apply)
 {
-    const struct prepare_options options = { settings->agency, settings->database, dsn, apply };
+    const struct driver_options options = agent_driver_options(settings);
     struct error err;
 
-    if (prepare(&options, &settings->mapping, stdout, &err) == 0)
+    if (settings->driver->prepare(&options, &settings->mapping, dsn, apply, stdout, &err) == 0)
         return EXIT_SUCCESS;
     fprintf(stderr, "%s: %s\n", settings->agency, err.text);
     return EXIT_FAILURE;
@@ -99,7 +98,7 @@ static const char usage[] = "Usage: selaras-agent FILE\n"
                             "Keeps one agency's database in step with the other agencies, as FILE says.\n"
                             "\n"
                             "  --check      look at settings, mapping, key and database, say what is wrong, and end\n"
-                            "  --prepare    write the SQL that the database still needs\n"
+                            "  --prepare    write what the database still needs as SQL, or which folders\n"
                             "  --apply      and run it\n"
                             "  --dsn DSN    as whoever this connection string names, instead of the agent's own role\n"
                             "  --help       this text\n"
@@ -164,7 +163,7 @@ int main(int argc, char **argv)
     if (what == DO_CHECK)
         status = check(&settings);
     else if (what == DO_PREPARE)
-        status = prepare_database(&settings, dsn, apply);
+        status = prepare(&settings, dsn, apply);
     else
         status = agent_run(&settings);
     arena_free(&arena);

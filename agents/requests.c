@@ -25,7 +25,7 @@ static void answer_status(void *context, const char *json, const struct error *e
     struct buffer out = { 0 };
 
     (void)err; /* then it is not known what is parked: the state says why */
-    status_write(asked->requests->agency, &status, json, &out);
+    status_write(asked->requests->agency, &status, json, asked->requests->driver, &out);
     control_answer(&asked->request, true, json_text(&out));
     buffer_free(&out);
     free(asked);

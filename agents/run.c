@@ -457,7 +457,8 @@ static int start(struct program *program, struct error *err)
                                                     &program->requests, &program->control, err) < 0)
         return err->code;
     program->driver_options = agent_driver_options(program->settings);
-    program->driver = postgres_driver.open(program->loop, &program->driver_options, &program->settings->mapping, &sink);
+    program->driver =
+        program->settings->driver->open(program->loop, &program->driver_options, &program->settings->mapping, &sink);
     program->requests = (struct requests){ program->settings->agency, program->agent, program->driver };
     program->tick = loop_timer(program->loop, TICK_MS, false, on_tick, program);
     return 0;

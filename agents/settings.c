@@ -1,5 +1,6 @@
 #include "agents/settings.h"
 
+#include "agents/csv/form.h"
 #include "shell/key.h"
 #include "shell/log.h"
 #include "shell/zpl.h"
@@ -11,8 +12,16 @@
 const struct setting agent_settings_table[] = {
     { "agent/agency", SETTING_TEXT, AT(agency), 0, 0, NULL, false,
       "name of the agency, as the broker's catalog has it" },
-    { "agent/database", SETTING_TEXT, AT(database), 0, 0, NULL, false,
+    { "agent/driver", SETTING_TEXT, AT(driver_name), 0, 0, "postgres", false,
+      "what the agency keeps its data in: postgres, or csv for lists that people save in a folder" },
+    { "agent/database", SETTING_TEXT, AT(database), 0, 0, "", false,
       "libpq connection string of the agency's database" },
+    { "agent/folder", SETTING_TEXT, AT(folder), 0, 0, "", false, "folder that the lists are saved in" },
+    { "agent/state", SETTING_TEXT, AT(state), 0, 0, "", false,
+      "folder of the agent's own, in which it keeps what it knows of the lists" },
+    { "agent/list-size", SETTING_SIZE, AT(list_bytes), 1024, UINT64_C(1) << 30, "64MiB", false,
+      "a list may have so much" },
+    { "agent/list-rows", SETTING_NUMBER, AT(list_rows), 1, 10000000, "500000", false, "a list may have so many rows" },
     { "agent/key", SETTING_TEXT, AT(key), 0, 0, NULL, false, "path of the agent's key file (selaras key new)" },
     { "agent/control", SETTING_TEXT, AT(control), 0, 0, "", false,
       "path of the socket by which selaras asks this agent; default /run/selaras/agent-AGENCY.socket" },
@@ -45,10 +54,36 @@ static int read_level(struct agent_settings *settings, struct error *err)
     return error_set(err, ERR_REJECT, "agent/log: \"%.40s\" is none of error, warning, note, detail", settings->log);
 }
 
+/* Each driver wants its own. */
+static int read_driver(struct agent_settings *settings, struct error *err)
+{
+    const struct {
+        const char *driver, *name, *value, *meaning;
+    } wanted[] = {
+        { "postgres", "agent/database", settings->database, "libpq connection string of the agency's database" },
+        { "csv", "agent/folder", settings->folder, "folder that the lists are saved in" },
+        { "csv", "agent/state", settings->state, "folder in which the agent keeps what it knows of the lists" },
+    };
+
+    settings->driver = driver_named(settings->driver_name);
+    if (!settings->driver)
+        return word_error(err, ERR_REJECT, settings->driver_name, driver_names,
+                          "agent/driver: there is no driver \"%.40s\"", settings->driver_name);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        bool ours = strcmp(wanted[i].driver, settings->driver_name) == 0;
+
+        if (ours && !*wanted[i].value)
+            return error_set(err, ERR_REJECT, "%s: must be given (%s)", wanted[i].name, wanted[i].meaning);
+        if (!ours && *wanted[i].value)
+            return error_set(err, ERR_REJECT, "%s: is for agent/driver = %s", wanted[i].name, wanted[i].driver);
+    }
+    return 0;
+}
+
 static int read_tree(struct arena *arena, const struct tree *tree, struct agent_settings *ret, struct error *err)
 {
-    static const char *const others[] = { "mapping", NULL };
-    const struct tree *mapping = tree_child(tree, "mapping");
+    static const char *const others[] = { "mapping", "lists", NULL };
+    const struct tree *mapping = tree_child(tree, "mapping"), *lists = tree_child(tree, "lists");
 
     if (settings_fill(arena, agent_settings_table, tree, others, ret, err) < 0)
         return err->code;
@@ -59,14 +94,18 @@ static int read_tree(struct arena *arena, const struct tree *tree, struct agent_
             ret->agency, AGENCY_NAME_BYTES);
     if (ret->control[0] == '\0')
         ret->control = arena_printf(arena, "/run/selaras/agent-%s.socket", ret->agency);
-    if (read_level(ret, err) < 0)
+    if (read_level(ret, err) < 0 || read_driver(ret, err) < 0)
         return err->code;
     if (key_parse(ret->broker_key_text, ret->broker_key, err) < 0)
         return error_wrap(err, "broker/key");
     if (!mapping)
         return error_set(err, ERR_REJECT,
                          "there is no section \"mapping\": it says how this agency's tables are to be read");
-    return mapping_build(arena, mapping, &ret->mapping, err);
+    if (mapping_build(arena, mapping, &ret->mapping, err) < 0)
+        return err->code;
+    if (lists && ret->driver != &csv_driver)
+        return error_set(err, ERR_REJECT, "section \"lists\" is for agent/driver = csv");
+    return forms_build(arena, lists, &ret->mapping, &ret->forms, err);
 }
 
 int agent_settings_read(struct arena *arena, const char *path, struct agent_settings *ret, struct error *err)
@@ -88,6 +127,11 @@ struct driver_options agent_driver_options(const struct agent_settings *settings
     return (struct driver_options){
         .agency = settings->agency,
         .database = settings->database,
+        .folder = settings->folder,
+        .state = settings->state,
+        .forms = settings->forms,
+        .list_bytes = settings->list_bytes,
+        .list_rows = settings->list_rows,
         .fence_interval_ms = settings->fence_interval_ms,
         .retry_interval_ms = settings->retry_interval_ms,
         .allow_unlimited_wal = settings->unlimited_wal,

@@ -8,10 +8,16 @@
 
 struct agent_settings {
     const char *agency;
-    const char *database; /* libpq connection string */
-    const char *key;      /* path of the key file */
-    const char *control;  /* path of the control socket; "" for none */
-    const char *log;      /* least important level that is written */
+    const char *driver_name;
+    const struct driver_ops *driver;
+    const char *database; /* libpq connection string; "" for a driver that has none */
+    const char *folder, *state;
+    uint64_t list_bytes;
+    uint32_t list_rows;
+    const struct form *forms;
+    const char *key;     /* path of the key file */
+    const char *control; /* path of the control socket; "" for none */
+    const char *log;     /* least important level that is written */
     uint32_t fence_interval_ms;
     uint32_t retry_interval_ms;
     bool unlimited_wal;

@@ -38,7 +38,8 @@ static uint64_t count_of(const char *array)
     return count;
 }
 
-void status_write(const char *agency, const struct agent_status *status, const char *parked, struct buffer *out)
+void status_write(const char *agency, const struct agent_status *status, const char *parked, struct driver *driver,
+                  struct buffer *out)
 {
     out->length = 0;
     json_begin_object(out, NULL);
@@ -61,6 +62,8 @@ void status_write(const char *agency, const struct agent_status *status, const c
     }
     if (parked)
         json_write_uint(out, "parked", count_of(parked));
+    if (driver->ops->facts)
+        driver->ops->facts(driver, out);
     if (status->trouble[0])
         json_write_text(out, "trouble", status->trouble);
     json_end_object(out);

@@ -16,22 +16,24 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # other way round.
 SHELLS = {
     "daemon": ["main", "net", "schema", "settings", "status", "store", "store_read", "store_sql", "store_write"],
-    "agents": ["link", "main", "requests", "run", "settings", "status"],
+    "agents": ["drivers", "link", "main", "requests", "run", "settings", "status"],
 }
 CORES = {
-    "agents/postgres": ["applied", "apply_fold", "fold", "key_index", "parked", "pgoutput", "row_change", "stream",
+    "agents/csv": ["compare", "corrections", "encoding", "form", "refusal", "sheet", "spelling"],
+    "agents/postgres": ["applied", "fold", "key_index", "parked", "pgoutput", "stream",
                         "touched"],
 }
 
 # Headers that the build makes of SQL files.
-GENERATED = {"schema_sql.h", "audit_sql.h"}
+GENERATED = {"schema_sql.h", "audit_sql.h", "state_sql.h"}
 
 # Folders of ours that a file of each folder may include.
 FOLDERS = {
     "proto": {"proto"},
     "shell": {"proto", "shell"},
     "daemon": {"proto", "shell", "daemon"},
-    "agents": {"proto", "shell", "agents", "agents/postgres"},
+    "agents": {"proto", "shell", "agents", "agents/csv"},
+    "agents/csv": {"proto", "shell", "agents", "agents/csv"},
     "agents/postgres": {"proto", "shell", "agents", "agents/postgres"},
     "cli": {"proto", "shell", "cli"},
 }
@@ -39,7 +41,7 @@ FOLDERS = {
 CLI_ALSO = {"daemon/settings.h", "agents/settings.h"}
 
 # The world: what a core and proto never include ...
-WORLD_HEADERS = re.compile(r"^(czmq|zmq|zmq_utils|libpq-fe|libpq/.*|postgres.*|systemd/.*|sys/socket|sys/un|netinet/.*|poll|sys/epoll|"
+WORLD_HEADERS = re.compile(r"^(czmq|zmq|zmq_utils|libpq-fe|sqlite3|libpq/.*|postgres.*|systemd/.*|sys/socket|sys/un|netinet/.*|poll|sys/epoll|"
                            r"sys/timerfd|sys/signalfd|signal|unistd|fcntl|pthread)\.h$")
 # ... and never call.
 WORLD_CALLS = re.compile(r"\b(time|clock|clock_gettime|gettimeofday|localtime(_r)?|gmtime(_r)?|rand|random|srand|getrandom|getentropy|"

@@ -1,6 +1,6 @@
 #include "agents/postgres/apply.h"
 
-#include "agents/postgres/apply_fed.h"
+#include "agents/fed.h"
 #include "agents/postgres/apply_work.h"
 #include "shell/log.h"
 

@@ -6,7 +6,7 @@
 #ifndef SELARAS_APPLY_SQL_H
 #define SELARAS_APPLY_SQL_H
 
-#include "agents/postgres/apply_fold.h"
+#include "agents/net_fold.h"
 #include "agents/postgres/inspect.h"
 
 enum apply_kind {

@@ -8,6 +8,7 @@
 #include "agents/postgres/capture.h"
 #include "agents/postgres/fence.h"
 #include "agents/postgres/load.h"
+#include "agents/postgres/prepare.h"
 
 #include <assert.h>
 #include <sodium.h>
@@ -425,6 +426,12 @@ static void settle(struct driver *driver, uint64_t record, bool close, const cha
         apply_settle(postgres->apply, record, close, user, why, done, context);
 }
 
+static int prepare_database(const struct driver_options *options, const struct mapping *mapping, const char *dsn,
+                            bool apply, FILE *out, struct error *err)
+{
+    return prepare(&(struct prepare_options){ options->agency, options->database, dsn, apply }, mapping, out, err);
+}
+
 const struct driver_ops postgres_driver = {
     .name = "postgres",
     .open = open_driver,
@@ -438,4 +445,5 @@ const struct driver_ops postgres_driver = {
     .apply = apply,
     .parked = parked,
     .settle = settle,
+    .prepare = prepare_database,
 };

@@ -1,6 +1,6 @@
 #include "agents/postgres/fold.h"
-#include "agents/postgres/row_change.h"
 #include "agents/postgres/touched.h"
+#include "agents/row_change.h"
 
 #include <assert.h>
 #include <stdio.h>

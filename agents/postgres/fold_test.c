@@ -1,6 +1,6 @@
 #include "agents/postgres/fold.h"
-#include "agents/postgres/row_change.h"
 #include "agents/postgres/stream_fixture.h"
+#include "agents/row_change.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

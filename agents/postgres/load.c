@@ -1,6 +1,6 @@
 #include "agents/postgres/load.h"
 #include "agents/postgres/replication.h"
-#include "agents/postgres/row_change.h"
+#include "agents/row_change.h"
 #include "shell/log.h"
 #include "shell/pg.h"
 

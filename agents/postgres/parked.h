@@ -5,7 +5,7 @@
 #ifndef SELARAS_PARKED_H
 #define SELARAS_PARKED_H
 
-#include "agents/postgres/apply_fold.h"
+#include "agents/net_fold.h"
 
 struct parked_record {
     uint16_t block;

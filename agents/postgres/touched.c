@@ -155,11 +155,6 @@ static void touched_free(struct touched_set *set, struct touched *touched)
     free(touched);
 }
 
-bool field_changed(struct value before, struct value now)
-{
-    return now.state != VALUE_ABSENT && !value_equal(before, now);
-}
-
 /* Whether nothing came of it in the end. */
 static bool touched_nothing(struct touched_set *set, const struct touched *touched)
 {

@@ -7,7 +7,7 @@
 #define SELARAS_TOUCHED_H
 
 #include "agents/postgres/key_index.h"
-#include "agents/postgres/row_change.h"
+#include "agents/row_change.h"
 #include "proto/mapping.h"
 
 /* A row's fields, then its actor and ground, in one piece of memory: per value its state or length, then the bytes. */
@@ -54,8 +54,6 @@ must_check bool touched_delete(struct touched_set *set, const struct seen *old);
 void touched_order(struct touched_set *set);
 void touched_clear(struct touched_set *set);
 
-/* A field is part of an update when its value now is known and not what it was. */
-bool field_changed(struct value before, struct value now);
 /* `values` borrow from the row. */
 void row_unpack(const struct packed_row *row, struct value *values, uint16_t count);
 

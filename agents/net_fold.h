@@ -1,9 +1,9 @@
-/* apply_fold.h: what the items of a batch do to each record, net, in the order in which it must be done.
+/* net_fold.h: what the items of a batch do to each record, net, in the order in which it must be done.
  *
  * Set-based statements want each row once. Items of one record are folded to their net effect, but never past a change
  * of a local key: keys then are free and taken in the order in which they were at the source. Pure. */
-#ifndef SELARAS_APPLY_FOLD_H
-#define SELARAS_APPLY_FOLD_H
+#ifndef SELARAS_NET_FOLD_H
+#define SELARAS_NET_FOLD_H
 
 #include "proto/mapping.h"
 

@@ -16,6 +16,9 @@ enum {
     CHANGE_BYTES_MAX = ROW_BYTES_MAX + 64 * 1024 /* with names and key */
 };
 
+/* A field is part of an update when its value now is known and not what it was. */
+bool field_changed(struct value before, struct value now);
+
 /* Leaves out the longest values of a row that has more than ROW_BYTES_MAX: returns how many, and says in `err` where
  * the first was. */
 int row_bound(const struct mapping_block *block, struct value *fields, struct error *err);

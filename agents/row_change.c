@@ -1,6 +1,4 @@
-#include "agents/postgres/row_change.h"
-
-#include "agents/postgres/touched.h"
+#include "agents/row_change.h"
 
 #include <assert.h>
 #include <string.h>
@@ -13,6 +11,11 @@ struct text change_key(struct arena *arena, const struct mapping_block *block, c
     struct text key = row_key(arena, block, columns, fields);
 
     return key.length <= KEY_BYTES_MAX ? key : (struct text){ 0 };
+}
+
+bool field_changed(struct value before, struct value now)
+{
+    return now.state != VALUE_ABSENT && !value_equal(before, now);
 }
 
 static size_t bytes_of(struct value value)

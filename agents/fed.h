@@ -1,6 +1,6 @@
-/* apply_fed.h: a batch as it was fed, whole or still coming, copied. */
-#ifndef SELARAS_APPLY_FED_H
-#define SELARAS_APPLY_FED_H
+/* fed.h: a batch as it was fed, whole or still coming, copied. */
+#ifndef SELARAS_FED_H
+#define SELARAS_FED_H
 
 #include "proto/message.h"
 

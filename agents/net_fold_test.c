@@ -1,4 +1,4 @@
-#include "agents/postgres/apply_fold.h"
+#include "agents/net_fold.h"
 
 #include "proto/tree_fixture.h"
 

@@ -1,4 +1,4 @@
-#include "agents/postgres/apply_fed.h"
+#include "agents/fed.h"
 
 #include <stdlib.h>
 

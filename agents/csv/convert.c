@@ -1,0 +1,186 @@
+#include "agents/csv/convert.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    READ_BYTES = 256 * 1024,
+    MEMORY_BYTES_MAX = 1024 * 1024 * 1024,
+    REAP_MS = 20,
+};
+
+struct convert {
+    struct loop *loop;
+    convert_done *done;
+    void *context;
+    pid_t child;
+    int fd;
+    struct loop_source *source, *limit, *reaper;
+    char *text;
+    size_t length, capacity, most;
+    const char *why;
+};
+
+static void limit_set(int what, rlim_t most)
+{
+    const struct rlimit limit = { most, most };
+
+    setrlimit(what, &limit); /* under systemd the unit's own limits stand above */
+}
+
+/* In the child. Whatever it says of the workbook it says to nobody. */
+static _Noreturn void child_run(int workbook, int out, const char *page)
+{
+    char *environment[] = { strdup("PATH=/usr/bin:/bin"), strdup("LC_ALL=C.UTF-8"), strdup("PYTHONDONTWRITEBYTECODE=1"),
+                            NULL };
+    char *arguments[] = { strdup(CONVERT_PROGRAM),
+                          strdup("-d"),
+                          strdup(";"),
+                          strdup("-f"),
+                          strdup("%Y-%m-%d"),
+                          strdup(*page ? "-n" : "-s"),
+                          strdup(*page ? page : "1"),
+                          strdup("/proc/self/fd/0"),
+                          NULL };
+    int null = open("/dev/null", O_RDWR);
+    sigset_t none;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    limit_set(RLIMIT_AS, MEMORY_BYTES_MAX);
+    limit_set(RLIMIT_CPU, CONVERT_MS / 1000);
+    limit_set(RLIMIT_FSIZE, 0);
+    if (dup2(workbook, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
+        _exit(127);
+    execve(CONVERT_PROGRAM, arguments, environment);
+    _exit(127);
+}
+
+static void finish(struct convert *convert, int status)
+{
+    char *text = convert->text;
+    size_t length = convert->length;
+    const char *why = convert->why;
+
+    if (!why && WIFEXITED(status) && WEXITSTATUS(status) == 127)
+        why = "xlsx2csv is not installed";
+    else if (!why && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+        why = "it is damaged, has a password, or has no such page";
+    convert->child = 0;
+    convert->text = NULL;
+    loop_remove(&convert->reaper);
+    loop_remove(&convert->limit);
+    if (why) {
+        free(text);
+        text = NULL;
+    }
+    convert->done(convert->context, text, length, why);
+}
+
+/* It has closed its end, or was told to end: it is gone in a moment. */
+static void on_reap(void *context)
+{
+    struct convert *convert = context;
+    int status = 0;
+    pid_t gone = waitpid(convert->child, &status, WNOHANG);
+
+    if (gone == convert->child || (gone < 0 && errno == ECHILD))
+        finish(convert, status);
+}
+
+static void stop_reading(struct convert *convert, const char *why)
+{
+    if (why) {
+        convert->why = why;
+        kill(convert->child, SIGKILL);
+    }
+    loop_remove(&convert->source);
+    if (!convert->reaper)
+        convert->reaper = loop_timer(convert->loop, REAP_MS, false, on_reap, convert);
+}
+
+static void on_limit(void *context)
+{
+    stop_reading(context, "it takes too long");
+}
+
+static void on_readable(void *context)
+{
+    struct convert *convert = context;
+    ssize_t got;
+
+    if (convert->capacity - convert->length < READ_BYTES) {
+        convert->capacity = 2 * convert->capacity + 2 * READ_BYTES;
+        convert->text = realloc(convert->text, convert->capacity);
+        if (!convert->text)
+            abort();
+    }
+    got = read(convert->fd, convert->text + convert->length, READ_BYTES);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (got <= 0) {
+        stop_reading(convert, got < 0 ? "it cannot be read" : NULL);
+        return;
+    }
+    convert->length += (size_t)got;
+    if (convert->length > convert->most)
+        stop_reading(convert, "it is too large");
+}
+
+int convert_start(struct loop *loop, int fd, const char *page, size_t most_bytes, convert_done *done, void *context,
+                  struct convert **ret, struct error *err)
+{
+    struct convert *convert = calloc(1, sizeof *convert);
+    int pipes[2];
+
+    if (!convert)
+        abort();
+    *convert = (struct convert){ .loop = loop, .done = done, .context = context, .fd = -1, .most = most_bytes };
+    if (pipe2(pipes, O_CLOEXEC) < 0) {
+        free(convert);
+        return error_set(err, ERR_RETRY, "reading a workbook: %s", strerror(errno));
+    }
+    convert->child = fork();
+    if (convert->child == 0)
+        child_run(fd, pipes[1], page);
+    close(pipes[1]);
+    convert->fd = pipes[0];
+    if (convert->child < 0) {
+        convert->child = 0;
+        convert_free(&convert);
+        return error_set(err, ERR_RETRY, "reading a workbook: %s", strerror(errno));
+    }
+    fcntl(convert->fd, F_SETFL, O_NONBLOCK);
+    convert->source = loop_fd(loop, convert->fd, true, false, on_readable, convert);
+    convert->limit = loop_timer(loop, CONVERT_MS, true, on_limit, convert);
+    *ret = convert;
+    return 0;
+}
+
+void convert_free(struct convert **convert)
+{
+    if (!*convert)
+        return;
+    loop_remove(&(*convert)->source);
+    loop_remove(&(*convert)->limit);
+    loop_remove(&(*convert)->reaper);
+    if ((*convert)->child > 0) {
+        kill((*convert)->child, SIGKILL);
+        waitpid((*convert)->child, NULL, 0);
+    }
+    if ((*convert)->fd >= 0)
+        close((*convert)->fd);
+    free((*convert)->text);
+    free(*convert);
+    *convert = NULL;
+}

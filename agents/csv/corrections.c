@@ -1,0 +1,161 @@
+#include "agents/csv/corrections.h"
+
+#include "agents/csv/sheet.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void add(struct buffer *out, const void *bytes, size_t length)
+{
+    if (out->length + length > out->capacity) {
+        out->capacity = 2 * (out->length + length) + 1024;
+        out->bytes = realloc(out->bytes, out->capacity);
+        if (!out->bytes)
+            abort();
+    }
+    if (length > 0)
+        memcpy(out->bytes + out->length, bytes, length);
+    out->length += length;
+}
+
+/* Always in quotes: then no separator and no line feed matters. */
+static void add_cell(struct buffer *out, char separator, struct value cell)
+{
+    bool formula = cell.state == VALUE_SET && cell.length > 0 && strchr("=+-@\t\r", cell.bytes[0]);
+
+    if (separator)
+        add(out, &separator, 1);
+    add(out, formula ? "\"'" : "\"", formula ? 2 : 1);
+    for (uint32_t i = 0; cell.state == VALUE_SET && i < cell.length; i++) {
+        if (cell.bytes[i] == '"')
+            add(out, "\"", 1);
+        add(out, cell.bytes + i, 1);
+    }
+    add(out, "\"", 1);
+}
+
+static void add_line(struct buffer *out, char separator, const struct value cells[7])
+{
+    for (int i = 0; i < 7; i++)
+        add_cell(out, i > 0 ? separator : 0, cells[i]);
+    add(out, "\r\n", 2);
+}
+
+void corrections_begin(char separator, struct buffer *out)
+{
+    static const char *const titles[7] = { "kunci / key", "kolom / column", "tertulis / yours", "seharusnya / now",
+                                           "alasan",      "reason",         "sejak / since" };
+    struct value cells[7];
+
+    for (int i = 0; i < 7; i++)
+        cells[i] = value_text(titles[i]);
+    add(out, "\xef\xbb\xbf", 3);
+    add_line(out, separator, cells);
+}
+
+/* ---- why ---- */
+
+/* By the rule that decided; "%" stands for who. The last one is for rules that are not here. */
+static const struct {
+    const char *rule, *indonesian, *english;
+} whys[] = {
+    { "not allowed", "ditetapkan oleh % (pemilik data)", "decided by % (owner of this data)" },
+    { "owner", "data % didahulukan (pemilik data)", "the value of % comes first (owner of this data)" },
+    { "largest", "yang terbesar berlaku: data %", "the largest stands: the value of %" },
+    { "smallest", "yang terkecil berlaku: data %", "the smallest stands: the value of %" },
+    { "required", "kolom ini wajib diisi", "this must not be empty" },
+    { "pattern", "bentuknya tidak seperti yang disepakati", "it has not the agreed form" },
+    { "identifier taken", "nomor ini sudah dipakai data lain", "another record has this number" },
+    { "record too large", "isi baris terlalu besar", "the row is too large" },
+    { "", "diubah oleh %", "changed by %" },
+};
+
+static const char *why_text(struct arena *arena, const struct reason *reason, bool english)
+{
+    const char *text, *percent;
+    struct text by = reason->by;
+    size_t i = 0;
+
+    while (*whys[i].rule && (strlen(whys[i].rule) != reason->rule.length ||
+                             memcmp(whys[i].rule, reason->rule.bytes, reason->rule.length) != 0))
+        i++;
+    text = english ? whys[i].english : whys[i].indonesian;
+    percent = strchr(text, '%');
+    if (!percent)
+        return text;
+    if (by.length == 0)
+        by = english ? (struct text){ "another agency", 14 } : (struct text){ "instansi lain", 13 };
+    return arena_printf(arena, "%.*s%.*s%s", (int)(percent - text), text, (int)by.length, by.bytes, percent + 1);
+}
+
+/* ---- lines ---- */
+
+/* "6402..." or, of several parts, with a blank between. */
+static struct value key_cell(struct arena *arena, struct text key)
+{
+    char *text = arena_copy(arena, key.bytes, key.length);
+
+    for (uint32_t i = 0; i < key.length; i++)
+        if (text[i] == '\x1f')
+            text[i] = ' ';
+    return value_text(text);
+}
+
+static void add_reasoned(struct buffer *out, struct arena *arena, char separator, const struct value cells[4],
+                         const struct correction_reason *why)
+{
+    add_line(
+        out, separator,
+        (struct value[7]){ cells[0], cells[1], cells[2], cells[3], value_text(why_text(arena, &why->reason, false)),
+                           value_text(why_text(arena, &why->reason, true)), value_text(why->since ? why->since : "") });
+}
+
+/* One line for each column that differs. */
+static int add_columns(const struct correction *correction, struct arena *arena, struct value key, char separator,
+                       struct buffer *out, struct error *err)
+{
+    const struct mapping_block *block = correction->block;
+    struct value *yours = arena_array(arena, block->column_count, sizeof *yours);
+    struct value *now = arena_array(arena, block->column_count, sizeof *now);
+    struct error ignored;
+
+    if (row_write(arena, block, correction->sides.should, now, err) < 0)
+        return err->code;
+    if (correction->sides.said && row_write(arena, block, correction->sides.said, yours, &ignored) < 0)
+        memset(yours, 0, block->column_count * sizeof *yours); /* of an older mapping: then all is told */
+    for (uint16_t i = 0; i < block->field_count; i++) {
+        const struct mapping_field *field = &block->fields[i];
+
+        for (uint8_t part = 0; part < field->column_count; part++) {
+            uint16_t column = field->columns[part];
+            struct value cells[4] = { key, value_text(block->columns[column]),
+                                      spelling_write(arena, correction->spellings[column], yours[column]),
+                                      spelling_write(arena, correction->spellings[column], now[column]) };
+
+            if (!cell_same(yours[column], now[column]))
+                add_reasoned(out, arena, separator, cells, &correction->fields[i]);
+        }
+    }
+    return 0;
+}
+
+int corrections_add(const struct correction *correction, char separator, struct buffer *out, struct error *err)
+{
+    struct arena *arena = arena_new();
+    struct value key = key_cell(arena, correction->was.length > 0 ? correction->was : correction->key);
+    struct value none = value_null();
+    int code = 0;
+
+    if (!correction->sides.should)
+        add_reasoned(out, arena, separator,
+                     (struct value[4]){ key, value_text("(hapus baris ini / remove this row)"), none, none },
+                     &correction->row);
+    else if (!correction->sides.said)
+        add_reasoned(out, arena, separator,
+                     (struct value[4]){ key, value_text("(tambah baris ini / add this row)"), none, none },
+                     &correction->row);
+    if (correction->sides.should)
+        code = add_columns(correction, arena, key, separator, out, err);
+    arena_free(&arena);
+    return code;
+}

@@ -1,0 +1,633 @@
+/* The driver of agencies whose data is a list that people keep in a spreadsheet.
+ *
+ * All its work is done in short steps, one after the other, by work(): a list being taken or a batch being applied has
+ * the state to itself until it is committed. */
+#include "agents/driver.h"
+
+#include "agents/csv/amend.h"
+#include "agents/csv/give.h"
+#include "agents/csv/intake.h"
+#include "agents/csv/prepare.h"
+#include "agents/csv/publish.h"
+#include "shell/json.h"
+#include "shell/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { REOPEN_MS = 2000, SLICE_MS = 20 };
+
+/* A question of the operator about parked records. */
+struct wish {
+    struct wish *next;
+    uint64_t record;
+    bool list, close;
+    char *note;
+    void (*done)(void *context, const char *json, const struct error *err);
+    void *context;
+};
+
+struct lists {
+    struct driver driver;
+    struct loop *loop;
+    const struct driver_options *options;
+    struct mapping *mapping;
+    struct driver_sink sink;
+
+    struct state *state;
+    struct folder *folder;
+    struct amend *apply;
+    struct intake *intake;
+    struct publish *publish;
+    struct give *give;
+    struct wish *wishes;
+    int lock; /* held while we work: -1 before */
+
+    bool open, bound;
+    bool load_ends; /* load_done() was called: remember it */
+    uint32_t incarnation;
+    feed_position load;
+    bool proves; /* capture() was called: is this the state that the broker knows? */
+    struct source known;
+    char known_system[33];
+    uint64_t from;
+    feed_position base;
+    uint64_t forget; /* the broker has everything up to here */
+    bool retry;      /* parked records are due */
+    int64_t published_ms;
+    struct error defect;
+    struct loop_source *work_timer, *retry_timer, *reopen_timer;
+};
+
+static struct lists *lists_of(struct driver *driver)
+{
+    return (struct lists *)(void *)driver;
+}
+
+/* ---- opening, and closing what is open ---- */
+
+static void wish_answer(struct lists *lists, const char *json, const struct error *err)
+{
+    struct wish *wish = lists->wishes;
+
+    lists->wishes = wish->next;
+    wish->done(wish->context, json, json ? NULL : err);
+    free(wish->note);
+    free(wish);
+}
+
+static void shut(struct lists *lists)
+{
+    struct error err;
+
+    lists->open = lists->bound = lists->load_ends = lists->proves = false;
+    lists->defect = (struct error){ 0 };
+    lists->forget = 0;
+    intake_free(&lists->intake);
+    publish_free(&lists->publish);
+    give_free(&lists->give);
+    amend_free(&lists->apply);
+    folder_close(&lists->folder);
+    if (lists->state)
+        state_rollback(lists->state);
+    state_close(&lists->state);
+    if (lists->lock >= 0)
+        close(lists->lock);
+    lists->lock = -1;
+    error_set(&err, ERR_RETRY, "the state file was closed: try again");
+    while (lists->wishes)
+        wish_answer(lists, NULL, &err);
+    loop_remove(&lists->work_timer);
+    loop_remove(&lists->retry_timer);
+}
+
+static void start(void *context);
+
+static void on_reopen(void *context)
+{
+    struct lists *lists = context;
+
+    loop_remove(&lists->reopen_timer);
+    start(lists);
+}
+
+static void fail(struct lists *lists, const struct error *err)
+{
+    struct error why = *err;
+
+    shut(lists);
+    if (why.code == ERR_DOUBT || why.code == ERR_LOST) {
+        lists->sink.doubted(lists->sink.context, &why);
+        return;
+    }
+    if (why.code == ERR_RETRY)
+        lists->reopen_timer = loop_timer(lists->loop, REOPEN_MS, true, on_reopen, lists);
+    else
+        why.code = ERR_STOP;
+    lists->sink.failed(lists->sink.context, &why);
+}
+
+static void on_work(void *context);
+
+static void wake_in(struct lists *lists, uint32_t ms)
+{
+    loop_remove(&lists->work_timer);
+    lists->work_timer = loop_timer(lists->loop, ms, true, on_work, lists);
+}
+
+static void wake(void *context)
+{
+    wake_in(context, 0);
+}
+
+static void on_retry(void *context)
+{
+    struct lists *lists = context;
+
+    lists->retry = true;
+    wake(lists);
+}
+
+static int open_all(struct lists *lists, struct error *err)
+{
+    if (state_open(lists->options->state, &lists->state, err) < 0) {
+        if (err->code == ERR_STOP)
+            error_wrap(err, "agent/state");
+        return err->code;
+    }
+    return folder_open(lists->loop, lists->options->folder, wake, lists, &lists->folder, err);
+}
+
+static void start(void *context)
+{
+    struct lists *lists = context;
+    struct driver_progress progress = { 0 };
+    struct error err;
+
+    if (open_all(lists, &err) < 0) {
+        fail(lists, &err);
+        return;
+    }
+    lists->apply = amend_new(lists->state, lists->mapping);
+    lists->publish = publish_new(lists->state, lists->folder, lists->mapping, lists->options->forms);
+    lists->give = give_new(lists->state, lists->mapping, &lists->sink);
+    lists->intake = intake_new(lists->loop, lists->options, lists->mapping, lists->state, lists->folder, wake, lists);
+    lists->state->corrections = true; /* somebody may have taken the files away */
+    lists->retry_timer = loop_timer(lists->loop, lists->options->retry_interval_ms, false, on_retry, lists);
+    progress.source =
+        (struct source){ { lists->state->system, (uint32_t)strlen(lists->state->system) }, 1, lists->state->fence };
+    progress.incarnation = lists->state->incarnation;
+    progress.applied = lists->state->applied;
+    memcpy(progress.applied_leaf, lists->state->leaf, HASH_BYTES);
+    lists->open = true;
+    lists->sink.opened(lists->sink.context, &progress);
+}
+
+static struct driver *open_driver(struct loop *loop, const struct driver_options *options, struct mapping *mapping,
+                                  const struct driver_sink *sink)
+{
+    struct lists *lists = calloc(1, sizeof *lists);
+
+    if (!lists)
+        abort();
+    *lists = (struct lists){
+        .driver = { &csv_driver }, .loop = loop, .options = options, .mapping = mapping, .sink = *sink, .lock = -1
+    };
+    loop_defer(loop, start, lists);
+    return &lists->driver;
+}
+
+static void close_driver(struct driver **driver)
+{
+    struct lists *lists;
+
+    if (!*driver)
+        return;
+    lists = lists_of(*driver);
+    *driver = NULL;
+    loop_defer_cancel(lists->loop, start, lists);
+    shut(lists);
+    loop_remove(&lists->reopen_timer);
+    free(lists);
+}
+
+/* One agent works on a state; --check looks at it beside. */
+static int lock(struct lists *lists, struct error *err)
+{
+    struct arena *arena;
+
+    if (lists->lock >= 0)
+        return 0;
+    arena = arena_new();
+    lists->lock =
+        open(arena_printf(arena, "%s/lock", lists->options->state), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    arena_free(&arena);
+    if (lists->lock >= 0 && flock(lists->lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    return error_set(err, ERR_STOP, "agent/state %s: %s", lists->options->state,
+                     errno == EWOULDBLOCK ? "another agent works on it: stop that one first" : strerror(errno));
+}
+
+/* What of a mapping is not for lists. */
+static const char *unfit(const struct mapping *mapping, const struct mapping_block *block)
+{
+    if (block->delete == DELETE_SET)
+        return "delete: a list has no column that could be set; use row (it is listed as a row to remove) or ignore";
+    if (block->generated)
+        return "key: a list makes no keys; its rows are found by the catalog's identifiers";
+    if (block->where_count > 0)
+        return "where: is not read for lists by this version";
+    if (block->actor_column != COLUMN_NONE || block->ground_column != COLUMN_NONE)
+        return "actor and ground: are not read from lists by this version";
+    if (block->absence_s > 0 || block->reload)
+        return "absence and reload: a list is compared with the one before, whatever was deleted in between";
+    for (const struct mapping_block *other = mapping->blocks; other < mapping->blocks + mapping->block_count; other++)
+        if (other != block && strcmp(other->table, block->table) == 0)
+            return "table: a list is one block by this version";
+    return NULL;
+}
+
+static int check(struct driver *driver, struct error *err)
+{
+    struct lists *lists = lists_of(driver);
+
+    if (!lists->open)
+        return error_set(err, ERR_RETRY, "the state file is not open");
+    for (uint16_t i = 0; i < lists->mapping->block_count; i++) {
+        const char *why = unfit(lists->mapping, &lists->mapping->blocks[i]);
+
+        if (why)
+            return error_set(err, ERR_STOP, "mapping/%s/%s", lists->mapping->blocks[i].name, why);
+    }
+    if (lock(lists, err) < 0)
+        return err->code;
+    intake_restart(lists->intake); /* what it has in hand was read by the catalog before */
+    publish_restart(lists->publish);
+    lists->bound = true;
+    wake(lists);
+    return 0;
+}
+
+/* ---- capture and load ---- */
+
+static void stop_giving(struct lists *lists)
+{
+    give_stop(lists->give);
+    amend_forget(lists->apply);
+    lists->proves = false;
+}
+
+static void load(struct driver *driver, uint32_t incarnation, feed_position position)
+{
+    struct lists *lists = lists_of(driver);
+
+    (void)incarnation; /* both are remembered once the broker has all of it */
+    (void)position;
+    assert(lists->open);
+    stop_giving(lists);
+    give_load(lists->give);
+    wake(lists);
+}
+
+static void load_done(struct driver *driver, uint32_t incarnation, feed_position position)
+{
+    struct lists *lists = lists_of(driver);
+
+    lists->load_ends = true;
+    lists->incarnation = incarnation;
+    lists->load = position;
+    wake(lists);
+}
+
+static void capture(struct driver *driver, const struct source *known, uint64_t lsn, feed_position base)
+{
+    struct lists *lists = lists_of(driver);
+    uint32_t length = known->system.length < 32 ? known->system.length : 32;
+
+    assert(lists->open);
+    if (!lists->load_ends)
+        stop_giving(lists);
+    lists->known = *known;
+    memcpy(lists->known_system, length ? known->system.bytes : "", length);
+    lists->known.system = (struct text){ lists->known_system, length };
+    lists->from = lsn;
+    lists->base = base;
+    lists->proves = true;
+    wake(lists);
+}
+
+static void pause_giving(struct driver *driver, bool yes)
+{
+    struct lists *lists = lists_of(driver);
+
+    if (!lists->open)
+        return;
+    give_pause(lists->give, yes);
+    wake(lists);
+}
+
+static void advance(struct driver *driver, uint64_t lsn)
+{
+    struct lists *lists = lists_of(driver);
+
+    if (!lists->open)
+        return;
+    lists->forget = lsn;
+    wake(lists);
+}
+
+static bool apply(struct driver *driver, const struct feed *feed)
+{
+    struct lists *lists = lists_of(driver);
+    struct error err;
+    bool taken = false;
+
+    if (!lists->open)
+        return false;
+    if (amend_take(lists->apply, feed, &taken, &err) < 0)
+        lists->defect = err;
+    wake(lists);
+    return taken;
+}
+
+/* ---- the work ---- */
+
+static int end_load(struct lists *lists, struct error *err)
+{
+    if (state_begin(lists->state, err) < 0 || state_loaded(lists->state, lists->incarnation, lists->load, err) < 0 ||
+        state_commit(lists->state, err) < 0)
+        return err->code;
+    lists->load_ends = false;
+    return 0;
+}
+
+static int prove(struct lists *lists, struct error *err)
+{
+    lists->proves = false;
+    if (state_prove(lists->state, &lists->known, lists->from, lists->base, err) < 0)
+        return err->code;
+    give_from(lists->give, lists->from);
+    lists->forget = lists->from;
+    return 0;
+}
+
+static int forget(struct lists *lists, struct error *err)
+{
+    uint64_t number = lists->forget;
+
+    lists->forget = 0;
+    if (number <= lists->state->forgotten)
+        return 0;
+    return state_begin(lists->state, err) < 0 || state_forget(lists->state, number, err) < 0 ||
+                   state_commit(lists->state, err) < 0
+               ? err->code
+               : 0;
+}
+
+static int apply_some(struct lists *lists, int64_t now_us, struct error *err)
+{
+    feed_position applied;
+
+    if (amend_step(lists->apply, now_us, &applied, err) < 0) {
+        if (err->code == ERR_REJECT)
+            err->code = ERR_STOP;
+        return error_wrap(err, "applying what the broker fed");
+    }
+    if (applied > 0)
+        lists->sink.applied(lists->sink.context, applied);
+    return 0;
+}
+
+static int grant(struct lists *lists, int64_t now_us, struct error *err)
+{
+    const struct wish *wish = lists->wishes;
+    struct buffer out = { 0 };
+    struct settled settled;
+    char json[128];
+
+    if (wish->list) {
+        if (state_parked_json(lists->state, &out, err) < 0) {
+            buffer_free(&out);
+            return err->code;
+        }
+        wish_answer(lists, json_text(&out), NULL);
+        buffer_free(&out);
+        return 0;
+    }
+    if (amend_settle(lists->apply, wish->record, wish->close, wish->note, now_us, &settled, err) < 0)
+        return err->code;
+    snprintf(json, sizeof json, "{\"released\":%" PRIu32 ",\"closed\":%" PRIu32 ",\"refused\":%" PRIu32 ",\"busy\":0}",
+             settled.released, settled.closed, settled.refused);
+    wish_answer(lists, json, NULL);
+    return 0;
+}
+
+static int retry(struct lists *lists, int64_t now_us, struct error *err)
+{
+    struct settled settled;
+
+    lists->retry = false;
+    if (amend_settle(lists->apply, 0, false, NULL, now_us, &settled, err) < 0)
+        return err->code;
+    if (settled.released > 0)
+        log_write(LOG_NOTE, "%" PRIu32 " parked records were applied after all", settled.released);
+    return 0;
+}
+
+static int publish_some(struct lists *lists, struct error *err)
+{
+    if (publish_step(lists->publish, err) < 0)
+        return err->code;
+    if (!publish_due(lists->publish))
+        lists->published_ms = loop_monotonic_ms();
+    return 0;
+}
+
+static bool may_publish(struct lists *lists)
+{
+    int64_t wait_ms = lists->published_ms + PUBLISH_PAUSE_MS - loop_monotonic_ms();
+
+    if (!lists->bound || !publish_due(lists->publish))
+        return false;
+    if (lists->published_ms == 0 || wait_ms <= 0)
+        return true;
+    if (!lists->work_timer)
+        wake_in(lists, (uint32_t)wait_ms);
+    return false;
+}
+
+static int take_some(struct lists *lists, int64_t now_us, bool *ret_more, struct error *err)
+{
+    return intake_step(lists->intake, now_us, lists->state->incarnation != 0 || give_loaded(lists->give), ret_more,
+                       err);
+}
+
+/* One step of what is most urgent; *ret_more is false when there is nothing to do now. */
+static int work_step(struct lists *lists, bool *ret_more, struct error *err)
+{
+    int64_t now_us = loop_time_us();
+    int code;
+
+    *ret_more = true;
+    if (lists->defect.code != 0) {
+        *err = lists->defect;
+        return err->code;
+    }
+    if (lists->wishes && lists->wishes->list)
+        return grant(lists, now_us, err); /* a list on its way in touches nothing of it */
+    if (intake_begun(lists->intake))
+        return take_some(lists, now_us, ret_more, err);
+    if (amend_begun(lists->apply))
+        return apply_some(lists, now_us, err);
+    if (lists->load_ends)
+        return end_load(lists, err);
+    if (lists->proves)
+        return prove(lists, err);
+    if (lists->bound && amend_waits(lists->apply) && !intake_waits(lists->intake))
+        return apply_some(lists, now_us, err);
+    if (lists->wishes && lists->bound)
+        return grant(lists, now_us, err);
+    if (lists->bound && lists->retry && lists->state->incarnation != 0)
+        return retry(lists, now_us, err);
+    if (lists->forget > 0)
+        return forget(lists, err);
+    code = give_step(lists->give, now_us, ret_more, err);
+    if (code < 0 || *ret_more)
+        return code;
+    if (may_publish(lists)) {
+        *ret_more = true;
+        return publish_some(lists, err);
+    }
+    if (!lists->bound || give_reads(lists->give))
+        return 0;
+    return take_some(lists, now_us, ret_more, err);
+}
+
+static void on_work(void *context)
+{
+    struct lists *lists = context;
+    int64_t until_ms = loop_monotonic_ms() + SLICE_MS;
+    struct error err = { 0 };
+    bool more = true;
+
+    loop_remove(&lists->work_timer);
+    while (more && lists->open && loop_monotonic_ms() < until_ms) {
+        err.code = 0;
+        if (work_step(lists, &more, &err) < 0) {
+            fail(lists, &err);
+            return;
+        }
+    }
+    if (more && lists->open)
+        wake(lists);
+}
+
+/* ---- questions ---- */
+
+static void wish_add(struct lists *lists, const struct wish *wish)
+{
+    struct wish **end = &lists->wishes;
+    struct error err;
+
+    if (!lists->open) {
+        error_set(&err, ERR_RETRY, "the state file cannot be read now: try again");
+        wish->done(wish->context, NULL, &err);
+        free(wish->note);
+        return;
+    }
+    while (*end)
+        end = &(*end)->next;
+    *end = malloc(sizeof **end);
+    if (!*end)
+        abort();
+    **end = *wish;
+    wake(lists);
+}
+
+static void parked(struct driver *driver, void (*done)(void *context, const char *json, const struct error *err),
+                   void *context)
+{
+    wish_add(lists_of(driver), &(struct wish){ .list = true, .done = done, .context = context });
+}
+
+static void settle(struct driver *driver, uint64_t record, bool close, const char *user, const char *why,
+                   void (*done)(void *context, const char *json, const struct error *err), void *context)
+{
+    struct wish wish = { .record = record, .close = close, .done = done, .context = context };
+
+    if (asprintf(&wish.note, "%s: %s", user, why) < 0)
+        abort();
+    wish_add(lists_of(driver), &wish);
+}
+
+static const char *age_text(struct arena *arena, int64_t age_us)
+{
+    int64_t minutes = age_us / 60000000;
+
+    if (minutes < 120)
+        return arena_printf(arena, "%" PRId64 " min", minutes);
+    return minutes < 48 * 60 ? arena_printf(arena, "%" PRId64 " h", minutes / 60)
+                             : arena_printf(arena, "%" PRId64 " days", minutes / 60 / 24);
+}
+
+static void list_facts(struct lists *lists, struct arena *arena, const char *block, struct buffer *out)
+{
+    struct state_list list;
+    struct error ignored;
+    uint64_t differ = 0;
+    int64_t age_us;
+
+    if (state_list(lists->state, arena, block, &list, &ignored) < 0 ||
+        state_count(lists->state, block, STATE_DIFFERS, &differ, &ignored) < 0)
+        return;
+    age_us = loop_time_us() - list.saved_us;
+    json_write_text(out, arena_printf(arena, "%s_list", block),
+                    list.known ? arena_printf(arena, "%s, %" PRIu64 " rows%s, %s old", list.name, list.rows,
+                                              list.complete ? ", complete" : "", age_text(arena, age_us))
+                               : "none yet");
+    if (list.known)
+        json_write_int(out, arena_printf(arena, "%s_list_age_s", block), age_us / 1000000);
+    json_write_uint(out, arena_printf(arena, "%s_to_correct", block), differ);
+}
+
+/* The age of each list, and what waits for its makers. */
+static void facts(struct driver *driver, struct buffer *out)
+{
+    struct lists *lists = lists_of(driver);
+    struct arena *arena = arena_new();
+
+    if (lists->open) {
+        for (uint16_t i = 0; i < lists->mapping->block_count; i++)
+            list_facts(lists, arena, lists->mapping->blocks[i].name, out);
+        if (give_waits_for(lists->give))
+            json_write_text(out, "waits_for_list", give_waits_for(lists->give));
+        if (intake_refused(lists->intake))
+            json_write_text(out, "refused_list", intake_refused(lists->intake));
+    }
+    arena_free(&arena);
+}
+
+const struct driver_ops csv_driver = {
+    .name = "csv",
+    .open = open_driver,
+    .close = close_driver,
+    .check = check,
+    .load = load,
+    .load_done = load_done,
+    .capture = capture,
+    .pause = pause_giving,
+    .advance = advance,
+    .apply = apply,
+    .parked = parked,
+    .settle = settle,
+    .facts = facts,
+    .prepare = csv_prepare,
+};

@@ -1,0 +1,121 @@
+#include "agents/csv/form.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+static int decimal_build(const struct tree *tree, struct form *form, struct error *err)
+{
+    static const char *const words[] = { ",", ".", NULL };
+    const struct tree *decimal = tree_child(tree, "decimal");
+    unsigned word = 0;
+
+    if (decimal && tree_word(decimal, words, &word, err) < 0)
+        return err->code;
+    form->decimal = *words[word];
+    return 0;
+}
+
+static int date_build(const struct tree *tree, struct form *form, struct error *err)
+{
+    static const char *const words[] = { "dmy", "ymd", NULL };
+    const struct tree *date = tree_child(tree, "date");
+    unsigned word = 0;
+
+    if (date && tree_word(date, words, &word, err) < 0)
+        return err->code;
+    form->day_first = word == 0;
+    return 0;
+}
+
+static int form_build(struct arena *arena, const struct tree *tree, struct form *form, struct error *err)
+{
+    static const char *const known[] = { "file", "page", "date", "decimal", "complete", NULL };
+    const char *file = tree_get(tree, "file", form->file), *page = tree_get(tree, "page", "");
+
+    if (tree_expect(tree, known, err) < 0 || date_build(tree, form, err) < 0 || decimal_build(tree, form, err) < 0 ||
+        tree_yes(tree, "complete", false, &form->complete, err) < 0)
+        return err->code;
+    if (!*file || strchr(file, '/'))
+        return tree_error(tree, err, "file must be a pattern of file names, like \"penerima*\"");
+    form->file = arena_copy(arena, file, strlen(file));
+    form->page = arena_copy(arena, page, strlen(page));
+    return 0;
+}
+
+int forms_build(struct arena *arena, const struct tree *tree, const struct mapping *mapping, const struct form **ret,
+                struct error *err)
+{
+    struct form *forms = arena_array(arena, mapping->block_count, sizeof *forms);
+    const char **names = arena_array(arena, mapping->block_count + 1u, sizeof *names);
+
+    for (uint16_t i = 0; i < mapping->block_count; i++) {
+        names[i] = mapping->blocks[i].name;
+        forms[i] = (struct form){
+            .file = arena_printf(arena, "%s*", mapping->blocks[i].table), .page = "", .day_first = true, .decimal = ','
+        };
+    }
+    *ret = forms;
+    if (!tree)
+        return 0;
+    if (tree_expect(tree, names, err) < 0)
+        return err->code;
+    for (uint16_t i = 0; i < mapping->block_count; i++) {
+        const struct tree *child = tree_child(tree, names[i]);
+
+        if (child && form_build(arena, child, &forms[i], err) < 0)
+            return err->code;
+    }
+    return 0;
+}
+
+/* ---- names of files ---- */
+
+static const char *ending_of(const char *name)
+{
+    const char *point = strrchr(name, '.');
+
+    return point ? point : "";
+}
+
+/* Lock and temporary files of spreadsheets, editors and those who copy. */
+static bool is_temporary(const char *name)
+{
+    static const char *const patterns[] = { ".*", "~*", "*~", "*.tmp", "*.part", "*.crdownload", NULL };
+
+    for (int i = 0; patterns[i]; i++)
+        if (fnmatch(patterns[i], name, FNM_CASEFOLD) == 0)
+            return true;
+    return false;
+}
+
+struct file_name file_name_read(const struct mapping *mapping, const struct form *forms, const char *name)
+{
+    const char *ending = ending_of(name);
+    struct file_name read = { .block = -1 };
+    char stem[256];
+
+    if (is_temporary(name) || strlen(name) >= sizeof stem)
+        return read;
+    if (strcasecmp(ending, ".csv") == 0)
+        read.kind = FILE_CSV;
+    else if (strcasecmp(ending, ".xlsx") == 0)
+        read.kind = FILE_XLSX;
+    else
+        return read;
+    memcpy(stem, name, (size_t)(ending - name));
+    stem[ending - name] = '\0';
+    for (uint16_t i = 0; i < mapping->block_count; i++)
+        if (fnmatch(forms[i].file, stem, FNM_CASEFOLD) == 0)
+            read.block = read.block == -1 ? i : -2;
+    read.complete = strcasestr(stem, "lengkap") || strcasestr(stem, "complete");
+    return read;
+}
+
+const char *forms_names(struct arena *arena, const struct mapping *mapping, const struct form *forms)
+{
+    const char *names = "";
+
+    for (uint16_t i = 0; i < mapping->block_count; i++)
+        names = arena_printf(arena, "%s%s%s", names, i > 0 ? ", " : "", forms[i].file);
+    return names;
+}

@@ -1,0 +1,320 @@
+/* Lists taken into a real state file and batches applied to it: what travels, what is kept, what survives. */
+#include "agents/csv/amend.h"
+#include "agents/csv/import.h"
+#include "agents/csv/list_fixture.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct list_fixture fixture;
+static char folder[64];
+static struct state *state_now;
+static struct refusals refusals;
+
+#define MUST(call)                                                                                                     \
+    do {                                                                                                               \
+        if ((call) < 0)                                                                                                \
+            fail_msg("%s", err.text);                                                                                  \
+    } while (0)
+
+static int setup(void **state)
+{
+    struct error err;
+
+    (void)state;
+    if (sodium_init() < 0)
+        return -1;
+    list_fixture_new(&fixture);
+    refusals.arena = fixture.arena;
+    refusals.count = 0;
+    snprintf(folder, sizeof folder, "/tmp/selaras-state-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    MUST(state_open(folder, &state_now, &err));
+    MUST(state_begin(state_now, &err));
+    MUST(state_loaded(state_now, 1, 100, &err));
+    MUST(state_commit(state_now, &err));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    state_close(&state_now);
+    for (int i = 0; i < 3; i++)
+        unlink(arena_printf(fixture.arena, "%s/state.sqlite%s", folder, i == 0 ? "" : i == 1 ? "-wal" : "-shm"));
+    rmdir(folder);
+    arena_free(&fixture.arena);
+    return 0;
+}
+
+#define HEADER "NIK;Nama;Lahir;Iuran;Berhak\n"
+
+static struct import *import_begin(const char *text, bool complete)
+{
+    struct import_options options = { .mapping = &fixture.mapping,
+                                      .form = &fixture.forms[0],
+                                      .name = "warga.csv",
+                                      .complete = complete,
+                                      .outbox = true,
+                                      .rows_most = 1000 };
+
+    refusals.count = 0;
+    return import_new(state_now, &options, strdup(text), strlen(text), &refusals);
+}
+
+static enum import_end import_all(const char *text, bool complete)
+{
+    struct import *import = import_begin(text, complete);
+    enum import_end end = IMPORT_GOES_ON;
+    struct error err;
+
+    while (end == IMPORT_GOES_ON)
+        MUST(import_step(import, 1000, &end, &err));
+    import_free(&import);
+    return end;
+}
+
+/* What waits for the broker behind transaction `number`, as "insert 1 base;..." */
+static const char *waiting(uint64_t number)
+{
+    const char *text = "";
+    struct piece piece;
+    struct error err;
+    bool found = true;
+
+    for (;;) {
+        MUST(state_piece(state_now, fixture.arena, number, 0, 1 << 20, &piece, &found, &err));
+        if (!found)
+            return text;
+        assert_true(piece.final);
+        assert_true(piece.fence.seq > 0);
+        for (uint32_t i = 0; i < piece.change_count; i++) {
+            struct change change = piece.changes[i];
+
+            assert_true(change_committed(&change));
+            MUST(change_decode(fixture.arena, &change, &err));
+            text =
+                arena_printf(fixture.arena, "%s%s %.*s (%u fields, base %d);", text, operation_name(change.operation),
+                             (int)change.key.length, change.key.bytes, change.field_count, (int)piece.base);
+        }
+        for (uint32_t i = 0; i < piece.report_count; i++)
+            text = arena_printf(fixture.arena, "%s%s %d;", text, report_name(piece.reports[i].kind),
+                                (int)piece.reports[i].record);
+        number = piece.lsn;
+    }
+}
+
+static const char *should(const char *key)
+{
+    struct state_row row;
+    struct error err;
+
+    MUST(state_row(state_now, fixture.arena, fixture.block, (struct text){ key, (uint32_t)strlen(key) }, &row, &err));
+    return list_text(&fixture, row.sides.should);
+}
+
+/* One item as the broker feeds it: fields as "name=value,name=value". */
+static struct item item_of(enum operation operation, uint64_t record, const char *key, const char *fields)
+{
+    struct item item = { .position = 200 + record,
+                         .record = record,
+                         .operation = operation,
+                         .block = { "warga", 5 },
+                         .key = { key, (uint32_t)strlen(key) },
+                         .fields = arena_array(fixture.arena, F_COUNT, sizeof *item.fields) };
+
+    while (*fields) {
+        size_t name = strcspn(fields, "="), value = strcspn(fields + name + 1, ",");
+
+        item.fields[item.field_count++] =
+            (struct item_field){ { arena_copy(fixture.arena, fields, name), (uint32_t)name },
+                                 value_text(arena_copy(fixture.arena, fields + name + 1, value)) };
+        fields += name + 1 + value;
+        fields += *fields == ',';
+    }
+    return item;
+}
+
+static void feed_all(struct amend *amend, struct item *items, uint32_t count, feed_position position)
+{
+    struct feed feed = { .final = true, .position = position, .leaf = { 7 }, .items = items, .item_count = count };
+    feed_position applied = 0;
+    struct error err;
+    bool taken;
+
+    MUST(amend_take(amend, &feed, &taken, &err));
+    assert_true(taken);
+    while (amend_waits(amend))
+        MUST(amend_step(amend, 2000, &applied, &err));
+    assert_int_equal(applied, position);
+}
+
+static void edits_travel_with_the_base_they_were_made_on(void **state)
+{
+    uint64_t number;
+
+    (void)state;
+    assert_int_equal(import_all(HEADER "1;A;;;\n2;B;02/01/1980;1,5;YA\n", false), IMPORT_TAKEN);
+    assert_string_equal(waiting(0), "insert 1 (5 fields, base 100);insert 2 (5 fields, base 100);");
+    assert_string_equal(should("2"), "2|B|1980-01-02|1.50|true");
+    number = state_now->number;
+    assert_int_equal(import_all(HEADER "2;B;1980-01-02;1,50;YA\n1;A;;;\n", false), IMPORT_TAKEN);
+    assert_string_equal(waiting(number), "");
+    assert_int_equal(import_all(HEADER "1;A;;;TIDAK\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(number), "delete 2 (5 fields, base 100);update 1 (1 fields, base 100);");
+}
+
+static void a_refused_list_changes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(import_all(HEADER "1;A;;;\n", false), IMPORT_TAKEN);
+    assert_int_equal(import_all(HEADER "1;Z;;;\n2;B;;;MUNGKIN\n", true), IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_CODE);
+    assert_int_equal(refusals.list[0].lines[0], 3);
+    assert_string_equal(should("1"), "1|A|-|-|-");
+    assert_int_equal(state_now->number, 1);
+    assert_int_equal(import_all(HEADER "1;A;;;\n1;B;;;\n", false), IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_KEY_TWICE);
+}
+
+static void rounded_numbers_are_told_from_numbers_that_end_in_0(void **state)
+{
+    (void)state;
+    assert_int_equal(import_all(HEADER "6402061505780000;A;;;\n6402061505780010;B;;;\n6402061505780020;C;;;\n", false),
+                     IMPORT_TAKEN);
+    assert_int_equal(import_all(HEADER "6402061505780030;A;;;\n6402061505780040;B;;;\n6402061505780050;C;;;\n"
+                                       "6402061505780060;D;;;\n",
+                                false),
+                     IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_ROUNDED);
+    assert_int_equal(import_all(HEADER "6402061505780003;A;;;\n", false), IMPORT_TAKEN);
+    assert_int_equal(import_all(HEADER "6402061505781117;A;;;\n", false), IMPORT_TAKEN);
+    assert_int_equal(import_all(HEADER "6402061505781110;A;;;\n", false), IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_ROUNDED_KNOWN);
+}
+
+static void a_feed_is_applied_once_and_is_no_edit(void **state)
+{
+    struct amend *amend = amend_new(state_now, &fixture.mapping);
+    struct item items[] = { item_of(OPERATION_UPDATE, 1, "1", "name=B"),
+                            item_of(OPERATION_INSERT, 2, "", "nik=2,name=C"),
+                            item_of(OPERATION_UPDATE, 3, "3", "name=D") };
+
+    (void)state;
+    assert_int_equal(import_all(HEADER "1;A;;;\n", false), IMPORT_TAKEN);
+    feed_all(amend, items, 3, 300);
+    assert_string_equal(should("1"), "1|B|-|-|-");
+    assert_string_equal(should("2"), "2|C|-|-|-");
+    assert_string_equal(waiting(1), "skipped 3;");
+    assert_int_equal(import_all(HEADER "1;A;;;TIDAK\n", true), IMPORT_TAKEN);
+    assert_string_equal(should("1"), "1|B|-|-|false");
+    assert_string_equal(waiting(2), "update 1 (1 fields, base 300);");
+    amend_free(&amend);
+}
+
+static void a_key_that_others_change_moves_the_row(void **state)
+{
+    struct amend *amend = amend_new(state_now, &fixture.mapping);
+    struct item items[] = { item_of(OPERATION_UPDATE, 1, "1", "nik=9") };
+    uint64_t number;
+
+    (void)state;
+    assert_int_equal(import_all(HEADER "1;A;;;\n", true), IMPORT_TAKEN);
+    feed_all(amend, items, 1, 300);
+    assert_null(should("1"));
+    assert_string_equal(should("9"), "9|A|-|-|-");
+    number = state_now->number;
+    assert_int_equal(import_all(HEADER "1;A;;;\n", true), IMPORT_TAKEN);
+    assert_int_equal(import_all(HEADER "9;A;;;\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(number), "");
+    assert_string_equal(should("9"), "9|A|-|-|-");
+    amend_free(&amend);
+}
+
+static void what_the_list_cannot_say_is_parked_and_tried_again(void **state)
+{
+    struct amend *amend = amend_new(state_now, &fixture.mapping);
+    struct item items[] = { item_of(OPERATION_UPDATE, 1, "1", "nik=2") };
+    struct item more[] = { item_of(OPERATION_UPDATE, 1, "1", "name=Z") };
+    struct settled settled;
+    struct error err;
+
+    (void)state;
+    assert_int_equal(import_all(HEADER "1;A;;;\n2;B;;;\n", true), IMPORT_TAKEN);
+    feed_all(amend, items, 1, 300);
+    assert_string_equal(waiting(1), "parked 1;");
+    more[0].position = 350;
+    feed_all(amend, more, 1, 400);
+    assert_string_equal(should("1"), "1|A|-|-|-");
+    MUST(amend_settle(amend, 0, false, NULL, 3000, &settled, &err));
+    assert_int_equal(settled.refused, 1);
+    assert_int_equal(import_all(HEADER "1;A;;;\n", true), IMPORT_TAKEN);
+    MUST(amend_settle(amend, 0, false, NULL, 3000, &settled, &err));
+    assert_int_equal(settled.released, 1);
+    assert_string_equal(should("2"), "2|Z|-|-|-");
+    amend_free(&amend);
+}
+
+static void what_is_not_committed_never_was(void **state)
+{
+    struct import *import = import_begin(HEADER "1;A;;;\n2;B;;;\n", true);
+    enum import_end end = IMPORT_GOES_ON;
+    struct error err;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        MUST(import_step(import, 1000, &end, &err));
+    assert_int_equal(end, IMPORT_GOES_ON);
+    assert_int_equal(state_now->number, 1);
+    import_free(&import);
+    assert_int_equal(state_now->number, 0);
+    state_close(&state_now);
+    MUST(state_open(folder, &state_now, &err));
+    assert_int_equal(state_now->number, 0);
+    assert_null(should("1"));
+}
+
+static void another_state_file_is_noticed(void **state)
+{
+    struct source known = { .system = { state_now->system, 32 } };
+    struct error err;
+
+    (void)state;
+    assert_int_equal(import_all(HEADER "1;A;;;\n", true), IMPORT_TAKEN);
+    known.fence = state_now->fence;
+    assert_int_equal(state_prove(state_now, &known, 1, 100, &err), 0);
+    assert_int_equal(state_prove(state_now, &known, 2, 100, &err), ERR_DOUBT);
+    assert_int_equal(state_prove(state_now, &known, 1, 101, &err), ERR_DOUBT);
+    known.fence.token[0] ^= 1;
+    assert_int_equal(state_prove(state_now, &known, 1, 100, &err), ERR_DOUBT);
+    known.fence = (struct fence){ .seq = 99 };
+    assert_int_equal(state_prove(state_now, &known, 1, 100, &err), ERR_DOUBT);
+    known.fence = (struct fence){ 0 };
+    known.system = (struct text){ "other", 5 };
+    assert_int_equal(state_prove(state_now, &known, 1, 100, &err), ERR_DOUBT);
+    known.system.length = 0;
+    MUST(state_begin(state_now, &err));
+    MUST(state_forget(state_now, 1, &err));
+    MUST(state_commit(state_now, &err));
+    assert_string_equal(waiting(0), "");
+    assert_int_equal(state_prove(state_now, &known, 0, 100, &err), ERR_LOST);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+#define UNIT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        UNIT(edits_travel_with_the_base_they_were_made_on),
+        UNIT(a_refused_list_changes_nothing),
+        UNIT(rounded_numbers_are_told_from_numbers_that_end_in_0),
+        UNIT(a_feed_is_applied_once_and_is_no_edit),
+        UNIT(a_key_that_others_change_moves_the_row),
+        UNIT(what_the_list_cannot_say_is_parked_and_tried_again),
+        UNIT(what_is_not_committed_never_was),
+        UNIT(another_state_file_is_noticed),
+    };
+
+    return cmocka_run_group_tests_name("import", tests, NULL, NULL);
+}
