@@ -44,6 +44,7 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     broker->step_arena = arena_new();
     broker->cache = cache_new(options->cache_bytes);
     broker->recent = recent_new(options->cache_bytes / 4);
+    broker->brake = brake_new(catalog, state);
     broker->peers = calloc(CATALOG_AGENCIES_MAX, sizeof *broker->peers);
     if (!broker->peers)
         abort();
@@ -92,6 +93,7 @@ void broker_free(struct broker **broker)
     reconciler_free(&old->reconciler);
     cache_free(&old->cache);
     recent_free(&old->recent);
+    brake_free(&old->brake);
     arena_free(&old->step_arena);
     free(old->suspects.list);
     free(old->peers);
@@ -104,7 +106,7 @@ void broker_free(struct broker **broker)
 static bool is_anything_wanted(const struct wanted *wanted)
 {
     return wanted->key_count > 0 || wanted->identifier_count > 0 || wanted->record_count > 0 ||
-           wanted->fill.limit > 0 || wanted->leaf > 0;
+           wanted->fill.limit > 0 || wanted->settle.hold > 0 || wanted->count.agency > 0 || wanted->leaf > 0;
 }
 
 static void lookup(struct broker *broker)
@@ -169,6 +171,8 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_REVOKE:
     case BROKER_EVENT_RESUME:
     case BROKER_EVENT_RELOAD:
+    case BROKER_EVENT_RELEASE:
+    case BROKER_EVENT_REJECT:
         operator_asks(broker, event);
         break;
     case BROKER_EVENT_LOST:
@@ -200,9 +204,17 @@ bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret
         .sent = peer->feed_sent,
         .parked = debts_count(peer->debts, DEBT_PARKED),
         .skipped = debts_count(peer->debts, DEBT_SKIPPED),
+        .held = brake_held(broker->brake, peer->row.id),
         .copy_at_us = peer->copy_at_us,
     };
     return true;
+}
+
+const struct hold_row *broker_hold(const struct broker *broker, uint32_t at)
+{
+    const struct hold *hold = brake_hold(broker->brake, at);
+
+    return hold ? &hold->row : NULL;
 }
 
 feed_position broker_head(const struct broker *broker)

@@ -1,5 +1,6 @@
 /* A batch from what was found to what is written. */
 #include "daemon/decide.h"
+#include "daemon/hold.h"
 #include "daemon/work.h"
 
 #include <string.h>
@@ -81,6 +82,7 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
         for (uint32_t c = 0; c < piece->change_count; c++)
             resolved[p][c] = target_resolve(broker, work, share->peer, piece, &piece->changes[c]);
     }
+    limits_meet(broker, work, share, first, count, resolved);
     for (uint32_t p = 0; p < count; p++)
         decide_piece(broker, work, share, share->pieces[first + p], resolved[p]);
     set_boundaries(writes, before);
@@ -104,19 +106,14 @@ static void write_agency(struct work *work, const struct share *share)
     };
 }
 
-/* Keys that no link knows may still be identifiers: they are looked up once more. */
-static bool want_key_as_identifier(struct work *work, const struct peer *peer, const struct piece *piece,
-                                   const struct change *change, uint32_t *capacity)
+bool want_key_identified(struct work *work, const struct agency_block *block, struct text key, uint32_t *capacity)
 {
-    const struct agency_block *block = peer_block_named(peer, change->block);
-    struct text key = change->old_key.length > 0 ? change->old_key : change->key;
     struct wanted *wanted = &work->batch->wanted;
     const struct catalog_field *field;
     struct value value;
     struct error err;
 
-    if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD || block->generated ||
-        block->key_count != 1 || links_find(work->links, peer->row.id, block->name, key, piece->base))
+    if (block->generated || block->key_count != 1)
         return false;
     field = &work->batch->catalog->types[block->type].fields[block->key_fields[0]];
     if (!field->identifier ||
@@ -129,13 +126,25 @@ static bool want_key_as_identifier(struct work *work, const struct peer *peer, c
     return true;
 }
 
-static bool want_more(struct work *work)
+/* Keys that no link knows may still be identifiers: they are looked up once more. */
+static bool want_key_as_identifier(struct work *work, const struct peer *peer, const struct piece *piece,
+                                   const struct change *change, uint32_t *capacity)
+{
+    const struct agency_block *block = peer_block_named(peer, change->block);
+    struct text key = change->old_key.length > 0 ? change->old_key : change->key;
+
+    return change->operation != OPERATION_INSERT && change->operation != OPERATION_LOAD &&
+           !links_find(work->links, peer->row.id, block->name, key, piece->base) &&
+           want_key_identified(work, block, key, capacity);
+}
+
+static bool want_more(struct broker *broker, struct work *work)
 {
     uint32_t capacity = work->batch->wanted.identifier_count;
-    bool more = false;
+    bool more = settle_wants(broker, work) || limits_want_counts(broker, work);
 
     if (work->second)
-        return false;
+        return more;
     work->second = true;
     for (uint32_t s = 0; s < work->share_count; s++)
         for (uint32_t p = 0; p < work->shares[s].piece_count; p++) {
@@ -183,7 +192,7 @@ bool decide_found(struct broker *broker)
     work->links = links_new(batch);
     work->records = map_new(batch->arena);
     work->identifiers = map_new(batch->arena);
-    if (want_more(work))
+    if (want_more(broker, work))
         return false;
     for (uint32_t i = 0; i < batch->found.record_count; i++)
         index_record(work, batch->found.records[i]);
@@ -207,9 +216,12 @@ bool decide_found(struct broker *broker)
         if (share->fill && share->row.state == STATE_FILLING)
             decide_fill(broker, work, share);
     }
+    decide_settle(broker, work);
     links_write(work->links, writes);
     pack_records(work);
     pack_leaves(work);
+    if (work->brake)
+        brake_write(work->brake, batch->arena, writes);
     writes->agencies = arena_array(batch->arena, work->share_count, sizeof *writes->agencies);
     writes->applied = arena_array(batch->arena, work->share_count, sizeof *writes->applied);
     for (uint32_t i = 0; i < work->share_count; i++) {

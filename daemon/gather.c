@@ -1,5 +1,6 @@
 /* What a batch is about: takes what the agencies have sent, and says what must be looked up for it. */
 #include "daemon/decide.h"
+#include "daemon/hold.h"
 #include "daemon/work.h"
 
 #include <assert.h>
@@ -204,6 +205,7 @@ static void take_all(struct broker *broker, struct work *work)
     uint32_t changes = 0;
 
     take_admins(broker, work);
+    take_settle(broker, work);
     broker->turn++;
     for (uint32_t i = 0; i < broker->peer_count; i++) {
         struct peer *peer = &broker->peers[(i + broker->turn) % broker->peer_count];
@@ -221,9 +223,9 @@ static void take_all(struct broker *broker, struct work *work)
     }
 }
 
-static bool any_work(const struct broker *broker)
+static bool any_work(struct broker *broker)
 {
-    if (broker->admins || !broker->opened || broker->catalog_fresh)
+    if (broker->admins || any_settle(broker) || !broker->opened || broker->catalog_fresh)
         return true;
     for (uint32_t i = 0; i < broker->peer_count; i++)
         if (has_work(broker, &broker->peers[i]))
@@ -238,6 +240,7 @@ static void batch_begin(struct broker *broker)
 
     broker->batch = arena_alloc(arena, sizeof *broker->batch);
     broker->batch->arena = arena;
+    broker->batch->number = ++broker->batches;
     broker->batch->catalog = broker->catalog;
     broker->batch->ids = &broker->ids;
     work = broker->work = arena_alloc(arena, sizeof *work);

@@ -30,9 +30,6 @@ static int unit_supported(const struct catalog_type *type, uint16_t index, struc
         return error_set(err, ERR_STOP,
                          "catalog: %s/%s: stale: this version does not look for stale forms yet; leave it out",
                          type->name, unit->name);
-    if (policy->limit_count > 0)
-        return error_set(err, ERR_STOP, "catalog: %s/%s: limit: this version does not hold changes yet; leave it out",
-                         type->name, unit->name);
     if (policy->otherwise == OTHERWISE_PROPOSE)
         return error_set(err, ERR_STOP,
                          "catalog: %s/%s: otherwise = propose is not decided by this version; use put-back", type->name,

@@ -3,6 +3,7 @@
 #ifndef SELARAS_PEER_H
 #define SELARAS_PEER_H
 
+#include "daemon/brake.h"
 #include "daemon/broker.h"
 #include "daemon/cache.h"
 #include "daemon/debts.h"
@@ -30,6 +31,14 @@ struct outgoing {
     size_t size;         /* at most */
 };
 
+/* How many records of a type the agency holds, as of late. */
+struct holding {
+    uint64_t records;
+    int64_t at_ms;
+    uint64_t counted_for; /* the batch's number */
+    bool known;
+};
+
 struct peer {
     struct agency_row row; /* as committed, but for what `fresh` says */
     agency_index index;    /* AGENCY_GONE: the catalog does not name it */
@@ -40,6 +49,7 @@ struct peer {
     uint16_t block_count;
     bool bound; /* the blocks fit the catalog in force */
     struct debts *debts;
+    struct holding *holdings; /* by type; NULL: nobody has asked */
 
     /* The session. */
     bool up;
@@ -103,7 +113,7 @@ struct admin {
 };
 
 /* What a refused batch was made of, while the one thing in it is looked for that PostgreSQL refuses. */
-enum suspect_kind { SUSPECT_TRANSACTION, SUSPECT_FILL, SUSPECT_HELLO, SUSPECT_ADMINS, SUSPECT_OTHER };
+enum suspect_kind { SUSPECT_TRANSACTION, SUSPECT_FILL, SUSPECT_HELLO, SUSPECT_ADMINS, SUSPECT_SETTLE, SUSPECT_OTHER };
 struct suspect {
     enum suspect_kind kind;
     uint16_t agency; /* id; 0: none */
@@ -121,6 +131,7 @@ struct broker {
     struct reconciler *reconciler;
     struct cache *cache;
     struct recent *recent;
+    struct brake *brake;
     struct agency_ids ids;
     struct peer *peers;
     uint32_t peer_count, peer_capacity;
@@ -134,6 +145,7 @@ struct broker {
     bool stopped; /* a person is needed: nothing is begun any more */
 
     struct batch *batch;      /* in flight; NULL: idle */
+    uint64_t batches;         /* begun so far */
     struct work *work;        /* what it is about: see decide.h */
     struct admin *admins;     /* oldest first */
     struct suspects suspects; /* of a batch that was refused; see suspects.c */
