@@ -8,6 +8,7 @@
 enum {
     WHOLE_CHANGES_MAX = 10000, /* a transaction of at most so many reaches its readers whole */
     WHOLE_BYTES_MAX = 8 * 1024 * 1024,
+    BATCH_MEMORY = 48 * 1024 * 1024, /* that one batch should take */
 };
 
 /* One piece; `resolved` are the records of its changes. */
@@ -169,6 +170,24 @@ static void join_known(struct batch *batch)
     found->record_count += known->record_count;
 }
 
+/* A change is small, the record that it is about may not be, and that is known only when it has been looked up: how
+ * many changes the next batches have follows from what this one takes. */
+static void adapt_batches(struct broker *broker, const struct work *work)
+{
+    uint32_t most = broker->batch_changes, changes = work->batch->found.fill_rows;
+    size_t used = arena_used(work->batch->arena);
+
+    for (uint32_t s = 0; s < work->share_count; s++)
+        changes += work->shares[s].taken.changes;
+    if (used > BATCH_MEMORY && changes > 0)
+        most = (uint32_t)((uint64_t)changes * (BATCH_MEMORY / 2) / used);
+    else if (used < BATCH_MEMORY / 2)
+        most *= 2;
+    if (most > broker->options.batch_changes)
+        most = broker->options.batch_changes;
+    broker->batch_changes = most > 0 ? most : 1;
+}
+
 bool decide_found(struct broker *broker)
 {
     struct work *work = broker->work;
@@ -222,5 +241,6 @@ bool decide_found(struct broker *broker)
         if (share->write)
             write_agency(work, share);
     }
+    adapt_batches(broker, work);
     return true;
 }

@@ -71,7 +71,7 @@ static void start_session(struct broker *broker, struct peer *peer)
     peer->contested = peer->went_on = false;
     peer->in_number = 0;
     peer->in_used = peer->out_used = 0;
-    peer->in_credit = broker->options.window_bytes;
+    peer->in_credit = stage_share(broker);
     peer->out_credit = peer->hello.credit;
     peer->queued_lsn = peer->row.lsn;
     peer->queued_number = peer->row.load_number;

@@ -4,9 +4,13 @@
 #include "daemon/work.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { FILL_RECORDS = 1000 };
+enum {
+    FILL_RECORDS = 1000,
+    BATCH_BYTES_MOST = 8 * 1024 * 1024, /* of frames; what is made of them is several times as much */
+};
 
 struct text text_of(const char *string)
 {
@@ -46,34 +50,56 @@ struct share *share_make(struct work *work, struct peer *peer)
     return share;
 }
 
-uint32_t take_transactions(struct work *work, struct peer *peer, uint32_t changes_most, uint32_t most)
+/* What they say was looked at when they came, but for what is a duplicate. */
+static void decode_pieces(struct work *work, const struct share *share)
+{
+    struct error err;
+
+    for (uint32_t p = 0; p < share->piece_count; p++) {
+        struct piece *piece = share->pieces[p];
+
+        for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&share->peer->row, piece); c++)
+            if (change_decode(work->batch->arena, &piece->changes[c], &err) < 0)
+                abort();
+    }
+}
+
+uint32_t take_transactions(struct work *work, struct peer *peer, const struct amount *limit)
 {
     struct share *share = share_make(work, peer);
-    uint32_t capacity = 0, changes = 0, complete = 0, count = 0;
+    uint32_t most = limit->transactions < peer->ready ? limit->transactions : peer->ready;
+    uint32_t capacity = 0, complete = 0;
+    struct amount taken = { 0 };
 
-    for (struct staged *at = peer->staged; at; at = at->next)
-        for (uint32_t i = at->done; i < at->changes.piece_count; i++) {
-            struct piece *piece = &at->changes.pieces[i];
+    for (struct staged *at = peer->staged; at && most > 0; at = at->next) {
+        struct changes changes = staged_read(work->batch->arena, at);
+
+        for (uint32_t i = at->done; i < changes.piece_count; i++) {
+            struct piece *piece = &changes.pieces[i];
 
             share->pieces = room(work, share->pieces, share->piece_count, &capacity, sizeof(struct piece *));
             share->pieces[share->piece_count++] = piece;
-            changes += piece->change_count;
+            taken.changes += piece->change_count;
+            taken.bytes += at->size / at->piece_count;
             if (!piece->final)
                 continue;
+            taken.transactions++;
             complete = share->piece_count;
-            share->changes = changes;
-            if (changes >= changes_most || ++count >= most)
+            share->taken = taken;
+            if (taken.changes >= limit->changes || taken.bytes >= limit->bytes || taken.transactions >= most)
                 goto enough;
         }
+    }
 enough:
     share->piece_count = complete;
+    decode_pieces(work, share);
     /* What is taken is done with, and so are duplicates: they stand before. */
     for (struct staged *at = peer->staged; at && complete > 0; at = at->next) {
-        uint32_t left = at->changes.piece_count - at->done;
-        uint32_t taken = left < complete ? left : complete;
+        uint32_t left = at->piece_count - at->done;
+        uint32_t done = left < complete ? left : complete;
 
-        at->done += taken;
-        complete -= taken;
+        at->done += done;
+        complete -= done;
     }
     return share->piece_count;
 }
@@ -187,9 +213,11 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer)
     share = share_make(work, peer);
     while (peer->fill_type < broker->catalog->type_count) {
         if (peer_inserts(peer, peer->fill_type)) {
-            wanted->fill = (struct wanted_fill){
-                .agency = peer->row.id, .type = peer->fill_type, .after = peer->fill_after, .limit = FILL_RECORDS
-            };
+            wanted->fill = (struct wanted_fill){ .agency = peer->row.id,
+                                                 .type = peer->fill_type,
+                                                 .after = peer->fill_after,
+                                                 .limit = broker->batch_changes < FILL_RECORDS ? broker->batch_changes
+                                                                                               : FILL_RECORDS };
             share->fill = true;
             return true;
         }
@@ -201,11 +229,17 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer)
     return true;
 }
 
+static void amount_take(struct amount *left, const struct amount *taken)
+{
+    left->changes -= taken->changes < left->changes ? taken->changes : left->changes;
+    left->bytes -= taken->bytes < left->bytes ? taken->bytes : left->bytes;
+}
+
 /* Whatever is there. Another agency comes first each time, so that one that fills whole batches does not keep the
  * others waiting. */
 static void take_all(struct broker *broker, struct work *work)
 {
-    uint32_t changes = 0;
+    struct amount left = { broker->batch_changes, BATCH_BYTES_MOST, UINT32_MAX };
 
     take_admins(broker, work);
     broker->turn++;
@@ -219,9 +253,9 @@ static void take_all(struct broker *broker, struct work *work)
         if (peer->quarantine_waits)
             continue; /* what it sent may be what must not even be looked up */
         take_fill(broker, work, peer);
-        if (changes < broker->options.batch_changes)
-            take_transactions(work, peer, broker->options.batch_changes - changes, UINT32_MAX);
-        changes += share_of(work, peer)->changes;
+        if (left.changes > 0 && left.bytes > 0)
+            take_transactions(work, peer, &left);
+        amount_take(&left, &share_of(work, peer)->taken);
     }
 }
 

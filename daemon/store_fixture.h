@@ -100,6 +100,8 @@ static inline void find_record(struct world *world, struct batch *batch, const s
     record->exists = stored->exists;
     record->meta = stored->meta;
     memcpy(record->values, stored->values, stored->type->field_count * sizeof *record->values);
+    for (uint16_t i = 0; i < stored->type->field_count; i++) /* as read_records() does */
+        record->values[i].bytes = arena_copy(batch->arena, stored->values[i].bytes, stored->values[i].length);
     canonical_note_stored(batch->arena, record);
     if (canonical_meta_read(batch->arena, stored->meta.bytes, stored->meta.length, batch->ids, record, &err) < 0)
         abort();

@@ -6,12 +6,20 @@
 #include "daemon/links.h"
 #include "daemon/peer.h"
 
+/* So much of what waits. */
+struct amount {
+    uint32_t changes;
+    size_t bytes;
+    uint32_t transactions;
+};
+
 /* What one peer has in the batch. */
 struct share {
     struct peer *peer;
     struct agency_row row; /* as it will be */
     struct piece **pieces;
-    uint32_t piece_count, changes;
+    uint32_t piece_count;
+    struct amount taken;
     bool hello, refused; /* a hello, and whether it is answered with an error */
     const char *refusal;
     char refusal_text[512];
@@ -46,9 +54,8 @@ struct share *share_make(struct work *work, struct peer *peer);
 struct share *share_of(const struct work *work, const struct peer *peer);
 
 /* gather.c: takes what waits into the batch. */
-/* Complete transactions of the peer, whole, until they have so many changes or are so many; returns the pieces taken.
- */
-uint32_t take_transactions(struct work *work, struct peer *peer, uint32_t changes_most, uint32_t most);
+/* Complete transactions of the peer, whole, until any of the limit is reached; returns the pieces taken. */
+uint32_t take_transactions(struct work *work, struct peer *peer, const struct amount *limit);
 /* False: there is nothing to take. */
 bool take_admins(struct broker *broker, struct work *work);
 bool take_hello(struct broker *broker, struct work *work, struct peer *peer);
