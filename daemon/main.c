@@ -70,10 +70,9 @@ static void act(struct program *program, const struct broker_action *action)
         control_answer(&request, action->ok, action->text);
         break;
     case BROKER_ACTION_LOG:
-        if (action->agency)
-            log_agency((enum log_level)action->level, action->agency, "%s", action->text);
-        else
-            log_write((enum log_level)action->level, "%s", action->text);
+        log_about((enum log_level)action->level,
+                  &(struct log_about){ .agency = action->agency, .type = action->type, .position = action->position },
+                  "%s", action->text);
         break;
     case BROKER_ACTION_STOP:
         log_write(LOG_ERROR, "%s", action->text);

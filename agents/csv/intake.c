@@ -44,6 +44,13 @@ static int64_t saved_us(const struct intake *intake)
     return intake->status.st_mtim.tv_sec * INT64_C(1000000) + intake->status.st_mtim.tv_nsec / 1000;
 }
 
+static struct log_about about_list(const struct intake *intake)
+{
+    const struct mapping_block *block = intake->said.block >= 0 ? &intake->mapping->blocks[intake->said.block] : NULL;
+
+    return (struct log_about){ .table = block ? block->table : NULL, .type = block ? block->type_name : NULL };
+}
+
 static const char *block_name(const struct intake *intake)
 {
     return intake->said.block >= 0 ? intake->mapping->blocks[intake->said.block].name : "?";
@@ -227,10 +234,11 @@ static void note_taken(const struct intake *intake, const struct import_result *
 static int taken(struct intake *intake, int64_t now_us, struct error *err)
 {
     const struct import_result *result = import_result(intake->import);
+    struct log_about about = about_list(intake);
     struct buffer note = { 0 };
     int code;
 
-    log_write(LOG_NOTE,
+    log_about(LOG_NOTE, &about,
               "list %s taken: %" PRIu32 " rows%s, %" PRIu32 " new, %" PRIu32 " changed, %" PRIu32 " removed%s",
               block_name(intake), result->rows, result->complete ? ", complete" : "", result->inserts, result->updates,
               result->deletes, result->keyless > 0 ? "; some have no key and were left out" : "");
@@ -245,10 +253,11 @@ static int taken(struct intake *intake, int64_t now_us, struct error *err)
 static int refused(struct intake *intake, int64_t now_us, struct error *err)
 {
     const char *first = refusals_first(intake->arena, &intake->refusals);
+    struct log_about about = about_list(intake);
     struct buffer note = { 0 };
     int code;
 
-    log_write(LOG_WARN, "list %s refused for %" PRIu32 " reasons; the first: %s", block_name(intake),
+    log_about(LOG_WARN, &about, "list %s refused for %" PRIu32 " reasons; the first: %s", block_name(intake),
               intake->refusals.count, first);
     snprintf(intake->refused, sizeof intake->refused, "%.200s: %.300s", intake->name, first);
     refusals_write(&intake->refusals, intake->name, &note);
