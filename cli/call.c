@@ -1,7 +1,7 @@
 #include "cli/call.h"
 
 #include "cli/show.h"
-#include "cli/text.h"
+#include "shell/text.h"
 #include "proto/tree.h"
 
 #include <errno.h>

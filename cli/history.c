@@ -1,7 +1,7 @@
 #include "cli/history.h"
 
 #include "cli/show.h"
-#include "cli/text.h"
+#include "shell/text.h"
 #include "proto/cursor.h"
 
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "cli/history.h"
 #include "cli/pager.h"
 #include "cli/reveal.h"
-#include "cli/text.h"
+#include "shell/text.h"
 #include "cli/when.h"
 #include "proto/tree.h"
 #include "shell/loop.h"

@@ -1,7 +1,7 @@
 /* selaras: the command of the sysadmin and the auditor. */
 #include "cli/commands.h"
 #include "cli/pager.h"
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <locale.h>
 #include <stddef.h>

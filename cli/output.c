@@ -1,7 +1,7 @@
 #include "cli/output.h"
 
 #include "cli/show.h"
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 #include "cli/pager.h"
 
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,6 +1,6 @@
 #include "cli/query_run.h"
 
-#include "cli/text.h"
+#include "shell/text.h"
 #include "shell/pg.h"
 #include "shell/zpl.h"
 

@@ -4,7 +4,7 @@
  * statement of its own that goes on behind the last position of the one before. The ledger is append-only, so nothing
  * is missed or comes twice between two pages, and no open transaction keeps the server from cleaning up. */
 #include "cli/query_run.h"
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -4,7 +4,7 @@
 #include "cli/history.h"
 #include "cli/reveal.h"
 #include "cli/show.h"
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 
 #include "cli/answer.h"
 #include "cli/show.h"
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <inttypes.h>
 

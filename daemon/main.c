@@ -10,6 +10,7 @@
 #include "shell/log.h"
 #include "shell/notify.h"
 #include "shell/process.h"
+#include "shell/text.h"
 #include "shell/zpl.h"
 
 #include <getopt.h>
@@ -465,6 +466,7 @@ int main(int argc, char **argv)
     struct error err = { 0 };
     int option;
 
+    text_start();
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'h' || option == 'v') {
             fputs(option == 'h' ? help : "selaras-broker " SELARAS_VERSION "\n", stdout);
