@@ -151,8 +151,10 @@ struct broker {
 };
 
 struct broker_action *action_add(struct broker *broker, enum broker_action_kind kind);
-void action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
+struct broker_action *action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* Says in fields of the journal which entry a line is about. */
+void action_about(struct broker *broker, struct broker_action *line, const struct entry *entry);
 /* Sends a message of the peer's session, numbered; returns the frame's bytes. */
 size_t peer_send(struct broker *broker, struct peer *peer, struct message *message);
 /* Sends an error to whoever it is. */

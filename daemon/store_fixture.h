@@ -70,6 +70,8 @@ struct world {
     int frame_count;
     int answer_count;
     bool answer_ok;
+    const char *said_type; /* what the last log line is about: only until the next step */
+    feed_position said_position;
 };
 
 static inline struct text kept(struct world *world, struct text text)
