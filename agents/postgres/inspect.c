@@ -1,5 +1,6 @@
 #include "agents/postgres/inspect.h"
 
+#include "agents/postgres/shape.h"
 #include "agents/postgres/warnings.h"
 #include "agents/postgres/where_sql.h"
 
@@ -376,6 +377,7 @@ static void on_state(void *context, const struct pg_outcome *outcome)
         err = (struct error){ 0 };
         check_state(inspect, outcome->results[0], &err);
         inspect->found->warnings = warnings_read(inspect->found->arena, outcome->results[1]);
+        inspect->found->meddled = yes(outcome->results[2], 0, 0);
     } else {
         error_wrap(&err, "reading schema selaras");
     }
@@ -395,13 +397,20 @@ static int check_mapped(const struct inspect *inspect, PGresult *const *results,
 
 static void ask_state(struct inspect *inspect)
 {
-    struct pg_parameters parameters = { 0 };
+    struct pg_parameters parameters = { 0 }, tables = { 0 };
+    struct pg_array oids = { 0 };
     char slot[64];
 
     snprintf(slot, sizeof slot, "selaras_%s", inspect->options->agency);
     pg_text(&parameters, slot);
     pg_statement(inspect->pg, sql_state, false, &parameters);
     pg_statement(inspect->pg, warnings_sql, false, &parameters);
+    pg_array_start(&oids, PG_OID_INT8);
+    for (uint16_t i = 0; i < inspect->mapping->block_count; i++)
+        pg_array_int8(&oids, inspect->found->tables[i].oid);
+    pg_array_parameter(&tables, &oids);
+    pg_statement(inspect->pg, shape_meddled_sql, false, &tables);
+    pg_array_free(&oids);
     pg_sync(inspect->pg, on_state, inspect);
 }
 

@@ -44,6 +44,7 @@ struct inspection {
     feed_position applied;
     uint8_t applied_leaf[HASH_BYTES];
     struct fence fence;   /* the newest row */
+    bool meddled;         /* triggers, rules or cascades of the agency's own may run in our transactions */
     const char *warnings; /* a line each; "" when there is nothing to warn of */
 };
 void inspection_free(struct inspection **inspection);
