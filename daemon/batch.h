@@ -7,6 +7,7 @@
 
 #include "daemon/agency.h"
 #include "daemon/canonical.h"
+#include "daemon/map.h"
 
 struct wanted_key {
     uint16_t agency; /* id */
@@ -128,6 +129,7 @@ struct batch {
     struct arena *arena;
     const struct catalog *catalog;
     const struct agency_ids *ids;
+    const struct hash_key *hash_key;
     struct wanted wanted; /* of the store: what the core knows is taken out */
     struct found known;   /* what it knows */
     struct found found;

@@ -13,7 +13,7 @@
 struct cache;
 
 /* `limit_bytes` 0 keeps nothing. */
-struct cache *cache_new(size_t limit_bytes);
+struct cache *cache_new(size_t limit_bytes, const struct hash_key *hash_key);
 void cache_free(struct cache **cache);
 
 /* Answers what it can of batch->wanted (keys and records) into batch->known and takes it out of `wanted`. */

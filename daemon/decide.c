@@ -177,8 +177,8 @@ bool decide_found(struct broker *broker)
 
     join_known(batch);
     work->links = links_new(batch);
-    work->records = map_new(batch->arena);
-    work->identifiers = map_new(batch->arena);
+    work->records = map_new(batch->arena, batch->hash_key);
+    work->identifiers = map_new(batch->arena, batch->hash_key);
     if (want_more(work))
         return false;
     for (uint32_t i = 0; i < batch->found.record_count; i++)

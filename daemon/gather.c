@@ -244,6 +244,7 @@ static void batch_begin(struct broker *broker)
     broker->batch->arena = arena;
     broker->batch->catalog = broker->catalog;
     broker->batch->ids = &broker->ids;
+    broker->batch->hash_key = &broker->hash_key;
     work = broker->work = arena_alloc(arena, sizeof *work);
     work->batch = broker->batch;
     work->shares = arena_array(arena, broker->peer_count, sizeof *work->shares);

@@ -6,7 +6,6 @@
 #include "daemon/broker.h"
 #include "daemon/cache.h"
 #include "daemon/debts.h"
-#include "daemon/map.h"
 #include "daemon/recent.h"
 #include "daemon/reconcile.h"
 
@@ -123,6 +122,7 @@ struct broker {
     struct cache *cache;
     struct recent *recent;
     struct agency_ids ids;
+    struct hash_key hash_key;
     struct peer *peers;
     uint32_t peer_count, peer_capacity;
 

@@ -40,7 +40,9 @@ class Story:
         return f'psql -h {server.folder} -U postgres {name} -c "{sql}"'
 
     def selaras(self, words):
-        return f"{os.path.relpath(self.region.run.program('selaras'))} {words}"
+        program = self.region.run.program("selaras")
+        near = os.path.relpath(program)
+        return f"{program if near.startswith('..') else near} {words}"
 
     # Acting
 
@@ -72,12 +74,8 @@ class Story:
     # Chapters
 
     def set_up(self):
-        self.region.create_servers()
         self.people = residents.generate(self.count, self.seed)
-        folder = self.region.run.make_folder(f"{self.region.run.folder}/residents")
-        residents.write(self.people, folder)
-        for name, agency in self.region.agencies.items():
-            agency.postgres.script(name, f"{folder}/{name}.copy.sql")
+        self.region.create_sample(self.people)
         dinsos, dinkes = (sum(getattr(person, f"at_{name}") for person in self.people) for name in ("dinsos", "dinkes"))
         self.tell(f"three PostgreSQL clusters run in {self.region.run.folder}; dinsos has {dinsos:,} people in penerima_bantuan,"
                   f" dinkes {dinkes:,} in peserta_jkn", self.psql("dinsos", "SELECT * FROM penerima_bantuan LIMIT 3"))
