@@ -25,6 +25,16 @@ static int check_catalog(struct broker *broker, const struct ledger_state *state
     return 0;
 }
 
+/* Of the seed, as the salts are, but of no number that one of them is made of. */
+static void make_hash_key(struct broker *broker)
+{
+    static const char name[] = "hash key";
+    uint8_t made[32];
+
+    commitment_make(broker->options.seed, name, sizeof name, made);
+    memcpy(broker->hash_key.bytes, made, sizeof broker->hash_key.bytes);
+}
+
 int broker_new(const struct broker_options *options, const struct catalog *catalog, struct text catalog_text,
                const struct ledger_state *state, struct broker **ret, struct error *err)
 {
@@ -42,7 +52,8 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     broker->next_record = state->opened ? state->next_record : 1;
     broker->catalog_version = state->catalog_version;
     broker->step_arena = arena_new();
-    broker->cache = cache_new(options->cache_bytes);
+    make_hash_key(broker);
+    broker->cache = cache_new(options->cache_bytes, &broker->hash_key);
     broker->recent = recent_new(options->cache_bytes / 4);
     broker->peers = calloc(CATALOG_AGENCIES_MAX, sizeof *broker->peers);
     if (!broker->peers)

@@ -1,5 +1,6 @@
 /* A batch from what was found to what is written. */
 #include "daemon/decide.h"
+#include "daemon/identity.h"
 #include "daemon/work.h"
 
 #include <string.h>
@@ -109,24 +110,19 @@ static bool want_key_as_identifier(struct work *work, const struct peer *peer, c
                                    const struct change *change, uint32_t *capacity)
 {
     const struct agency_block *block = peer_block_named(peer, change->block);
+    const struct catalog_type *type = &work->batch->catalog->types[block->type];
     struct text key = change->old_key.length > 0 ? change->old_key : change->key;
-    struct wanted *wanted = &work->batch->wanted;
-    const struct catalog_field *field;
-    struct value value;
-    struct error err;
+    struct value values[KEY_FIELDS_MAX];
+    bool any = false;
 
-    if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD || block->generated ||
-        block->key_count != 1 || links_find(work->links, peer->row.id, block->name, key, piece->base))
+    if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD ||
+        links_find(work->links, peer->row.id, block->name, key, piece->base))
         return false;
-    field = &work->batch->catalog->types[block->type].fields[block->key_fields[0]];
-    if (!field->identifier ||
-        value_parse(work->batch->arena, field->type, field->scale, key.bytes, key.length, &value, &err) < 0)
-        return false; /* no record can have it */
-    wanted->identifiers =
-        room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
-    wanted->identifiers[wanted->identifier_count++] =
-        (struct wanted_identifier){ .type = block->type, .field = block->key_fields[0], .value = value };
-    return true;
+    for (uint16_t u = 0; identity_of_key(work->batch->arena, type, block, key, &u, values); u++) {
+        want_identifier(work, block->type, u, values, capacity);
+        any = true;
+    }
+    return any;
 }
 
 static bool want_more(struct work *work)
@@ -181,8 +177,8 @@ bool decide_found(struct broker *broker)
 
     join_known(batch);
     work->links = links_new(batch);
-    work->records = map_new(batch->arena);
-    work->identifiers = map_new(batch->arena);
+    work->records = map_new(batch->arena, batch->hash_key);
+    work->identifiers = map_new(batch->arena, batch->hash_key);
     if (want_more(work))
         return false;
     for (uint32_t i = 0; i < batch->found.record_count; i++)

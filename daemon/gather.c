@@ -1,5 +1,6 @@
 /* What a batch is about: takes what the agencies have sent, and says what must be looked up for it. */
 #include "daemon/decide.h"
+#include "daemon/identity.h"
 #include "daemon/work.h"
 
 #include <assert.h>
@@ -104,22 +105,29 @@ static bool has_work(const struct broker *broker, const struct peer *peer)
            (peer->applied > peer->row.applied && broker->now_ms - broker->applied_ms >= 200);
 }
 
-static void want_identifiers(struct work *work, uint16_t type, const struct catalog_type *known,
-                             const struct change *change, uint32_t *capacity)
+void want_identifier(struct work *work, uint16_t type, uint16_t unit, const struct value *values, uint32_t *capacity)
 {
     struct wanted *wanted = &work->batch->wanted;
+    uint16_t count = work->batch->catalog->types[type].units[unit].field_count;
+    struct value *kept = arena_array(work->batch->arena, count, sizeof *kept);
 
-    for (uint16_t i = 0; i < change->field_count; i++) {
-        const struct change_field *changed = &change->fields[i];
-        int field = catalog_field(known, changed->name.bytes, changed->name.length);
+    memcpy(kept, values, count * sizeof *kept);
+    wanted->identifiers =
+        room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
+    wanted->identifiers[wanted->identifier_count++] =
+        (struct wanted_identifier){ .type = type, .unit = unit, .values = kept };
+}
 
-        if (field < 0 || !known->fields[field].identifier || changed->value.state != VALUE_SET)
-            continue;
-        wanted->identifiers =
-            room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
-        wanted->identifiers[wanted->identifier_count++] =
-            (struct wanted_identifier){ .type = type, .field = (uint16_t)field, .value = changed->value };
-    }
+/* What a change says of identifiers; a writer of a group sends all of it, its constants included. */
+static void want_identifiers(struct work *work, uint16_t type, const struct change *change, uint32_t *capacity)
+{
+    const struct catalog_type *known = &work->batch->catalog->types[type];
+    struct value fields[CATALOG_FIELDS_MAX] = { 0 }, values[KEY_FIELDS_MAX];
+
+    fields_of_change(known, change, fields);
+    for (uint16_t u = 0; u < known->unit_count; u++)
+        if (identity_values(known, u, fields, values))
+            want_identifier(work, type, u, values, capacity);
 }
 
 static void want_key(struct work *work, const struct peer *peer, const struct agency_block *block, struct text key,
@@ -135,7 +143,7 @@ static void want_key(struct work *work, const struct peer *peer, const struct ag
 }
 
 /* Says what must be known before the pieces can be decided. */
-static void want_pieces(struct broker *broker, struct work *work)
+static void want_pieces(struct work *work)
 {
     struct wanted *wanted = &work->batch->wanted;
     uint32_t keys = 0, identifiers = 0, records = 0;
@@ -154,7 +162,7 @@ static void want_pieces(struct broker *broker, struct work *work)
 
                 want_key(work, share->peer, block, change->key, &keys);
                 want_key(work, share->peer, block, change->old_key, &keys);
-                want_identifiers(work, block->type, &broker->catalog->types[block->type], change, &identifiers);
+                want_identifiers(work, block->type, change, &identifiers);
             }
             for (uint32_t r = 0; r < piece->report_count; r++) {
                 const struct agency_block *block = peer_block_named(share->peer, piece->reports[r].block);
@@ -178,14 +186,10 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer)
         return false;
     share = share_make(work, peer);
     while (peer->fill_type < broker->catalog->type_count) {
-        const struct agency_block *block = peer_block(peer, peer->fill_type);
-
-        if (block && block->insert && block->fed[UNIT_EXISTENCE]) {
-            wanted->fill = (struct wanted_fill){ .agency = peer->row.id,
-                                                 .type = peer->fill_type,
-                                                 .block = block->name,
-                                                 .after = peer->fill_after,
-                                                 .limit = FILL_RECORDS };
+        if (peer_inserts(peer, peer->fill_type)) {
+            wanted->fill = (struct wanted_fill){
+                .agency = peer->row.id, .type = peer->fill_type, .after = peer->fill_after, .limit = FILL_RECORDS
+            };
             share->fill = true;
             return true;
         }
@@ -240,6 +244,7 @@ static void batch_begin(struct broker *broker)
     broker->batch->arena = arena;
     broker->batch->catalog = broker->catalog;
     broker->batch->ids = &broker->ids;
+    broker->batch->hash_key = &broker->hash_key;
     work = broker->work = arena_alloc(arena, sizeof *work);
     work->batch = broker->batch;
     work->shares = arena_array(arena, broker->peer_count, sizeof *work->shares);
@@ -254,7 +259,7 @@ bool decide_start(struct broker *broker)
     batch_begin(broker);
     if (broker->suspects.count == 0 || !suspects_take(broker, broker->work))
         take_all(broker, broker->work);
-    want_pieces(broker, broker->work);
+    want_pieces(broker->work);
     cache_answer(broker->cache, broker->batch);
     return true;
 }

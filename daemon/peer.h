@@ -6,7 +6,6 @@
 #include "daemon/broker.h"
 #include "daemon/cache.h"
 #include "daemon/debts.h"
-#include "daemon/map.h"
 #include "daemon/recent.h"
 #include "daemon/reconcile.h"
 
@@ -31,9 +30,10 @@ struct outgoing {
 };
 
 struct peer {
-    struct agency_row row; /* as committed, but for what `fresh` says */
-    agency_index index;    /* AGENCY_GONE: the catalog does not name it */
-    bool stored;           /* the store has its row */
+    const struct catalog *catalog; /* the broker's */
+    struct agency_row row;         /* as committed, but for what `fresh` says */
+    agency_index index;            /* AGENCY_GONE: the catalog does not name it */
+    bool stored;                   /* the store has its row */
     struct arena *blocks_arena;
     char *blocks_bytes;
     struct agency_block *blocks;
@@ -122,6 +122,7 @@ struct broker {
     struct cache *cache;
     struct recent *recent;
     struct agency_ids ids;
+    struct hash_key hash_key;
     struct peer *peers;
     uint32_t peer_count, peer_capacity;
 
@@ -169,8 +170,11 @@ struct peer *peer_by_id(struct broker *broker, uint16_t id);
 struct peer *peer_named(struct broker *broker, const char *name);
 /* A copy that ends in NUL, cut at the end of a character when it does not fit. */
 void text_copy(char *ret, size_t size, struct text text);
-/* The block that maps this type, or NULL. */
-const struct agency_block *peer_block(const struct peer *peer, uint16_t type);
+/* The block of this type that a record with these values (absent ones are not known) would come into, or NULL: one that
+ * takes new records before one that only holds what its agency has put there. */
+const struct agency_block *peer_block(const struct peer *peer, uint16_t type, const struct value *values);
+/* Whether it takes new records of this type at all. */
+bool peer_inserts(const struct peer *peer, uint16_t type);
 /* The block of this name, or NULL. */
 const struct agency_block *peer_block_named(const struct peer *peer, struct text name);
 /* Whether it is sent anything at all now. */

@@ -22,7 +22,9 @@ struct ledger {
 
 static void ledger_open(struct ledger *ledger, size_t limit_bytes)
 {
-    *ledger = (struct ledger){ .arena = arena_new(), .cache = cache_new(0), .recent = recent_new(limit_bytes) };
+    *ledger = (struct ledger){ .arena = arena_new(),
+                               .cache = cache_new(0, &(struct hash_key){ { 0 } }),
+                               .recent = recent_new(limit_bytes) };
 }
 
 static void ledger_close(struct ledger *ledger)

@@ -40,7 +40,9 @@ class Story:
         return f'psql -h {server.folder} -U postgres {name} -c "{sql}"'
 
     def selaras(self, words):
-        return f"{os.path.relpath(self.region.run.program('selaras'))} {words}"
+        program = self.region.run.program("selaras")
+        near = os.path.relpath(program)
+        return f"{program if near.startswith('..') else near} {words}"
 
     # Acting
 
