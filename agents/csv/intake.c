@@ -179,7 +179,16 @@ static int read_end(struct intake *intake, struct error *err)
                          &intake->convert, err);
 }
 
-/* A file that grows while it is read is taken when it has its next end. */
+/* What was read may be the half of one list and the half of another: the file is taken when it is at rest again. */
+static bool rewritten(struct intake *intake)
+{
+    if (!folder_rewritten(intake->fd, &intake->status))
+        return false;
+    folder_wait(intake->folder, intake->name);
+    clear(intake);
+    return true;
+}
+
 static int read_step(struct intake *intake, struct error *err)
 {
     ssize_t got;
@@ -194,7 +203,7 @@ static int read_step(struct intake *intake, struct error *err)
     intake->length += (size_t)got;
     if (intake->length > intake->options->list_bytes)
         refuse_file(intake, REFUSAL_LARGE, "", intake->options->list_bytes / 1024 / 1024);
-    else if (got == 0)
+    else if (got == 0 && !rewritten(intake))
         return read_end(intake, err);
     return 0;
 }
@@ -245,7 +254,7 @@ static int taken(struct intake *intake, int64_t now_us, struct error *err)
               result->updates, result->deletes, result->keyless > 0 ? _("; some have no key and were left out") : "");
     note_taken(intake, result, &note);
     intake->refused[0] = '\0';
-    code = folder_put(intake->folder, intake->name, intake->status.st_ino, true, now_us, &note, err);
+    code = folder_put(intake->folder, intake->name, &intake->status, true, now_us, &note, err);
     buffer_free(&note);
     clear(intake);
     return code;
@@ -262,7 +271,7 @@ static int refused(struct intake *intake, int64_t now_us, struct error *err)
               intake->refusals.count, first);
     snprintf(intake->refused, sizeof intake->refused, "%.200s: %.300s", intake->name, first);
     refusals_write(&intake->refusals, intake->name, &note);
-    code = folder_put(intake->folder, intake->name, intake->status.st_ino, false, now_us, &note, err);
+    code = folder_put(intake->folder, intake->name, &intake->status, false, now_us, &note, err);
     buffer_free(&note);
     clear(intake);
     return code;
@@ -272,6 +281,8 @@ static int import_some(struct intake *intake, int64_t now_us, bool outbox, struc
 {
     enum import_end end;
 
+    if (!intake->import && rewritten(intake)) /* while it was converted */
+        return 0;
     if (!intake->import)
         import_begin(intake, outbox);
     if (import_step(intake->import, now_us, &end, err) < 0)
