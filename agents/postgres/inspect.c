@@ -1,6 +1,5 @@
 #include "agents/postgres/inspect.h"
 
-#include "agents/postgres/shape.h"
 #include "agents/postgres/warnings.h"
 #include "agents/postgres/where_sql.h"
 
@@ -356,6 +355,8 @@ static int check_state(const struct inspect *inspect, const PGresult *r, struct 
     return 0;
 }
 
+static const char sql_shape[] = "SELECT EXISTS (" INSPECT_MEDDLERS_SQL("$1") "), " INSPECT_SHAPE_SQL("$1");
+
 /* ---- asking ---- */
 
 static void finish(struct inspect *inspect, const struct error *err)
@@ -378,6 +379,8 @@ static void on_state(void *context, const struct pg_outcome *outcome)
         check_state(inspect, outcome->results[0], &err);
         inspect->found->warnings = warnings_read(inspect->found->arena, outcome->results[1]);
         inspect->found->meddled = yes(outcome->results[2], 0, 0);
+        inspect->found->shape = arena_copy(inspect->found->arena, PQgetvalue(outcome->results[2], 0, 1),
+                                           (size_t)PQgetlength(outcome->results[2], 0, 1));
     } else {
         error_wrap(&err, "reading schema selaras");
     }
@@ -409,7 +412,7 @@ static void ask_state(struct inspect *inspect)
     for (uint16_t i = 0; i < inspect->mapping->block_count; i++)
         pg_array_int8(&oids, inspect->found->tables[i].oid);
     pg_array_parameter(&tables, &oids);
-    pg_statement(inspect->pg, shape_meddled_sql, false, &tables);
+    pg_statement(inspect->pg, sql_shape, false, &tables);
     pg_array_free(&oids);
     pg_sync(inspect->pg, on_state, inspect);
 }
