@@ -323,7 +323,8 @@ int inspect_key(struct arena *arena, const struct mapping_block *block, uint16_t
 
 static const char sql_state[] =
     "SELECT a.incarnation, a.applied, a.leaf, f.seq, f.token,"
-    " EXISTS (SELECT FROM pg_replication_origin WHERE roname = $1)"
+    " EXISTS (SELECT FROM pg_replication_origin WHERE roname = $1),"
+    " (SELECT database FROM pg_replication_slots WHERE slot_name = $1 AND database <> current_database())"
     " FROM selaras.agent a LEFT JOIN (SELECT seq, token FROM selaras.fence ORDER BY seq DESC LIMIT 1) f ON true";
 
 static void copy_bytes(struct arena *arena, const PGresult *result, int column, void *ret, size_t size)
@@ -350,6 +351,13 @@ static int check_state(const struct inspect *inspect, const PGresult *r, struct 
     if (!PQgetisnull(r, 0, 3))
         found->fence.seq = (uint64_t)pg_result_int8(r, 0, 3);
     copy_bytes(found->arena, r, 4, found->fence.token, sizeof found->fence.token);
+    if (!PQgetisnull(r, 0, 6))
+        return error_set(
+            err, ERR_STOP,
+            "the replication slot selaras_%s is of database %s of the same server, and two databases cannot "
+            "be one agency: correct agent/database, or, where this one is a copy that shall be an agency of "
+            "its own, drop its schema selaras and give it another name in agent/agency",
+            agency, PQgetvalue(r, 0, 6));
     if (!yes(r, 0, 5))
         return error_set(err, ERR_STOP, "the replication origin selaras_%s is not there; %s", agency, PREPARE);
     return 0;
