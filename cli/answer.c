@@ -1,7 +1,7 @@
 #include "cli/answer.h"
 
 #include "cli/output.h"
-#include "cli/text.h"
+#include "shell/text.h"
 #include "shell/control.h"
 
 #include <string.h>

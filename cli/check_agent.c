@@ -2,7 +2,7 @@
  * database. */
 #include "agents/settings.h"
 #include "cli/checks.h"
-#include "cli/text.h"
+#include "shell/text.h"
 #include "shell/key.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 #include "cli/answer.h"
 #include "cli/checks.h"
 #include "cli/query.h"
-#include "cli/text.h"
+#include "shell/text.h"
 #include "daemon/settings.h"
 #include "shell/key.h"
 #include "shell/zpl.h"

@@ -3,7 +3,7 @@
 #include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/text.h"
+#include "shell/text.h"
 #include "proto/tree.h"
 
 #include <string.h>

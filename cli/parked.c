@@ -2,7 +2,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/query.h"
-#include "cli/text.h"
+#include "shell/text.h"
 #include "cli/when.h"
 
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/show.h"
-#include "cli/text.h"
+#include "shell/text.h"
 #include "shell/loop.h"
 
 #include <inttypes.h>

@@ -206,6 +206,8 @@ static void changes_of_a_parked_record_count_as_made_before_the_item(void **stat
     apply(&b);
     say_report(&b, REPORT_PARKED, 1, b.base, "too long");
     assert_int_equal(last_entry(world)->entry.kind, ENTRY_PARKED);
+    assert_string_equal(world->said_type, "person");
+    assert_int_equal(world->said_position, last_entry(world)->entry.position);
     say_change(&b, change_of(&b, OPERATION_UPDATE, "1", "name", "w", NULL)); /* it has not seen y */
     assert_int_equal(verdict_in(last_entry(world), "name"), VERDICT_LOST);
     say_report(&b, REPORT_RELEASED, 1, b.base, "");
@@ -256,7 +258,7 @@ static void a_fill_leaves_no_record_out(void **state)
     settle(world);
     assert_int_equal(row_of(&b)->state, STATE_ACTIVE);
     for (uint32_t i = 0; i < world->record_count; i++)
-        assert_true(has_link(world, world->records[i].number, b.id, said("people")));
+        assert_true(has_link(world, world->records[i].number, b.id));
     world_free(&world);
 }
 

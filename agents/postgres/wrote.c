@@ -48,17 +48,20 @@ static const uint32_t *digests_of(struct arena *arena, const struct mapping_bloc
     return digests;
 }
 
-/* The key that the row has now: its own, unless it got another. */
-static struct text key_now(struct arena *arena, const struct apply_work *work, const struct net *net)
+/* The key that the row has now: the one the database made, or its own, unless it got another. */
+static struct text key_now(struct arena *arena, const struct apply_work *work, const struct apply_row *row)
 {
+    const struct net *net = row->net;
     struct text key = net->operation == OPERATION_DELETE ? net->key : net_key(arena, work->mapping, net);
 
+    if (row->made.length > 0)
+        return row->made;
     return key.length > 0 ? key : net->key.length > 0 ? net->key : net_key(arena, work->mapping, net);
 }
 
 static bool is_written(const struct apply_row *row, bool whole)
 {
-    if (row->kind == APPLY_NOTHING || (apply_meets(row->kind) && !row->met))
+    if (row->kind == APPLY_NOTHING || ((apply_meets(row->kind) || apply_makes(row->kind)) && !row->met))
         return false;
     return whole || row->kind == APPLY_DELETE;
 }
@@ -75,7 +78,7 @@ void work_wrote(struct arena *arena, const struct apply_work *work, struct apply
         if (!is_written(row, applied->whole))
             continue;
         *wrote = (struct wrote_row){ .block = row->net->block,
-                                     .key = key_now(arena, work, row->net),
+                                     .key = key_now(arena, work, row),
                                      .gone = row->kind == APPLY_DELETE };
         if (!wrote->gone)
             wrote->digests = digests_of(arena, &work->mapping->blocks[row->net->block], row);
