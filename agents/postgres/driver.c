@@ -178,8 +178,8 @@ static void on_inspected(void *context, struct inspection *found, const struct e
         return;
     }
     postgres->found = found;
-    postgres->fences = fences_new(postgres->loop, postgres->control, postgres->options, found,
-                                  postgres->mapping->block_count, &fence_sink);
+    postgres->fences =
+        fences_new(postgres->loop, postgres->control, postgres->options, found, postgres->mapping, &fence_sink);
     postgres->apply = apply_open(postgres->loop, postgres->options, postgres->mapping, found, &apply_sink);
 }
 
@@ -431,11 +431,16 @@ static void settle(struct driver *driver, uint64_t record, bool close, const cha
         apply_settle(postgres->apply, record, close, user, why, done, context);
 }
 
-/* What the agency's own triggers made of rows that we wrote: "altered_public.peserta_jkn.iuran": 3. */
+/* What is mapped and was never loaded; what the agency's own triggers made of rows that we wrote:
+ * "altered_public.peserta_jkn.iuran": 3. */
 static void facts(struct driver *driver, struct buffer *out)
 {
-    const struct alterations *alterations = &postgres_of(driver)->alterations;
+    const struct postgres *postgres = postgres_of(driver);
+    const struct alterations *alterations = &postgres->alterations;
     struct arena *arena = arena_new();
+
+    if (postgres->fences && fences_unloaded(postgres->fences)[0])
+        json_write_text(out, "never_loaded", fences_unloaded(postgres->fences));
 
     for (uint32_t i = 0; i < alterations->count; i++) {
         const struct alteration *alteration = &alterations->list[i];
