@@ -7,6 +7,7 @@
 
 #include "daemon/agency.h"
 #include "daemon/canonical.h"
+#include "daemon/map.h"
 
 struct wanted_key {
     uint16_t agency; /* id */
@@ -14,17 +15,16 @@ struct wanted_key {
     struct text block, key;
 };
 struct wanted_identifier {
-    uint16_t type, field;
-    struct value value;
+    uint16_t type, unit;
+    const struct value *values; /* of the unit's fields */
 };
 struct wanted_record {
     uint16_t type;
     uint64_t number;
 };
-/* Records of a type that an agency must be filled up with after its load: existing ones without a link to its block. */
+/* Records of a type that an agency must be filled up with after its load: existing ones that it has no link to. */
 struct wanted_fill {
     uint16_t agency, type;
-    struct text block;
     uint64_t after; /* record number */
     uint32_t limit; /* 0: none wanted */
 };
@@ -37,10 +37,11 @@ struct wanted_settle {
     uint64_t after;        /* record number */
     uint32_t limit;
 };
-/* How many records an agency holds in a block. */
+/* How many records of a type an agency holds. */
 struct wanted_count {
     uint16_t agency; /* 0: none wanted */
-    struct text block;
+    uint16_t type;
+    const char *blocks; /* of it: "{one,other}" */
 };
 
 struct wanted {
@@ -199,6 +200,7 @@ struct batch {
     uint64_t number; /* since the core was made */
     const struct catalog *catalog;
     const struct agency_ids *ids;
+    const struct hash_key *hash_key;
     struct wanted wanted; /* of the store: what the core knows is taken out */
     struct found known;   /* what it knows */
     struct found found;
@@ -238,8 +240,8 @@ struct scan {
         feed_position position;
         struct text type;
         uint64_t record;
-        struct text key;     /* of its link before this entry; empty when it has none */
-        struct text sending; /* effect, or reply when it is the writer's own */
+        struct text block, key; /* of its link before this entry; empty when it has none */
+        struct text sending;    /* effect, or reply when it is the writer's own */
     } * rows;
     uint32_t row_count;
     feed_position end; /* everything up to here has been seen; a boundary, unless a transaction is cut */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BATCH_CHANGES_FIRST = 256 }; /* until it is known how large the records are */
+
 /* ---- life ---- */
 
 static int check_catalog(struct broker *broker, const struct ledger_state *state, struct error *err)
@@ -23,6 +25,16 @@ static int check_catalog(struct broker *broker, const struct ledger_state *state
                          "catalog: version %u has changed since it was activated: give it a higher version",
                          catalog->version);
     return 0;
+}
+
+/* Of the seed, as the salts are, but of no number that one of them is made of. */
+static void make_hash_key(struct broker *broker)
+{
+    static const char name[] = "hash key";
+    uint8_t made[32];
+
+    commitment_make(broker->options.seed, name, sizeof name, made);
+    memcpy(broker->hash_key.bytes, made, sizeof broker->hash_key.bytes);
 }
 
 int broker_new(const struct broker_options *options, const struct catalog *catalog, struct text catalog_text,
@@ -42,7 +54,9 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     broker->next_record = state->opened ? state->next_record : 1;
     broker->catalog_version = state->catalog_version;
     broker->step_arena = arena_new();
-    broker->cache = cache_new(options->cache_bytes);
+    broker->batch_changes = options->batch_changes < BATCH_CHANGES_FIRST ? options->batch_changes : BATCH_CHANGES_FIRST;
+    make_hash_key(broker);
+    broker->cache = cache_new(options->cache_bytes, &broker->hash_key);
     broker->recent = recent_new(options->cache_bytes / 4);
     broker->brake = brake_new(catalog, state);
     broker->peers = calloc(CATALOG_AGENCIES_MAX, sizeof *broker->peers);
@@ -86,6 +100,7 @@ void broker_free(struct broker **broker)
 
     if (!old)
         return;
+    old->large = NULL; /* nobody is given its turn any more */
     for (uint32_t i = 0; i < old->peer_count; i++)
         peer_free(old, &old->peers[i]);
     if (old->work)
@@ -135,6 +150,7 @@ static void find(struct broker *broker)
 
 static void on_tick(struct broker *broker)
 {
+    stage_watch(broker);
     for (uint32_t i = 0; i < broker->peer_count; i++) {
         session_watch(broker, &broker->peers[i]);
         feed_idle(broker, &broker->peers[i]);

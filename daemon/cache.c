@@ -1,7 +1,5 @@
 #include "daemon/cache.h"
 
-#include "daemon/map.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +36,7 @@ struct cached {
 };
 
 struct cache {
+    struct hash_key hash_key;
     size_t limit_bytes, used_bytes;
     struct cached **records; /* buckets; their number is a power of two */
     struct cached_key **keys;
@@ -54,11 +53,12 @@ static void *allocated(void *memory)
     return memory;
 }
 
-struct cache *cache_new(size_t limit_bytes)
+struct cache *cache_new(size_t limit_bytes, const struct hash_key *hash_key)
 {
     struct cache *cache = allocated(calloc(1, sizeof *cache));
 
     cache->limit_bytes = limit_bytes;
+    cache->hash_key = *hash_key;
     cache->record_buckets = cache->key_buckets = BUCKETS_FIRST;
     cache->records = allocated(calloc(BUCKETS_FIRST, sizeof(struct cached *)));
     cache->keys = allocated(calloc(BUCKETS_FIRST, sizeof(struct cached_key *)));
@@ -74,24 +74,11 @@ static uint64_t mix(uint64_t hash)
     return hash ^ hash >> 32;
 }
 
-static uint64_t hash_bytes(uint64_t hash, struct text text)
+/* Blocks are few and named by people; an agency may choose its keys. */
+static uint64_t hash_key(const struct cache *cache, uint16_t agency, struct text block, struct text key)
 {
-    uint64_t word;
-    uint32_t at = 0;
-
-    for (; at + sizeof word <= text.length; at += sizeof word) {
-        memcpy(&word, text.bytes + at, sizeof word);
-        hash = mix(hash ^ word);
-    }
-    word = text.length;
-    for (; at < text.length; at++)
-        word = word << 8 | (uint8_t)text.bytes[at];
-    return mix(hash ^ word);
-}
-
-static uint64_t hash_key(uint16_t agency, struct text block, struct text key)
-{
-    return hash_bytes(hash_bytes(agency, block), key);
+    return hash_of(&cache->hash_key, key.bytes, key.length) ^
+           mix(hash_of(&cache->hash_key, block.bytes, block.length) + agency);
 }
 
 static bool same_text(struct text left, struct text right)
@@ -110,7 +97,7 @@ static struct cached *record_find(const struct cache *cache, uint64_t number)
 
 static struct cached_key *key_find(const struct cache *cache, uint16_t agency, struct text block, struct text key)
 {
-    uint64_t hash = hash_key(agency, block, key);
+    uint64_t hash = hash_key(cache, agency, block, key);
     struct cached_key *at = cache->keys[hash & (cache->key_buckets - 1)];
 
     while (at && (at->hash != hash || at->agency != agency || !same_text(at->key, key) || !same_text(at->block, block)))
@@ -172,7 +159,7 @@ static struct cached_key *key_add(struct cache *cache, uint16_t agency, struct t
     bytes = (char *)(made + 1);
     memcpy(bytes, block.bytes, block.length);
     memcpy(bytes + block.length, key.bytes, key.length);
-    *made = (struct cached_key){ .hash = hash_key(agency, block, key),
+    *made = (struct cached_key){ .hash = hash_key(cache, agency, block, key),
                                  .agency = agency,
                                  .block = { bytes, block.length },
                                  .key = { bytes + block.length, key.length } };
@@ -414,7 +401,7 @@ static void give(struct giving *giving, struct cached *cached)
 
 void cache_answer(struct cache *cache, struct batch *batch)
 {
-    struct giving giving = { .cache = cache, .batch = batch, .given = map_new(batch->arena) };
+    struct giving giving = { .cache = cache, .batch = batch, .given = map_new(batch->arena, batch->hash_key) };
     struct wanted *wanted = &batch->wanted;
     uint32_t left = 0;
 
@@ -472,7 +459,7 @@ struct found_link {
 
 static struct map *links_by_record(const struct batch *batch)
 {
-    struct map *map = map_new(batch->arena);
+    struct map *map = map_new(batch->arena, batch->hash_key);
 
     for (uint32_t i = 0; i < batch->found.link_count; i++) {
         struct found_link *found = arena_alloc(batch->arena, sizeof *found);
@@ -546,7 +533,7 @@ static void mark_complete(struct cache *cache, const struct batch *batch)
 
 void cache_keep(struct cache *cache, const struct batch *batch)
 {
-    struct map *touched = map_new(batch->arena), *links;
+    struct map *touched = map_new(batch->arena, batch->hash_key), *links;
 
     for (uint32_t i = 0; i < batch->writes.agency_count; i++)
         if (batch->writes.agencies[i].reset) { /* all its links are gone */
@@ -566,14 +553,15 @@ void cache_keep(struct cache *cache, const struct batch *batch)
         record_forget(cache, cache->oldest);
 }
 
-bool cache_key_at(const struct cache *cache, uint64_t record, uint16_t agency, feed_position position, struct text *ret)
+bool cache_key_at(const struct cache *cache, uint64_t record, uint16_t agency, feed_position position,
+                  struct text *ret_block, struct text *ret)
 {
     const struct cached *cached = record_find(cache, record);
     feed_position best = 0;
 
     if (!cached)
         return false;
-    *ret = (struct text){ "", 0 };
+    *ret_block = *ret = (struct text){ "", 0 };
     for (uint32_t i = 0; i < cached->link_count; i++) {
         const struct cached_link *link = &cached->links[i];
 
@@ -581,6 +569,7 @@ bool cache_key_at(const struct cache *cache, uint64_t record, uint16_t agency, f
             (ret->length > 0 && link->since < best))
             continue;
         best = link->since;
+        *ret_block = link->key->block;
         *ret = link->key->key;
     }
     return true;

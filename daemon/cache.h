@@ -13,7 +13,7 @@
 struct cache;
 
 /* `limit_bytes` 0 keeps nothing. */
-struct cache *cache_new(size_t limit_bytes);
+struct cache *cache_new(size_t limit_bytes, const struct hash_key *hash_key);
 void cache_free(struct cache **cache);
 
 /* Answers what it can of batch->wanted (keys and records) into batch->known and takes it out of `wanted`. */
@@ -21,9 +21,9 @@ void cache_answer(struct cache *cache, struct batch *batch);
 /* Takes over a batch that is committed: what was found for it and what it has written. */
 void cache_keep(struct cache *cache, const struct batch *batch);
 
-/* The local key by which an item at `position` reaches the agency's row of this record, borrowed until the next
- * cache_keep(); length 0 when it has none. False: the record is not here. */
+/* The block and local key by which an item at `position` reaches the agency's row of this record, borrowed until the
+ * next cache_keep(); both of length 0 when it has none. False: the record is not here. */
 bool cache_key_at(const struct cache *cache, uint64_t record, uint16_t agency, feed_position position,
-                  struct text *ret);
+                  struct text *ret_block, struct text *ret);
 
 #endif

@@ -1,5 +1,6 @@
 /* The changes of a piece: which record each is about, and what it does to it. */
 #include "daemon/hold.h"
+#include "daemon/identity.h"
 #include "daemon/work.h"
 
 #include <inttypes.h>
@@ -7,15 +8,14 @@
 
 void index_identifiers(struct work *work, struct canonical *record)
 {
-    for (uint16_t i = 0; i < record->type->field_count; i++) {
-        struct value value = record->values[i];
+    for (uint16_t u = 0; u < record->type->unit_count; u++) {
+        struct value values[KEY_FIELDS_MAX];
+        struct text name;
 
-        if (!record->type->fields[i].identifier || value.state != VALUE_SET)
+        if (!identity_values(record->type, u, record->values, values))
             continue;
-        struct text key =
-            map_key(work->batch->arena, i, text_of(record->type->name), (struct text){ value.bytes, value.length });
-
-        *map_slot(work->identifiers, key.bytes, key.length) = record;
+        name = identity_name(work->batch->arena, record->type, u, values);
+        *map_slot(work->identifiers, name.bytes, name.length) = record;
     }
 }
 
@@ -24,15 +24,14 @@ struct canonical *record_numbered(const struct work *work, uint64_t number)
     return map_find(work->records, &number, sizeof number);
 }
 
-static struct canonical *record_identified(const struct work *work, const struct catalog_type *type, uint16_t field,
-                                           struct value value)
+static struct canonical *record_identified(const struct work *work, const struct catalog_type *type, uint16_t unit,
+                                           const struct value *values)
 {
-    struct text key =
-        map_key(work->batch->arena, field, text_of(type->name), (struct text){ value.bytes, value.length });
-    struct canonical *record = map_find(work->identifiers, key.bytes, key.length);
+    struct text name = identity_name(work->batch->arena, type, unit, values);
+    struct canonical *record = map_find(work->identifiers, name.bytes, name.length);
 
     /* An identifier that has moved on within this batch leaves its old place behind. */
-    return record && value_equal(record->values[field], value) ? record : NULL;
+    return record && identity_is(record, unit, values) ? record : NULL;
 }
 
 void index_record(struct work *work, struct canonical *record)
@@ -68,16 +67,18 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
                                       const struct value *fields, feed_position base)
 {
     const struct catalog_type *type = &broker->catalog->types[block->type];
+    const struct agency_block *holds;
     struct canonical *found = NULL;
     uint64_t linked;
     struct text held;
 
-    for (uint16_t i = 0; i < type->field_count; i++) {
+    for (uint16_t u = 0; u < type->unit_count; u++) {
+        struct value values[KEY_FIELDS_MAX];
         struct canonical *other;
 
-        if (!type->fields[i].identifier || fields[i].state != VALUE_SET)
+        if (!identity_values(type, u, fields, values))
             continue;
-        other = record_identified(work, type, i, fields[i]);
+        other = record_identified(work, type, u, values);
         if (other && found && other != found)
             return (struct target){ .held = names_two };
         if (other)
@@ -89,8 +90,9 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
     if (found && found->type != type)
         found = NULL;
     /* Two rows of one agency with one identifier are never merged. */
-    if (found && links_held(work->links, peer->row.id, block->name, found->number, &held) &&
-        (held.length != change->key.length || memcmp(held.bytes, change->key.bytes, held.length) != 0))
+    holds = found ? reach_held(work, peer, found, &held) : NULL;
+    if (holds && (holds != block || held.length != change->key.length ||
+                  memcmp(held.bytes, change->key.bytes, held.length) != 0))
         return (struct target){ .held = another_row };
     return (struct target){ .record = found ? found : record_create(broker, work, block->type) };
 }
@@ -103,16 +105,16 @@ static struct target target_of_key(struct broker *broker, struct work *work, con
     struct text key = change->old_key.length > 0 ? change->old_key : change->key;
     uint64_t number = links_find(work->links, peer->row.id, block->name, key, base);
     struct canonical *record = number ? record_numbered(work, number) : NULL;
+    struct value values[KEY_FIELDS_MAX];
 
-    if (!record && !block->generated && block->key_count == 1)
-        record = record_identified(work, type, block->key_fields[0],
-                                   (struct value){ .bytes = key.bytes, .length = key.length, .state = VALUE_SET });
+    for (uint16_t u = 0; !record && identity_of_key(work->batch->arena, type, block, key, &u, values); u++)
+        record = record_identified(work, type, u, values);
     if (record && record->type != type)
         record = NULL;
     return (struct target){ .record = record, .held = record ? NULL : unknown_key };
 }
 
-static void fields_of_change(const struct catalog_type *type, const struct change *change, struct value *fields)
+void fields_of_change(const struct catalog_type *type, const struct change *change, struct value *fields)
 {
     for (uint16_t i = 0; i < change->field_count; i++) {
         int field = catalog_field(type, change->fields[i].name.bytes, change->fields[i].name.length);
@@ -122,9 +124,9 @@ static void fields_of_change(const struct catalog_type *type, const struct chang
     }
 }
 
-bool taken_by_other(void *context, const struct canonical *record, uint16_t field, struct value value)
+bool taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
 {
-    const struct canonical *other = record_identified(context, record->type, field, value);
+    const struct canonical *other = record_identified(context, record->type, unit, values);
 
     return other && other != record;
 }
@@ -151,10 +153,10 @@ struct canonical *change_record(struct broker *broker, struct work *work, const 
         fields_of_change(type, change, fields);
     if (change->operation != OPERATION_INSERT && change->operation != OPERATION_LOAD)
         return resolved ? record_numbered(work, resolved) : NULL;
-    for (uint16_t i = 0; i < type->field_count; i++) {
-        struct canonical *found = type->fields[i].identifier && fields[i].state == VALUE_SET
-                                      ? record_identified(work, type, i, fields[i])
-                                      : NULL;
+    for (uint16_t u = 0; u < type->unit_count; u++) {
+        struct value values[KEY_FIELDS_MAX];
+        struct canonical *found =
+            identity_values(type, u, fields, values) ? record_identified(work, type, u, values) : NULL;
 
         if (found)
             return found;
@@ -168,28 +170,28 @@ struct canonical *held_target(struct work *work, const struct peer *peer, const 
                               const char **ret_why)
 {
     const struct catalog_type *type = shell->type;
+    const struct agency_block *holds;
+    struct value named[KEY_FIELDS_MAX];
     struct canonical *found = NULL;
     struct text held;
 
     *ret_why = NULL;
-    for (uint16_t i = 0; i < type->field_count; i++) {
-        struct canonical *other;
+    for (uint16_t u = 0; u < type->unit_count; u++) {
+        struct canonical *other =
+            identity_values(type, u, values, named) ? record_identified(work, type, u, named) : NULL;
 
-        if (!type->fields[i].identifier || values[i].state != VALUE_SET)
+        if (!other || other == shell)
             continue;
-        other = record_identified(work, type, i, values[i]);
-        if (other && other != shell && found && other != found)
+        if (found && other != found)
             *ret_why = names_two;
-        if (other && other != shell)
-            found = other;
+        found = other;
     }
-    if (!found && part && !block->generated && block->key_count == 1)
-        found = record_identified(work, type, block->key_fields[0],
-                                  (struct value){ .bytes = key.bytes, .length = key.length, .state = VALUE_SET });
+    for (uint16_t u = 0; part && !found && identity_of_key(work->batch->arena, type, block, key, &u, named); u++)
+        found = record_identified(work, type, u, named);
     if (!found && part)
         *ret_why = unknown_key;
-    if (found && links_held(work->links, peer->row.id, block->name, found->number, &held) &&
-        (held.length != key.length || memcmp(held.bytes, key.bytes, held.length) != 0))
+    holds = found ? reach_held(work, peer, found, &held) : NULL;
+    if (holds && (holds != block || held.length != key.length || memcmp(held.bytes, key.bytes, held.length) != 0))
         *ret_why = another_row;
     return found ? found : shell;
 }
@@ -255,11 +257,15 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     if (target.held) { /* what is known of it waits under a number that may turn out to be another record's */
         hold = hold_for(broker, work, peer, block->type, UNIT_EXISTENCE, HOLD_UNKNOWN, target.held)->row.number;
         target.record = record_create(broker, work, block->type);
-        action_log(broker, LOG_LEVEL_WARN, peer, "a change is held: %s; see: selaras hold show %" PRIu32, target.held,
-                   hold);
     }
     row = change_entry(broker, work, share, piece, change, number);
     row->entry.record = target.record->number;
+    if (hold)
+        action_about(broker,
+                     action_log(broker, LOG_LEVEL_WARN, peer,
+                                "entry %" PRIu64 ": a change is held: %s; see: selaras hold show %" PRIu32,
+                                FEED_SEQUENCE(row->entry.position), target.held, hold),
+                     &row->entry);
     struct writer writer = {
         .agency = peer->index,
         .base = debts_base(peer->debts, target.record->number, seen),

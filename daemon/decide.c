@@ -1,6 +1,7 @@
 /* A batch from what was found to what is written. */
 #include "daemon/decide.h"
 #include "daemon/hold.h"
+#include "daemon/identity.h"
 #include "daemon/work.h"
 
 #include <string.h>
@@ -8,6 +9,7 @@
 enum {
     WHOLE_CHANGES_MAX = 10000, /* a transaction of at most so many reaches its readers whole */
     WHOLE_BYTES_MAX = 8 * 1024 * 1024,
+    BATCH_MEMORY = 48 * 1024 * 1024, /* that one batch should take */
 };
 
 /* One piece; `resolved` are the records of its changes. */
@@ -108,22 +110,15 @@ static void write_agency(struct work *work, const struct share *share)
 
 bool want_key_identified(struct work *work, const struct agency_block *block, struct text key, uint32_t *capacity)
 {
-    struct wanted *wanted = &work->batch->wanted;
-    const struct catalog_field *field;
-    struct value value;
-    struct error err;
+    const struct catalog_type *type = &work->batch->catalog->types[block->type];
+    struct value values[KEY_FIELDS_MAX];
+    bool any = false;
 
-    if (block->generated || block->key_count != 1)
-        return false;
-    field = &work->batch->catalog->types[block->type].fields[block->key_fields[0]];
-    if (!field->identifier ||
-        value_parse(work->batch->arena, field->type, field->scale, key.bytes, key.length, &value, &err) < 0)
-        return false; /* no record can have it */
-    wanted->identifiers =
-        room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
-    wanted->identifiers[wanted->identifier_count++] =
-        (struct wanted_identifier){ .type = block->type, .field = block->key_fields[0], .value = value };
-    return true;
+    for (uint16_t u = 0; identity_of_key(work->batch->arena, type, block, key, &u, values); u++) {
+        want_identifier(work, block->type, u, values, capacity);
+        any = true;
+    }
+    return any;
 }
 
 /* Keys that no link knows may still be identifiers: they are looked up once more. */
@@ -182,6 +177,24 @@ static void join_known(struct batch *batch)
     found->record_count += known->record_count;
 }
 
+/* A change is small, the record that it is about may not be, and that is known only when it has been looked up: how
+ * many changes the next batches have follows from what this one takes. */
+static void adapt_batches(struct broker *broker, const struct work *work)
+{
+    uint32_t most = broker->batch_changes, changes = work->batch->found.fill_rows;
+    size_t used = arena_used(work->batch->arena);
+
+    for (uint32_t s = 0; s < work->share_count; s++)
+        changes += work->shares[s].taken.changes;
+    if (used > BATCH_MEMORY && changes > 0)
+        most = (uint32_t)((uint64_t)changes * (BATCH_MEMORY / 2) / used);
+    else if (used < BATCH_MEMORY / 2)
+        most *= 2;
+    if (most > broker->options.batch_changes)
+        most = broker->options.batch_changes;
+    broker->batch_changes = most > 0 ? most : 1;
+}
+
 bool decide_found(struct broker *broker)
 {
     struct work *work = broker->work;
@@ -190,8 +203,8 @@ bool decide_found(struct broker *broker)
 
     join_known(batch);
     work->links = links_new(batch);
-    work->records = map_new(batch->arena);
-    work->identifiers = map_new(batch->arena);
+    work->records = map_new(batch->arena, batch->hash_key);
+    work->identifiers = map_new(batch->arena, batch->hash_key);
     if (want_more(broker, work))
         return false;
     for (uint32_t i = 0; i < batch->found.record_count; i++)
@@ -238,5 +251,6 @@ bool decide_found(struct broker *broker)
         if (share->write)
             write_agency(work, share);
     }
+    adapt_batches(broker, work);
     return true;
 }

@@ -71,7 +71,7 @@ static void start_session(struct broker *broker, struct peer *peer)
     peer->contested = peer->went_on = false;
     peer->in_number = 0;
     peer->in_used = peer->out_used = 0;
-    peer->in_credit = broker->options.window_bytes;
+    peer->in_credit = stage_share(broker);
     peer->out_credit = peer->hello.credit;
     peer->queued_lsn = peer->row.lsn;
     peer->queued_number = peer->row.load_number;
@@ -175,7 +175,8 @@ static void finish_share(struct broker *broker, struct share *share)
     if (share->quarantined) {
         peer_fail(broker, peer, quarantine_code(peer->row.quarantine), "%s", peer->row.reason);
         action_log(broker, LOG_LEVEL_ERROR, peer,
-                   "quarantined: %s. Nothing of it takes effect until an operator has decided", peer->row.reason);
+                   "quarantined: %s. Nothing of it takes effect until an operator has decided", peer->row.reason)
+            ->position = peer->row.quarantine_entry;
     }
     if (share->hello)
         finish_hello(broker, share);

@@ -1,12 +1,17 @@
 /* What a batch is about: takes what the agencies have sent, and says what must be looked up for it. */
 #include "daemon/decide.h"
 #include "daemon/hold.h"
+#include "daemon/identity.h"
 #include "daemon/work.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { FILL_RECORDS = 1000 };
+enum {
+    FILL_RECORDS = 1000,
+    BATCH_BYTES_MOST = 8 * 1024 * 1024, /* of frames; what is made of them is several times as much */
+};
 
 struct text text_of(const char *string)
 {
@@ -46,34 +51,56 @@ struct share *share_make(struct work *work, struct peer *peer)
     return share;
 }
 
-uint32_t take_transactions(struct work *work, struct peer *peer, uint32_t changes_most, uint32_t most)
+/* What they say was looked at when they came, but for what is a duplicate. */
+static void decode_pieces(struct work *work, const struct share *share)
+{
+    struct error err;
+
+    for (uint32_t p = 0; p < share->piece_count; p++) {
+        struct piece *piece = share->pieces[p];
+
+        for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&share->peer->row, piece); c++)
+            if (change_decode(work->batch->arena, &piece->changes[c], &err) < 0)
+                abort();
+    }
+}
+
+uint32_t take_transactions(struct work *work, struct peer *peer, const struct amount *limit)
 {
     struct share *share = share_make(work, peer);
-    uint32_t capacity = 0, changes = 0, complete = 0, count = 0;
+    uint32_t most = limit->transactions < peer->ready ? limit->transactions : peer->ready;
+    uint32_t capacity = 0, complete = 0;
+    struct amount taken = { 0 };
 
-    for (struct staged *at = peer->staged; at; at = at->next)
-        for (uint32_t i = at->done; i < at->changes.piece_count; i++) {
-            struct piece *piece = &at->changes.pieces[i];
+    for (struct staged *at = peer->staged; at && most > 0; at = at->next) {
+        struct changes changes = staged_read(work->batch->arena, at);
+
+        for (uint32_t i = at->done; i < changes.piece_count; i++) {
+            struct piece *piece = &changes.pieces[i];
 
             share->pieces = room(work, share->pieces, share->piece_count, &capacity, sizeof(struct piece *));
             share->pieces[share->piece_count++] = piece;
-            changes += piece->change_count;
+            taken.changes += piece->change_count;
+            taken.bytes += at->size / at->piece_count;
             if (!piece->final)
                 continue;
+            taken.transactions++;
             complete = share->piece_count;
-            share->changes = changes;
-            if (changes >= changes_most || ++count >= most)
+            share->taken = taken;
+            if (taken.changes >= limit->changes || taken.bytes >= limit->bytes || taken.transactions >= most)
                 goto enough;
         }
+    }
 enough:
     share->piece_count = complete;
+    decode_pieces(work, share);
     /* What is taken is done with, and so are duplicates: they stand before. */
     for (struct staged *at = peer->staged; at && complete > 0; at = at->next) {
-        uint32_t left = at->changes.piece_count - at->done;
-        uint32_t taken = left < complete ? left : complete;
+        uint32_t left = at->piece_count - at->done;
+        uint32_t done = left < complete ? left : complete;
 
-        at->done += taken;
-        complete -= taken;
+        at->done += done;
+        complete -= done;
     }
     return share->piece_count;
 }
@@ -105,22 +132,29 @@ static bool has_work(const struct broker *broker, const struct peer *peer)
            (peer->applied > peer->row.applied && broker->now_ms - broker->applied_ms >= 200);
 }
 
-static void want_identifiers(struct work *work, uint16_t type, const struct catalog_type *known,
-                             const struct change *change, uint32_t *capacity)
+void want_identifier(struct work *work, uint16_t type, uint16_t unit, const struct value *values, uint32_t *capacity)
 {
     struct wanted *wanted = &work->batch->wanted;
+    uint16_t count = work->batch->catalog->types[type].units[unit].field_count;
+    struct value *kept = arena_array(work->batch->arena, count, sizeof *kept);
 
-    for (uint16_t i = 0; i < change->field_count; i++) {
-        const struct change_field *changed = &change->fields[i];
-        int field = catalog_field(known, changed->name.bytes, changed->name.length);
+    memcpy(kept, values, count * sizeof *kept);
+    wanted->identifiers =
+        room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
+    wanted->identifiers[wanted->identifier_count++] =
+        (struct wanted_identifier){ .type = type, .unit = unit, .values = kept };
+}
 
-        if (field < 0 || !known->fields[field].identifier || changed->value.state != VALUE_SET)
-            continue;
-        wanted->identifiers =
-            room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
-        wanted->identifiers[wanted->identifier_count++] =
-            (struct wanted_identifier){ .type = type, .field = (uint16_t)field, .value = changed->value };
-    }
+/* What a change says of identifiers; a writer of a group sends all of it, its constants included. */
+static void want_identifiers(struct work *work, uint16_t type, const struct change *change, uint32_t *capacity)
+{
+    const struct catalog_type *known = &work->batch->catalog->types[type];
+    struct value fields[CATALOG_FIELDS_MAX] = { 0 }, values[KEY_FIELDS_MAX];
+
+    fields_of_change(known, change, fields);
+    for (uint16_t u = 0; u < known->unit_count; u++)
+        if (identity_values(known, u, fields, values))
+            want_identifier(work, type, u, values, capacity);
 }
 
 static void want_key(struct work *work, const struct peer *peer, const struct agency_block *block, struct text key,
@@ -136,7 +170,7 @@ static void want_key(struct work *work, const struct peer *peer, const struct ag
 }
 
 /* Says what must be known before the pieces can be decided. */
-static void want_pieces(struct broker *broker, struct work *work)
+static void want_pieces(struct work *work)
 {
     struct wanted *wanted = &work->batch->wanted;
     uint32_t keys = 0, identifiers = 0, records = 0;
@@ -155,7 +189,7 @@ static void want_pieces(struct broker *broker, struct work *work)
 
                 want_key(work, share->peer, block, change->key, &keys);
                 want_key(work, share->peer, block, change->old_key, &keys);
-                want_identifiers(work, block->type, &broker->catalog->types[block->type], change, &identifiers);
+                want_identifiers(work, block->type, change, &identifiers);
             }
             for (uint32_t r = 0; r < piece->report_count; r++) {
                 const struct agency_block *block = peer_block_named(share->peer, piece->reports[r].block);
@@ -179,14 +213,12 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer)
         return false;
     share = share_make(work, peer);
     while (peer->fill_type < broker->catalog->type_count) {
-        const struct agency_block *block = peer_block(peer, peer->fill_type);
-
-        if (block && block->insert && block->fed[UNIT_EXISTENCE]) {
+        if (peer_inserts(peer, peer->fill_type)) {
             wanted->fill = (struct wanted_fill){ .agency = peer->row.id,
                                                  .type = peer->fill_type,
-                                                 .block = block->name,
                                                  .after = peer->fill_after,
-                                                 .limit = FILL_RECORDS };
+                                                 .limit = broker->batch_changes < FILL_RECORDS ? broker->batch_changes
+                                                                                               : FILL_RECORDS };
             share->fill = true;
             return true;
         }
@@ -198,11 +230,17 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer)
     return true;
 }
 
+static void amount_take(struct amount *left, const struct amount *taken)
+{
+    left->changes -= taken->changes < left->changes ? taken->changes : left->changes;
+    left->bytes -= taken->bytes < left->bytes ? taken->bytes : left->bytes;
+}
+
 /* Whatever is there. Another agency comes first each time, so that one that fills whole batches does not keep the
  * others waiting. */
 static void take_all(struct broker *broker, struct work *work)
 {
-    uint32_t changes = 0;
+    struct amount left = { broker->batch_changes, BATCH_BYTES_MOST, UINT32_MAX };
 
     take_admins(broker, work);
     take_settle(broker, work);
@@ -217,9 +255,9 @@ static void take_all(struct broker *broker, struct work *work)
         if (peer->quarantine_waits)
             continue; /* what it sent may be what must not even be looked up */
         take_fill(broker, work, peer);
-        if (changes < broker->options.batch_changes)
-            take_transactions(work, peer, broker->options.batch_changes - changes, UINT32_MAX);
-        changes += share_of(work, peer)->changes;
+        if (left.changes > 0 && left.bytes > 0)
+            take_transactions(work, peer, &left);
+        amount_take(&left, &share_of(work, peer)->taken);
     }
 }
 
@@ -243,6 +281,7 @@ static void batch_begin(struct broker *broker)
     broker->batch->number = ++broker->batches;
     broker->batch->catalog = broker->catalog;
     broker->batch->ids = &broker->ids;
+    broker->batch->hash_key = &broker->hash_key;
     work = broker->work = arena_alloc(arena, sizeof *work);
     work->batch = broker->batch;
     work->shares = arena_array(arena, broker->peer_count, sizeof *work->shares);
@@ -257,7 +296,7 @@ bool decide_start(struct broker *broker)
     batch_begin(broker);
     if (broker->suspects.count == 0 || !suspects_take(broker, broker->work))
         take_all(broker, broker->work);
-    want_pieces(broker, broker->work);
+    want_pieces(broker->work);
     cache_answer(broker->cache, broker->batch);
     return true;
 }

@@ -66,18 +66,16 @@ static bool may_be_limited(const struct broker *broker, const struct limited *li
     return false;
 }
 
-/* How many changes of what was taken could be, of those not the agency's own before. */
-static uint32_t possible(const struct broker *broker, const struct share *share, const struct agency_block *block,
-                         const struct limited *limited)
+/* How many changes of what was taken could be. */
+static uint32_t possible(const struct broker *broker, const struct share *share, const struct limited *limited)
 {
     uint32_t count = 0;
 
     for (uint32_t p = 0; p < share->piece_count; p++)
         for (uint32_t c = 0; c < share->pieces[p]->change_count; c++) {
-            struct text name = share->pieces[p]->changes[c].block;
+            const struct agency_block *block = peer_block_named(share->peer, share->pieces[p]->changes[c].block);
 
-            count += name.length == block->name.length && memcmp(name.bytes, block->name.bytes, name.length) == 0 &&
-                     may_be_limited(broker, limited, &share->pieces[p]->changes[c]);
+            count += block->type == limited->type && may_be_limited(broker, limited, &share->pieces[p]->changes[c]);
         }
     return count;
 }
@@ -106,19 +104,30 @@ static uint64_t allowed(struct broker *broker, struct peer *peer, const struct l
 static bool wants_count(struct broker *broker, const struct work *work, const struct share *share, uint32_t limit)
 {
     const struct limited *limited = brake_limit(broker->brake, limit);
-    const struct agency_block *block = peer_block(share->peer, limited->type);
     const struct holding *holding;
     uint32_t count;
 
-    if (!block || !limited->limit->share || limited->limit->most == 0)
+    if (!limited->limit->share || limited->limit->most == 0)
         return false;
-    count = possible(broker, share, block, limited);
+    count = possible(broker, share, limited);
     holding = holding_of(broker, share->peer, limited->type);
     if (count == 0 || holding->counted_for == work->batch->number)
         return false;
     return !holding->known || broker->now_ms - holding->at_ms >= COUNT_FRESH_MS ||
            brake_used(broker->brake, share->row.id, limit, broker->now_us) + count >
                allowed(broker, share->peer, limited);
+}
+
+/* Its blocks of the type as an array of PostgreSQL; they are names. */
+static const char *blocks_of(struct work *work, const struct peer *peer, uint16_t type)
+{
+    const char *list = "";
+
+    for (uint16_t i = 0; i < peer->block_count; i++)
+        if (peer->blocks[i].type == type)
+            list = arena_printf(work->batch->arena, "%s%s%.*s", list, *list ? "," : "",
+                                (int)peer->blocks[i].name.length, peer->blocks[i].name.bytes);
+    return arena_printf(work->batch->arena, "{%s}", list);
 }
 
 bool limits_want_counts(struct broker *broker, struct work *work)
@@ -128,20 +137,20 @@ bool limits_want_counts(struct broker *broker, struct work *work)
     if (wanted->agency) { /* what was asked last time */
         struct peer *peer = peer_by_id(broker, wanted->agency);
 
-        *holding_of(broker, peer, peer_block_named(peer, wanted->block)->type) =
-            (struct holding){ .records = work->batch->found.count,
-                              .at_ms = broker->now_ms,
-                              .counted_for = work->batch->number,
-                              .known = true };
+        *holding_of(broker, peer, wanted->type) = (struct holding){ .records = work->batch->found.count,
+                                                                    .at_ms = broker->now_ms,
+                                                                    .counted_for = work->batch->number,
+                                                                    .known = true };
         *wanted = (struct wanted_count){ 0 };
     }
     for (uint32_t s = 0; s < work->share_count; s++)
         for (uint32_t l = 0; brake_limit(broker->brake, l); l++)
             if (wants_count(broker, work, &work->shares[s], l)) {
-                const struct peer *peer = work->shares[s].peer;
+                uint16_t type = brake_limit(broker->brake, l)->type;
 
-                *wanted = (struct wanted_count){ .agency = peer->row.id,
-                                                 .block = peer_block(peer, brake_limit(broker->brake, l)->type)->name };
+                *wanted = (struct wanted_count){ .agency = work->shares[s].row.id,
+                                                 .type = type,
+                                                 .blocks = blocks_of(work, work->shares[s].peer, type) };
                 return true;
             }
     return false;
@@ -274,7 +283,7 @@ static struct held_write *write_for(struct work *work, uint32_t hold, uint64_t r
     void **slot;
 
     if (!work->held_index)
-        work->held_index = map_new(work->batch->arena);
+        work->held_index = map_new(work->batch->arena, work->batch->hash_key);
     slot = map_slot(work->held_index, key, sizeof key);
     if (!*slot) {
         writes->helds = room(work, writes->helds, writes->held_count, &work->held_capacity, sizeof *writes->helds);

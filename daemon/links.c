@@ -72,8 +72,8 @@ struct links *links_new(struct batch *batch)
     struct links *links = arena_alloc(batch->arena, sizeof *links);
 
     links->arena = batch->arena;
-    links->keys = map_new(batch->arena);
-    links->records = map_new(batch->arena);
+    links->keys = map_new(batch->arena, batch->hash_key);
+    links->records = map_new(batch->arena, batch->hash_key);
     for (uint32_t i = 0; i < batch->found.link_count; i++)
         node_add(links, &batch->found.links[i], true);
     return links;

@@ -1,45 +1,48 @@
 #include "daemon/map.h"
 
+#include <sodium.h>
 #include <string.h>
 
 struct slot {
     const char *key;
     uint32_t length;
-    uint32_t hash;
+    uint64_t hash;
     void *value;
 };
 
 /* Open addressing with linear probing; at most half full. */
 struct map {
     struct arena *arena;
+    const struct hash_key *hash_key;
     struct slot *slots;
     size_t count, capacity;
 };
 
 enum { CAPACITY_FIRST = 64 };
 
-struct map *map_new(struct arena *arena)
+_Static_assert(sizeof(struct hash_key) == crypto_shorthash_KEYBYTES && crypto_shorthash_BYTES == sizeof(uint64_t),
+               "libsodium's SipHash-2-4");
+
+uint64_t hash_of(const struct hash_key *hash_key, const void *key, size_t length)
+{
+    uint64_t hash;
+
+    crypto_shorthash((unsigned char *)&hash, key, length, hash_key->bytes);
+    return hash;
+}
+
+struct map *map_new(struct arena *arena, const struct hash_key *hash_key)
 {
     struct map *map = arena_alloc(arena, sizeof *map);
 
     map->arena = arena;
+    map->hash_key = hash_key;
     map->capacity = CAPACITY_FIRST;
     map->slots = arena_array(arena, map->capacity, sizeof *map->slots);
     return map;
 }
 
-/* FNV-1a: keys come from agencies that are known by their key, and a map holds one batch. */
-static uint32_t hash_of(const void *key, size_t length)
-{
-    const unsigned char *bytes = key;
-    uint32_t hash = 2166136261u;
-
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ bytes[i]) * 16777619u;
-    return hash;
-}
-
-static struct slot *slot_of(const struct map *map, const void *key, size_t length, uint32_t hash)
+static struct slot *slot_of(const struct map *map, const void *key, size_t length, uint64_t hash)
 {
     size_t at = hash & (map->capacity - 1);
 
@@ -63,7 +66,7 @@ static void grow(struct map *map)
 
 void **map_slot(struct map *map, const void *key, size_t length)
 {
-    uint32_t hash = hash_of(key, length);
+    uint64_t hash = hash_of(map->hash_key, key, length);
     struct slot *slot = slot_of(map, key, length, hash);
 
     if (slot->key)
@@ -81,7 +84,7 @@ void **map_slot(struct map *map, const void *key, size_t length)
 
 void *map_find(const struct map *map, const void *key, size_t length)
 {
-    return slot_of(map, key, length, hash_of(key, length))->value;
+    return slot_of(map, key, length, hash_of(map->hash_key, key, length))->value;
 }
 
 struct text map_key(struct arena *arena, uint64_t first, struct text second, struct text third)

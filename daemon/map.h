@@ -7,7 +7,15 @@
 
 struct map;
 
-struct map *map_new(struct arena *arena);
+/* Agencies choose many of the keys: what hashes them must be known to nobody, or one agency could make all of its keys
+ * collide, and a batch of it last for hours. */
+struct hash_key {
+    uint8_t bytes[16];
+};
+uint64_t hash_of(const struct hash_key *hash_key, const void *key, size_t length);
+
+/* The hash key must outlive it. */
+struct map *map_new(struct arena *arena, const struct hash_key *hash_key);
 /* The place of the value under this key, NULL inside when it is new; the key is copied. Valid until the next map_slot.
  */
 void **map_slot(struct map *map, const void *key, size_t length);

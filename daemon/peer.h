@@ -7,20 +7,19 @@
 #include "daemon/broker.h"
 #include "daemon/cache.h"
 #include "daemon/debts.h"
-#include "daemon/map.h"
 #include "daemon/recent.h"
 #include "daemon/reconcile.h"
 
 enum { GROUND_BYTES_MAX = 400 };
 enum { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_NOTE = 5 }; /* of shell/log.h */
 
-/* A changes frame that waits for its batch. */
+/* A changes frame that waits for its batch: as it came, which is a tenth of what it takes when it is read. */
 struct staged {
     struct staged *next;
-    struct arena *arena; /* frame and message */
-    struct changes changes;
     size_t size;
+    uint32_t piece_count;
     uint32_t done; /* pieces that are in a batch already or were duplicates */
+    char frame[];
 };
 
 /* A feed frame that waits for credit. */
@@ -40,9 +39,10 @@ struct holding {
 };
 
 struct peer {
-    struct agency_row row; /* as committed, but for what `fresh` says */
-    agency_index index;    /* AGENCY_GONE: the catalog does not name it */
-    bool stored;           /* the store has its row */
+    const struct catalog *catalog; /* the broker's */
+    struct agency_row row;         /* as committed, but for what `fresh` says */
+    agency_index index;            /* AGENCY_GONE: the catalog does not name it */
+    bool stored;                   /* the store has its row */
     struct arena *blocks_arena;
     char *blocks_bytes;
     struct agency_block *blocks;
@@ -64,7 +64,7 @@ struct peer {
     struct staged *staged, *staged_last;
     uint64_t staged_bytes; /* of their frames */
     uint64_t open_bytes;   /* of the frames of a transaction whose end has not come */
-    uint64_t open_memory;  /* what they take here */
+    int64_t staged_ms;     /* when the last frame came */
     uint32_t ready;        /* complete transactions waiting */
     uint64_t queued_lsn;   /* of the last piece that came */
     uint32_t queued_number;
@@ -133,6 +133,7 @@ struct broker {
     struct recent *recent;
     struct brake *brake;
     struct agency_ids ids;
+    struct hash_key hash_key;
     struct peer *peers;
     uint32_t peer_count, peer_capacity;
 
@@ -149,6 +150,8 @@ struct broker {
     struct work *work;        /* what it is about: see decide.h */
     struct admin *admins;     /* oldest first */
     struct suspects suspects; /* of a batch that was refused; see suspects.c */
+    struct peer *large;       /* whose transaction may go beyond its share of what is staged; NULL: nobody's */
+    uint32_t batch_changes;   /* at most in one: fewer while the records of them are large */
     uint32_t turn;            /* the agency whose changes are taken first next time */
     uint64_t salts;           /* made so far */
     int64_t now_us, now_ms;
@@ -160,8 +163,10 @@ struct broker {
 };
 
 struct broker_action *action_add(struct broker *broker, enum broker_action_kind kind);
-void action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
+struct broker_action *action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* Says in fields of the journal which entry a line is about. */
+void action_about(struct broker *broker, struct broker_action *line, const struct entry *entry);
 /* Sends a message of the peer's session, numbered; returns the frame's bytes. */
 size_t peer_send(struct broker *broker, struct peer *peer, struct message *message);
 /* Sends an error to whoever it is. */
@@ -181,8 +186,11 @@ struct peer *peer_by_id(struct broker *broker, uint16_t id);
 struct peer *peer_named(struct broker *broker, const char *name);
 /* A copy that ends in NUL, cut at the end of a character when it does not fit. */
 void text_copy(char *ret, size_t size, struct text text);
-/* The block that maps this type, or NULL. */
-const struct agency_block *peer_block(const struct peer *peer, uint16_t type);
+/* The block of this type that a record with these values (absent ones are not known) would come into, or NULL: one that
+ * takes new records before one that only holds what its agency has put there. */
+const struct agency_block *peer_block(const struct peer *peer, uint16_t type, const struct value *values);
+/* Whether it takes new records of this type at all. */
+bool peer_inserts(const struct peer *peer, uint16_t type);
 /* The block of this name, or NULL. */
 const struct agency_block *peer_block_named(const struct peer *peer, struct text name);
 /* Whether it is sent anything at all now. */
@@ -213,13 +221,19 @@ void *admin_pop(struct admin **list);
 
 /* stage.c: what an agency has sent and no batch has taken yet. */
 void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
-                   size_t size);
+                   const void *frame, size_t size);
+/* What an agency may send before any of it is stored. */
+uint64_t stage_share(const struct broker *broker);
+/* Ends the session of an agency that keeps others waiting. */
+void stage_watch(struct broker *broker);
 /* Whether the broker has this piece, so that it only needs another ack: "a transaction at or below the last committed
  * end LSN is a duplicate as a whole". */
 bool piece_is_duplicate(const struct agency_row *row, const struct piece *piece);
 /* The last `count` pieces that a batch has taken are to be taken again. */
 void stage_give_back(struct peer *peer, uint32_t count);
 void stage_clear(struct broker *broker, struct peer *peer);
+/* Reads a frame that was staged: what it says borrows from it, and its changes are not decoded. */
+struct changes staged_read(struct arena *arena, const struct staged *staged);
 /* No batch is in flight: what was kept for it may go. */
 void stage_bury(struct peer *peer);
 /* Forgets frames all of whose pieces are done, and gives credit back. */

@@ -17,11 +17,13 @@ struct recent_entry {
 
 /* Positions are dense: the entry at `first` + i stands at ring[(start + i) % capacity]. */
 struct recent {
-    size_t limit_bytes, used_bytes;
+    size_t limit_bytes, used_bytes; /* of the entries and of the ring */
     feed_position first;
     struct recent_entry **ring;
     uint32_t start, count, capacity;
 };
+
+enum { RING_FIRST = 64 };
 
 static void *allocated(void *memory)
 {
@@ -99,12 +101,13 @@ static struct recent_entry *entry_new(const struct entry_row *row)
 
 static void ring_grow(struct recent *recent)
 {
-    uint32_t capacity = recent->capacity ? recent->capacity * 2 : 1024;
+    uint32_t capacity = recent->capacity ? recent->capacity * 2 : RING_FIRST;
     struct recent_entry **ring = allocated(calloc(capacity, sizeof(struct recent_entry *)));
 
     for (uint32_t i = 0; i < recent->count; i++)
         ring[i] = recent->ring[(recent->start + i) % recent->capacity];
     free(recent->ring);
+    recent->used_bytes += (capacity - recent->capacity) * sizeof(struct recent_entry *);
     recent->ring = ring;
     recent->start = 0;
     recent->capacity = capacity;
@@ -127,11 +130,12 @@ void recent_add(struct recent *recent, const struct batch *batch)
             ring_grow(recent);
         recent->ring[(recent->start + recent->count++) % recent->capacity] = entry;
         recent->used_bytes += entry->size;
-        while (recent->used_bytes > recent->limit_bytes)
+        while (recent->count > 0 && recent->used_bytes > recent->limit_bytes)
             drop_oldest(recent);
     }
 }
 
+/* The frames that are made of a scan wait for credit: the entry may have made room for others by then. */
 static struct text text_keep(struct arena *arena, struct text text)
 {
     return text.length > 0 ? (struct text){ arena_copy(arena, text.bytes, text.length), text.length }
@@ -155,9 +159,9 @@ static bool row_add(const struct cache *cache, struct scan *scan, uint32_t *capa
                     feed_position position, struct text sending)
 {
     struct scan_row *row;
-    struct text key = { "", 0 };
+    struct text block = { "", 0 }, key = { "", 0 };
 
-    if (entry->record > 0 && !cache_key_at(cache, entry->record, scan->agency, position, &key))
+    if (entry->record > 0 && !cache_key_at(cache, entry->record, scan->agency, position, &block, &key))
         return false;
     if (scan->row_count == *capacity) {
         struct scan_row *rows = arena_array(scan->arena, *capacity * 2, sizeof *rows);
@@ -169,6 +173,7 @@ static bool row_add(const struct cache *cache, struct scan *scan, uint32_t *capa
     row = &scan->rows[scan->row_count];
     *row = (struct scan_row){ .position = position, .record = entry->record };
     row->type = text_keep(scan->arena, entry->type);
+    row->block = text_keep(scan->arena, block);
     row->key = text_keep(scan->arena, key);
     row->sending = text_keep(scan->arena, sending);
     scan->row_count++;

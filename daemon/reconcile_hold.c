@@ -1,5 +1,6 @@
 /* What must not take effect before a person has looked at it, and how that is settled: DESIGN 6, rules 0 and 3. */
 #include "daemon/decision.h"
+#include "daemon/identity.h"
 
 #include <assert.h>
 #include <string.h>
@@ -152,10 +153,15 @@ static void claim_identifiers(struct decision *decision)
 
     if (record->exists || record->units[UNIT_EXISTENCE].seq > 0)
         return;
-    for (uint16_t i = 0; i < record->type->field_count; i++)
-        if (record->type->fields[i].identifier && question->fields[i].state == VALUE_SET &&
-            !question->taken(question->context, record, i, question->fields[i]))
-            record->values[i] = question->fields[i];
+    for (uint16_t u = UNIT_EXISTENCE + 1; u < record->type->unit_count; u++) {
+        struct value values[KEY_FIELDS_MAX];
+
+        if (!identity_values(record->type, u, question->fields, values) ||
+            question->taken(question->context, record, u, values))
+            continue;
+        for (uint16_t i = 0; i < record->type->units[u].field_count; i++)
+            record->values[record->type->units[u].fields[i]] = values[i];
+    }
 }
 
 static void hold_record(struct decision *decision, uint32_t hold, enum operation operation)

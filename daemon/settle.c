@@ -1,6 +1,7 @@
 /* What a person has decided about changes that wait: in parts, so that a hold of any size needs little memory, and goes
  * on where it was after a restart. */
 #include "daemon/hold.h"
+#include "daemon/identity.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -81,15 +82,11 @@ static void want_record(struct work *work, uint64_t number)
 /* Who else may have an identifier that is held. */
 static void want_identifiers_of(struct work *work, const struct canonical *record, const struct held *held)
 {
-    struct wanted *wanted = &work->batch->wanted;
+    for (uint16_t u = UNIT_EXISTENCE + 1; u < record->type->unit_count; u++) {
+        struct value values[KEY_FIELDS_MAX];
 
-    for (uint16_t i = 0; i < record->type->field_count; i++) {
-        if (!record->type->fields[i].identifier || held->values[i].state != VALUE_SET)
-            continue;
-        wanted->identifiers = room(work, wanted->identifiers, wanted->identifier_count, &work->settle_identifiers,
-                                   sizeof *wanted->identifiers);
-        wanted->identifiers[wanted->identifier_count++] =
-            (struct wanted_identifier){ .type = work->settling_type, .field = i, .value = held->values[i] };
+        if (identity_values(record->type, u, held->values, values))
+            want_identifier(work, work->settling_type, u, values, &work->settle_identifiers);
     }
 }
 
@@ -97,11 +94,15 @@ static void want_identifiers_of(struct work *work, const struct canonical *recor
 static void want_identified_by_key(struct broker *broker, struct work *work, const struct hold *hold)
 {
     const struct found *found = &work->batch->found;
-    const struct agency_block *block = peer_block(peer_by_id(broker, hold->row.agency), work->settling_type);
+    const struct peer *peer = peer_by_id(broker, hold->row.agency);
 
-    for (uint32_t i = 0; block && hold->row.cause == HOLD_UNKNOWN && i < found->link_count; i++)
-        if (found->links[i].agency == hold->row.agency)
+    for (uint32_t i = 0; hold->row.cause == HOLD_UNKNOWN && i < found->link_count; i++) {
+        const struct agency_block *block =
+            found->links[i].agency == hold->row.agency ? peer_block_named(peer, found->links[i].block) : NULL;
+
+        if (block && block->type == work->settling_type)
             want_key_identified(work, block, found->links[i].key, &work->settle_identifiers);
+    }
 }
 
 /* First the records of what was found, then whoever has the identifiers that stand in them. */
@@ -135,9 +136,11 @@ struct settling {
     struct broker *broker;
     struct work *work;
     struct share *share;
-    const struct agency_block *block; /* NULL: the agency does not map the type any more */
     const struct hold *hold;
     struct canonical *record;
+    /* Where the agency has it; NULL: where it would have it, or it does not map such any more. */
+    const struct agency_block *block;
+    struct text key;
 };
 
 /* The change as it is held, for the ledger: what was, what is said, by whom and on what ground. */
@@ -153,9 +156,7 @@ static struct text content_of(const struct settling *settling, const struct held
         .ground = value_text(arena_copy(arena, settling->hold->row.ground, strlen(settling->hold->row.ground))),
     };
 
-    if (settling->block)
-        links_held(settling->work->links, settling->share->row.id, settling->block->name, settling->record->number,
-                   &change.key);
+    change.key = settling->key;
     for (uint16_t i = 0; i < type->field_count; i++) {
         struct change_field *field = &change.fields[change.field_count];
 
@@ -200,14 +201,12 @@ static bool find_record(struct settling *settling, struct held *held)
 {
     struct work *work = settling->work;
     struct canonical *shell = settling->record, *found;
-    struct text key = { "", 0 };
     struct held *moved, was = *held;
     const char *why = NULL;
 
     if (!settling->block)
         return false;
-    links_held(work->links, settling->share->row.id, settling->block->name, shell->number, &key);
-    found = held_target(work, settling->share->peer, settling->block, shell, key, held->values,
+    found = held_target(work, settling->share->peer, settling->block, shell, settling->key, held->values,
                         strcmp(settling->hold->row.reason, unknown_key) == 0, &why);
     if (why || (found != shell && held_find(found, settling->share->peer->index, UNIT_EXISTENCE)))
         return false;
@@ -219,8 +218,10 @@ static bool find_record(struct settling *settling, struct held *held)
     moved = held_add(work->batch->arena, found, was.agency, was.unit);
     *moved = was;
     found->dirty = true;
-    if (key.length > 0)
-        links_move(work->links, settling->share->row.id, settling->block->name, key, found->number, was.base);
+    if (settling->key.length > 0) {
+        links_remove(work->links, settling->share->row.id, settling->block->name, shell->number);
+        links_move(work->links, settling->share->row.id, settling->block->name, settling->key, found->number, was.base);
+    }
     settling->record = found;
     return true;
 }
@@ -235,15 +236,19 @@ static bool settle_record(struct settling *settling)
     bool release = settling->hold->row.decision == DECISION_RELEASE;
     struct held *held = held_find(settling->record, peer->index, work->settling_unit);
     bool *unfed = arena_array(work->batch->arena, type->unit_count, sizeof *unfed);
-    struct writer who = { .agency = peer->index,
-                          .since = settling->share->row.since,
-                          .fed = settling->block ? settling->block->fed : unfed };
+    struct writer who = { .agency = peer->index, .since = settling->share->row.since, .fed = unfed };
     struct outcome outcome;
     struct text content;
     struct held was;
 
     if (!held || held->hold != work->settling)
         return true;
+    settling->key = (struct text){ "", 0 };
+    settling->block = reach_held(work, peer, settling->record, &settling->key);
+    if (!settling->block)
+        settling->block = peer_block(peer, work->settling_type, settling->record->values);
+    if (settling->block)
+        who.fed = settling->block->fed;
     if (release && settling->hold->row.cause == HOLD_UNKNOWN) {
         if (!find_record(settling, held))
             return false;
@@ -286,7 +291,6 @@ void decide_settle(struct broker *broker, struct work *work)
     brake = brake_of(broker, work);
     hold = brake_hold_numbered(brake, work->settling);
     settling.share = share_of(work, peer_by_id(broker, hold->row.agency));
-    settling.block = peer_block(settling.share->peer, work->settling_type);
     for (uint32_t i = 0; i < found->settle_count; i++) {
         const struct hold now = *hold; /* another may be opened, which moves them */
 

@@ -270,22 +270,24 @@ static uint32_t number_array(struct store *store, const struct batch *batch, uin
     return count;
 }
 
+/* One array for each field of each identifier. */
 static uint32_t identifier_arrays(struct store *store, const struct batch *batch, uint16_t type_index)
 {
     const struct catalog_type *type = &batch->catalog->types[type_index];
     int at = 4;
     uint32_t count = 0;
 
-    for (uint16_t f = 0; f < type->field_count; f++) {
-        if (!type->fields[f].identifier)
-            continue;
-        pg_array_start(&store->arrays[at], PG_OID_TEXT);
-        for (uint32_t i = 0; i < batch->wanted.identifier_count; i++)
-            if (batch->wanted.identifiers[i].type == type_index && batch->wanted.identifiers[i].field == f) {
-                pg_array_value(&store->arrays[at], batch->wanted.identifiers[i].value);
-                count++;
-            }
-        at++;
+    for (uint16_t u = 0; u < type->unit_count; u++) {
+        uint16_t fields = type->units[u].identifier ? type->units[u].field_count : 0;
+
+        for (uint16_t f = 0; f < fields; f++, at++) {
+            pg_array_start(&store->arrays[at], PG_OID_TEXT);
+            for (uint32_t i = 0; i < batch->wanted.identifier_count; i++)
+                if (batch->wanted.identifiers[i].type == type_index && batch->wanted.identifiers[i].unit == u) {
+                    pg_array_value(&store->arrays[at], batch->wanted.identifiers[i].values[f]);
+                    count++;
+                }
+        }
     }
     return count;
 }
@@ -301,7 +303,7 @@ static void look_up_type(struct store *store, struct lookup *lookup, uint16_t ty
 
     if (keys + others == 0)
         return;
-    for (int i = 0; i < (others > 0 ? 4 + sql->identifier_count : 3); i++)
+    for (int i = 0; i < (others > 0 ? 4 + sql->identifying_count : 3); i++)
         pg_array_parameter(&parameters, &store->arrays[i]);
     pg_statement(store->writer, by->records, true, &parameters);
     expect(lookup, EXPECT_RECORDS, type);
@@ -317,7 +319,6 @@ static void look_up_fill(struct store *store, struct lookup *lookup)
 
     pg_text(&parameters, arena_printf(arena, "%llu", (unsigned long long)fill->after));
     pg_text(&parameters, arena_printf(arena, "%u", fill->agency));
-    pg_text(&parameters, arena_copy(arena, fill->block.bytes, fill->block.length));
     pg_text(&parameters, arena_printf(arena, "%u", fill->limit));
     pg_statement(store->writer, store->types[fill->type].fill, true, &parameters);
     expect(lookup, EXPECT_FILL, fill->type);
@@ -328,7 +329,8 @@ static const char sql_settle[] =
     "SELECT DISTINCT record FROM selaras.held WHERE hold = $1 AND settled IS NULL AND entry < $2 AND record > $3"
     " AND ($4 = '' OR record <@ nullif($4, '')::int8multirange) ORDER BY record LIMIT $5";
 static const char sql_count[] =
-    "SELECT pg_catalog.count(*) FROM selaras.link WHERE agency = $1 AND block = $2 AND until IS NULL";
+    "SELECT pg_catalog.count(*) FROM selaras.link WHERE agency = $1 AND block = ANY ($2::text[])"
+    " AND until IS NULL";
 
 static void look_up_settle(struct store *store, struct lookup *lookup)
 {
@@ -352,7 +354,7 @@ static void look_up_count(struct store *store, struct lookup *lookup)
     struct arena *arena = lookup->batch->arena;
 
     pg_text(&parameters, arena_printf(arena, "%u", count->agency));
-    pg_text(&parameters, arena_copy(arena, count->block.bytes, count->block.length));
+    pg_text(&parameters, count->blocks);
     pg_statement(store->writer, sql_count, true, &parameters);
     expect(lookup, EXPECT_COUNT, 0);
 }
@@ -498,9 +500,10 @@ static const char sql_scan[] =
     "   END AS position FROM span s, whole w),"
     " last AS MATERIALIZED (SELECT e.position, pg_catalog.sha256('\\x00'::bytea || e.leaf) AS leaf"
     "  FROM selaras.entry e WHERE e.position = (SELECT position FROM fitting))"
-    " SELECT last.position, last.leaf, r.position, r.type, r.record, r.key, r.sending FROM last LEFT JOIN LATERAL"
-    "  (SELECT e.position, e.type, e.record, l.key, " SENDING " AS sending"
-    "   FROM selaras.entry e LEFT JOIN LATERAL (SELECT k.key FROM selaras.link k WHERE k.record = e.record"
+    " SELECT last.position, last.leaf, r.position, r.type, r.record, r.block, r.key, r.sending FROM last LEFT JOIN "
+    "LATERAL"
+    "  (SELECT e.position, e.type, e.record, l.block, l.key, " SENDING " AS sending"
+    "   FROM selaras.entry e LEFT JOIN LATERAL (SELECT k.block, k.key FROM selaras.link k WHERE k.record = e.record"
     "    AND k.agency = $4::smallint AND k.since < e.position AND (k.until IS NULL OR k.until >= e.position)"
     "    ORDER BY k.since DESC LIMIT 1) l ON true"
     "   WHERE e.position > $1 AND e.position <= last.position AND " SENDING " IS NOT NULL) r ON true"
@@ -526,8 +529,9 @@ static void take_scan(struct scan *scan, const PGresult *result)
             .position = (feed_position)pg_result_int8(result, i, 2),
             .type = read_text(scan->arena, result, i, 3),
             .record = (uint64_t)pg_result_int8(result, i, 4),
-            .key = read_text(scan->arena, result, i, 5),
-            .sending = pg_result_bytes(scan->arena, result, i, 6),
+            .block = read_text(scan->arena, result, i, 5),
+            .key = read_text(scan->arena, result, i, 6),
+            .sending = pg_result_bytes(scan->arena, result, i, 7),
         };
     }
 }

@@ -78,6 +78,8 @@ struct world {
     int frame_count;
     int answer_count;
     bool answer_ok;
+    const char *said_type; /* what the last log line is about: only until the next step */
+    feed_position said_position;
 };
 
 static inline struct text kept(struct world *world, struct text text)
@@ -108,11 +110,23 @@ static inline void find_record(struct world *world, struct batch *batch, const s
     record->exists = stored->exists;
     record->meta = stored->meta;
     memcpy(record->values, stored->values, stored->type->field_count * sizeof *record->values);
+    for (uint16_t i = 0; i < stored->type->field_count; i++) /* as read_records() does */
+        record->values[i].bytes = arena_copy(batch->arena, stored->values[i].bytes, stored->values[i].length);
     canonical_note_stored(batch->arena, record);
     if (canonical_meta_read(batch->arena, stored->meta.bytes, stored->meta.length, batch->ids, record, &err) < 0)
         abort();
     batch->found.records[batch->found.record_count++] = record;
     (void)world;
+}
+
+static inline bool has_identifier(const struct stored_record *stored, const struct wanted_identifier *wanted)
+{
+    const struct catalog_unit *unit = &stored->type->units[wanted->unit];
+
+    for (uint16_t i = 0; i < unit->field_count; i++)
+        if (!value_equal(stored->values[unit->fields[i]], wanted->values[i]))
+            return false;
+    return unit->identifier;
 }
 
 static inline bool is_wanted(const struct world *world, const struct batch *batch, const bool *wanted_links,
@@ -124,9 +138,7 @@ static inline bool is_wanted(const struct world *world, const struct batch *batc
         if (batch->wanted.records[i].type == type && batch->wanted.records[i].number == stored->number)
             return true;
     for (uint32_t i = 0; i < batch->wanted.identifier_count; i++)
-        if (batch->wanted.identifiers[i].type == type &&
-            stored->type->fields[batch->wanted.identifiers[i].field].identifier &&
-            value_equal(stored->values[batch->wanted.identifiers[i].field], batch->wanted.identifiers[i].value))
+        if (batch->wanted.identifiers[i].type == type && has_identifier(stored, &batch->wanted.identifiers[i]))
             return true;
     for (uint32_t i = 0; i < world->link_count; i++)
         if (wanted_links[i] && world->links[i].record == stored->number)
@@ -134,11 +146,10 @@ static inline bool is_wanted(const struct world *world, const struct batch *batc
     return false;
 }
 
-static inline bool has_link(const struct world *world, uint64_t record, uint16_t agency, struct text block)
+static inline bool has_link(const struct world *world, uint64_t record, uint16_t agency)
 {
     for (uint32_t i = 0; i < world->link_count; i++)
-        if (world->links[i].record == record && world->links[i].agency == agency && world->links[i].until == 0 &&
-            same_text(world->links[i].block, block))
+        if (world->links[i].record == record && world->links[i].agency == agency && world->links[i].until == 0)
             return true;
     return false;
 }
@@ -152,13 +163,22 @@ static inline void find_fill(struct world *world, struct batch *batch)
         const struct stored_record *stored = &world->records[i];
 
         if (stored->type != &world->catalog->types[fill->type] || !stored->exists || stored->number <= fill->after ||
-            has_link(world, stored->number, fill->agency, fill->block))
+            has_link(world, stored->number, fill->agency))
             continue;
         find_record(world, batch, stored);
         batch->found.fill_last = stored->number;
         count++;
     }
     batch->found.fill_rows = count;
+}
+
+/* Whether "{people,others}" has the name. */
+static inline bool is_in_list(const char *list, struct text name)
+{
+    for (const char *at = list + 1; *at && *at != '}'; at += strcspn(at, ",}") + (at[strcspn(at, ",}")] == ','))
+        if (strcspn(at, ",}") == name.length && memcmp(at, name.bytes, name.length) == 0)
+            return true;
+    return false;
 }
 
 /* Whether "{[17,19],[400,400]}" has the number. */
@@ -220,7 +240,7 @@ static inline void store_find(struct world *world, struct batch *batch)
         find_settle(world, batch);
     for (uint32_t i = 0; i < world->link_count && batch->wanted.count.agency; i++)
         found->count += world->links[i].agency == batch->wanted.count.agency && world->links[i].until == 0 &&
-                        same_text(world->links[i].block, batch->wanted.count.block);
+                        is_in_list(batch->wanted.count.blocks, world->links[i].block);
     for (uint32_t i = 0; i < world->entry_count; i++)
         if (world->entries[i].entry.position == batch->wanted.leaf) {
             found->leaf_known = true;
@@ -504,6 +524,7 @@ static inline void scan_row_fill(struct world *world, struct scan *scan, const s
             (link->until != 0 && link->until < to->position) || (to->key.length > 0 && link->since < best))
             continue;
         best = link->since;
+        to->block = kept(world, link->block);
         to->key = kept(world, link->key);
     }
 }

@@ -84,7 +84,7 @@ bool suspects_take(struct broker *broker, struct work *work)
             transactions++;
             if (i + 1 < suspects->taken && next->kind == suspect->kind && next->agency == suspect->agency)
                 break; /* they are taken together */
-            any = take_transactions(work, peer, UINT32_MAX, transactions) > 0 || any;
+            any = take_transactions(work, peer, &(struct amount){ UINT32_MAX, SIZE_MAX, transactions }) > 0 || any;
             transactions = 0;
             break;
         case SUSPECT_OTHER:

@@ -6,12 +6,20 @@
 #include "daemon/links.h"
 #include "daemon/peer.h"
 
+/* So much of what waits. */
+struct amount {
+    uint32_t changes;
+    size_t bytes;
+    uint32_t transactions;
+};
+
 /* What one peer has in the batch. */
 struct share {
     struct peer *peer;
     struct agency_row row; /* as it will be */
     struct piece **pieces;
-    uint32_t piece_count, changes;
+    uint32_t piece_count;
+    struct amount taken;
     bool hello, refused; /* a hello, and whether it is answered with an error */
     const char *refusal;
     char refusal_text[512];
@@ -32,7 +40,7 @@ struct work {
     struct admin *admins;
     struct links *links;
     struct map *records;     /* number to canonical */
-    struct map *identifiers; /* (type and field, value) to canonical */
+    struct map *identifiers; /* (type and unit, values) to canonical */
     bool second;             /* keys without a link were looked up as identifiers too */
     uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity, held_capacity;
     struct buffer scratch;
@@ -53,13 +61,15 @@ struct share *share_make(struct work *work, struct peer *peer);
 struct share *share_of(const struct work *work, const struct peer *peer);
 
 /* gather.c: takes what waits into the batch. */
-/* Complete transactions of the peer, whole, until they have so many changes or are so many; returns the pieces taken.
- */
-uint32_t take_transactions(struct work *work, struct peer *peer, uint32_t changes_most, uint32_t most);
+/* Complete transactions of the peer, whole, until any of the limit is reached; returns the pieces taken. */
+uint32_t take_transactions(struct work *work, struct peer *peer, const struct amount *limit);
 /* False: there is nothing to take. */
 bool take_admins(struct broker *broker, struct work *work);
 bool take_hello(struct broker *broker, struct work *work, struct peer *peer);
 bool take_fill(struct broker *broker, struct work *work, struct peer *peer);
+
+/* A record that has this identifier must be known; `values` are copied, what they borrow is not. */
+void want_identifier(struct work *work, uint16_t type, uint16_t unit, const struct value *values, uint32_t *capacity);
 
 /* suspects.c: what a refused batch was made of. */
 /* Takes the first half of it into this batch. False: none of it is there any more. */
@@ -89,7 +99,13 @@ struct entry_row *send_item(struct broker *broker, struct work *work, struct pee
 void pack_records(struct work *work);
 void pack_leaves(struct work *work);
 
-/* reach.c: how the item of an entry at `position` changes the links of whoever it goes to. */
+/* reach.c: which row of an agency is a record, and how an item changes that. */
+/* The block under which the agency holds the record now, and its key there; NULL: it has none. */
+const struct agency_block *reach_held(const struct work *work, const struct peer *peer, const struct canonical *record,
+                                      struct text *ret_key);
+/* Whether the record is one that the agency does not hold and takes. */
+bool reach_inserts(const struct work *work, const struct peer *peer, const struct canonical *record);
+/* How the item of an entry at `position` changes the links of whoever it goes to. */
 void link_item(struct work *work, const struct peer *peer, const struct canonical *record, enum operation operation,
                bool identifier_changed, feed_position position);
 void link_readers(struct broker *broker, struct work *work, const struct peer *writer, const struct canonical *record,
@@ -102,13 +118,15 @@ void decide_report(struct broker *broker, struct work *work, struct peer *peer, 
 void debts_answered(struct work *work, struct peer *peer, feed_position base);
 
 /* changes.c: the changes of a piece. */
+/* The new values of a change, by field of the type. */
+void fields_of_change(const struct catalog_type *type, const struct change *change, struct value *fields);
 void index_record(struct work *work, struct canonical *record);
 void index_identifiers(struct work *work, struct canonical *record);
 /* The record that a change is about, if there is one already, and its new values by field of the type. */
 struct canonical *change_record(struct broker *broker, struct work *work, const struct peer *peer,
                                 const struct piece *piece, const struct change *change, uint64_t resolved,
                                 struct value **ret_fields);
-bool taken_by_other(void *context, const struct canonical *record, uint16_t field, struct value value);
+bool taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values);
 /* Why a change is held whose key nothing is known by. */
 extern const char unknown_key[];
 /* Which record a row is, of which but `shell` is known so far: `shell` itself, when nobody has its identifiers.

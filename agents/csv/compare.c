@@ -96,7 +96,7 @@ int fields_unpack(struct arena *arena, const struct mapping_block *block, const 
         return error_wrap(err, "a row of block %s in the state file", block->name);
     }
     *ret = arena_array(arena, block->field_count + ROW_WITNESSES, sizeof **ret);
-    for (uint16_t i = 0; i < ROW_WITNESSES; i++)
+    for (int i = 0; i < ROW_WITNESSES; i++)
         (*ret)[block->field_count + i] = value_null(); /* a list does not say who changed it */
     for (uint16_t i = 0; i < item.field_count; i++) {
         int field = mapping_field_named(block, item.fields[i].name);

@@ -5,12 +5,15 @@
 #include "agents/driver.h"
 
 #include "agents/csv/amend.h"
+#include "agents/csv/facts.h"
 #include "agents/csv/give.h"
 #include "agents/csv/intake.h"
 #include "agents/csv/prepare.h"
 #include "agents/csv/publish.h"
+#include "agents/csv/wish.h"
 #include "shell/json.h"
 #include "shell/log.h"
+#include "shell/text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,16 +28,6 @@
 
 enum { REOPEN_MS = 2000, SLICE_MS = 20 };
 
-/* A question of the operator about parked records. */
-struct wish {
-    struct wish *next;
-    uint64_t record;
-    bool list, close;
-    char *note;
-    void (*done)(void *context, const char *json, const struct error *err);
-    void *context;
-};
-
 struct lists {
     struct driver driver;
     struct loop *loop;
@@ -48,7 +41,7 @@ struct lists {
     struct intake *intake;
     struct publish *publish;
     struct give *give;
-    struct wish *wishes;
+    struct wishes wishes;
     int lock; /* held while we work: -1 before */
 
     bool open, bound;
@@ -74,16 +67,6 @@ static struct lists *lists_of(struct driver *driver)
 
 /* ---- opening, and closing what is open ---- */
 
-static void wish_answer(struct lists *lists, const char *json, const struct error *err)
-{
-    struct wish *wish = lists->wishes;
-
-    lists->wishes = wish->next;
-    wish->done(wish->context, json, json ? NULL : err);
-    free(wish->note);
-    free(wish);
-}
-
 static void shut(struct lists *lists)
 {
     struct error err;
@@ -102,9 +85,8 @@ static void shut(struct lists *lists)
     if (lists->lock >= 0)
         close(lists->lock);
     lists->lock = -1;
-    error_set(&err, ERR_RETRY, "the state file was closed: try again");
-    while (lists->wishes)
-        wish_answer(lists, NULL, &err);
+    error_set(&err, ERR_RETRY, _("the state file was closed: try again"));
+    wishes_drop(&lists->wishes, &err);
     loop_remove(&lists->work_timer);
     loop_remove(&lists->retry_timer);
 }
@@ -232,7 +214,7 @@ static int lock(struct lists *lists, struct error *err)
     arena_free(&arena);
     if (lists->lock >= 0 && flock(lists->lock, LOCK_EX | LOCK_NB) == 0)
         return 0;
-    return error_set(err, ERR_STOP, "agent/state %s: %s", lists->options->state,
+    return error_set(err, ERR_STOP, _("agent/state %s: %s"), lists->options->state,
                      errno == EWOULDBLOCK ? "another agent works on it: stop that one first" : strerror(errno));
 }
 
@@ -240,18 +222,18 @@ static int lock(struct lists *lists, struct error *err)
 static const char *unfit(const struct mapping *mapping, const struct mapping_block *block)
 {
     if (block->delete == DELETE_SET)
-        return "delete: a list has no column that could be set; use row (it is listed as a row to remove) or ignore";
+        return _("delete: a list has no column that could be set; use row (it is listed as a row to remove) or ignore");
     if (block->generated)
-        return "key: a list makes no keys; its rows are found by the catalog's identifiers";
+        return _("key: a list makes no keys; its rows are found by the catalog's identifiers");
     if (block->where_count > 0)
-        return "where: is not read for lists by this version";
+        return _("where: is not read for lists by this version");
     if (block->actor_column != COLUMN_NONE || block->ground_column != COLUMN_NONE)
-        return "actor and ground: are not read from lists by this version";
+        return _("actor and ground: are not read from lists by this version");
     if (block->absence_s > 0 || block->reload)
-        return "absence and reload: a list is compared with the one before, whatever was deleted in between";
+        return _("absence and reload: a list is compared with the one before, whatever was deleted in between");
     for (const struct mapping_block *other = mapping->blocks; other < mapping->blocks + mapping->block_count; other++)
         if (other != block && strcmp(other->table, block->table) == 0)
-            return "table: a list is one block by this version";
+            return _("table: a list is one block by this version");
     return NULL;
 }
 
@@ -260,7 +242,7 @@ static int check(struct driver *driver, struct error *err)
     struct lists *lists = lists_of(driver);
 
     if (!lists->open)
-        return error_set(err, ERR_RETRY, "the state file is not open");
+        return error_set(err, ERR_RETRY, _("the state file is not open"));
     for (uint16_t i = 0; i < lists->mapping->block_count; i++) {
         const char *why = unfit(lists->mapping, &lists->mapping->blocks[i]);
 
@@ -399,7 +381,7 @@ static int apply_some(struct lists *lists, int64_t now_us, struct error *err)
     if (amend_step(lists->apply, now_us, &applied, err) < 0) {
         if (err->code == ERR_REJECT)
             err->code = ERR_STOP;
-        return error_wrap(err, "applying what the broker fed");
+        return error_wrap(err, _("applying what the broker fed"));
     }
     if (applied > 0)
         lists->sink.applied(lists->sink.context, applied);
@@ -408,7 +390,7 @@ static int apply_some(struct lists *lists, int64_t now_us, struct error *err)
 
 static int grant(struct lists *lists, int64_t now_us, struct error *err)
 {
-    const struct wish *wish = lists->wishes;
+    const struct wish *wish = lists->wishes.first;
     struct buffer out = { 0 };
     struct settled settled;
     char json[128];
@@ -418,7 +400,7 @@ static int grant(struct lists *lists, int64_t now_us, struct error *err)
             buffer_free(&out);
             return err->code;
         }
-        wish_answer(lists, json_text(&out), NULL);
+        wish_answer(&lists->wishes, json_text(&out), NULL);
         buffer_free(&out);
         return 0;
     }
@@ -426,7 +408,7 @@ static int grant(struct lists *lists, int64_t now_us, struct error *err)
         return err->code;
     snprintf(json, sizeof json, "{\"released\":%" PRIu32 ",\"closed\":%" PRIu32 ",\"refused\":%" PRIu32 ",\"busy\":0}",
              settled.released, settled.closed, settled.refused);
-    wish_answer(lists, json, NULL);
+    wish_answer(&lists->wishes, json, NULL);
     return 0;
 }
 
@@ -438,7 +420,7 @@ static int retry(struct lists *lists, int64_t now_us, struct error *err)
     if (amend_settle(lists->apply, 0, false, NULL, now_us, &settled, err) < 0)
         return err->code;
     if (settled.released > 0)
-        log_write(LOG_NOTE, "%" PRIu32 " parked records were applied after all", settled.released);
+        log_write(LOG_NOTE, _("%" PRIu32 " parked records were applied after all"), settled.released);
     return 0;
 }
 
@@ -481,7 +463,7 @@ static int work_step(struct lists *lists, bool *ret_more, struct error *err)
         *err = lists->defect;
         return err->code;
     }
-    if (lists->wishes && lists->wishes->list)
+    if (lists->wishes.first && lists->wishes.first->list)
         return grant(lists, now_us, err); /* a list on its way in touches nothing of it */
     if (intake_begun(lists->intake))
         return take_some(lists, now_us, ret_more, err);
@@ -493,7 +475,7 @@ static int work_step(struct lists *lists, bool *ret_more, struct error *err)
         return prove(lists, err);
     if (lists->bound && amend_waits(lists->apply) && !intake_waits(lists->intake))
         return apply_some(lists, now_us, err);
-    if (lists->wishes && lists->bound)
+    if (lists->wishes.first && lists->bound)
         return grant(lists, now_us, err);
     if (lists->bound && lists->retry && lists->state->incarnation != 0)
         return retry(lists, now_us, err);
@@ -532,30 +514,23 @@ static void on_work(void *context)
 
 /* ---- questions ---- */
 
-static void wish_add(struct lists *lists, const struct wish *wish)
+static void ask(struct lists *lists, const struct wish *wish)
 {
-    struct wish **end = &lists->wishes;
     struct error err;
 
-    if (!lists->open) {
-        error_set(&err, ERR_RETRY, "the state file cannot be read now: try again");
-        wish->done(wish->context, NULL, &err);
-        free(wish->note);
+    wish_add(&lists->wishes, wish);
+    if (lists->open) {
+        wake(lists);
         return;
     }
-    while (*end)
-        end = &(*end)->next;
-    *end = malloc(sizeof **end);
-    if (!*end)
-        abort();
-    **end = *wish;
-    wake(lists);
+    error_set(&err, ERR_RETRY, _("the state file cannot be read now: try again"));
+    wishes_drop(&lists->wishes, &err);
 }
 
 static void parked(struct driver *driver, void (*done)(void *context, const char *json, const struct error *err),
                    void *context)
 {
-    wish_add(lists_of(driver), &(struct wish){ .list = true, .done = done, .context = context });
+    ask(lists_of(driver), &(struct wish){ .list = true, .done = done, .context = context });
 }
 
 static void settle(struct driver *driver, uint64_t record, bool close, const char *user, const char *why,
@@ -565,54 +540,15 @@ static void settle(struct driver *driver, uint64_t record, bool close, const cha
 
     if (asprintf(&wish.note, "%s: %s", user, why) < 0)
         abort();
-    wish_add(lists_of(driver), &wish);
+    ask(lists_of(driver), &wish);
 }
 
-static const char *age_text(struct arena *arena, int64_t age_us)
-{
-    int64_t minutes = age_us / 60000000;
-
-    if (minutes < 120)
-        return arena_printf(arena, "%" PRId64 " min", minutes);
-    return minutes < 48 * 60 ? arena_printf(arena, "%" PRId64 " h", minutes / 60)
-                             : arena_printf(arena, "%" PRId64 " days", minutes / 60 / 24);
-}
-
-static void list_facts(struct lists *lists, struct arena *arena, const char *block, struct buffer *out)
-{
-    struct state_list list;
-    struct error ignored;
-    uint64_t differ = 0;
-    int64_t age_us;
-
-    if (state_list(lists->state, arena, block, &list, &ignored) < 0 ||
-        state_count(lists->state, block, STATE_DIFFERS, &differ, &ignored) < 0)
-        return;
-    age_us = loop_time_us() - list.saved_us;
-    json_write_text(out, arena_printf(arena, "%s_list", block),
-                    list.known ? arena_printf(arena, "%s, %" PRIu64 " rows%s, %s old", list.name, list.rows,
-                                              list.complete ? ", complete" : "", age_text(arena, age_us))
-                               : "none yet");
-    if (list.known)
-        json_write_int(out, arena_printf(arena, "%s_list_age_s", block), age_us / 1000000);
-    json_write_uint(out, arena_printf(arena, "%s_to_correct", block), differ);
-}
-
-/* The age of each list, and what waits for its makers. */
 static void facts(struct driver *driver, struct buffer *out)
 {
     struct lists *lists = lists_of(driver);
-    struct arena *arena = arena_new();
 
-    if (lists->open) {
-        for (uint16_t i = 0; i < lists->mapping->block_count; i++)
-            list_facts(lists, arena, lists->mapping->blocks[i].name, out);
-        if (give_waits_for(lists->give))
-            json_write_text(out, "waits_for_list", give_waits_for(lists->give));
-        if (intake_refused(lists->intake))
-            json_write_text(out, "refused_list", intake_refused(lists->intake));
-    }
-    arena_free(&arena);
+    if (lists->open)
+        facts_write(lists->state, lists->mapping, lists->give, lists->intake, out);
 }
 
 const struct driver_ops csv_driver = {

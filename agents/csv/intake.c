@@ -2,6 +2,7 @@
 
 #include "agents/csv/convert.h"
 #include "shell/log.h"
+#include "shell/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -42,6 +43,13 @@ struct intake {
 static int64_t saved_us(const struct intake *intake)
 {
     return intake->status.st_mtim.tv_sec * INT64_C(1000000) + intake->status.st_mtim.tv_nsec / 1000;
+}
+
+static struct log_about about_list(const struct intake *intake)
+{
+    const struct mapping_block *block = intake->said.block >= 0 ? &intake->mapping->blocks[intake->said.block] : NULL;
+
+    return (struct log_about){ .table = block ? block->table : NULL, .type = block ? block->type_name : NULL };
 }
 
 static const char *block_name(const struct intake *intake)
@@ -97,7 +105,7 @@ static int begin(struct intake *intake, const char *name, struct error *err)
     memset(&intake->status, 0, sizeof intake->status);
     intake->fd = folder_file(intake->folder, name, &intake->status, &plain);
     if (!plain) {
-        log_write(LOG_WARN, "a file in the folder is no plain file, so it is left where it is");
+        log_write(LOG_WARN, _("a file in the folder is no plain file, so it is left where it is"));
         folder_leave(intake->folder, name);
         return 0;
     }
@@ -166,12 +174,21 @@ static int read_end(struct intake *intake, struct error *err)
     intake->length = 0;
     intake->stage = STAGE_CONVERT;
     if (lseek(intake->fd, 0, SEEK_SET) < 0)
-        return error_set(err, ERR_RETRY, "reading a list: %s", strerror(errno));
+        return error_set(err, ERR_RETRY, _("reading a list: %s"), strerror(errno));
     return convert_start(intake->loop, intake->fd, form->page, intake->options->list_bytes, on_converted, intake,
                          &intake->convert, err);
 }
 
-/* A file that grows while it is read is taken when it has its next end. */
+/* What was read may be the half of one list and the half of another: the file is taken when it is at rest again. */
+static bool rewritten(struct intake *intake)
+{
+    if (!folder_rewritten(intake->fd, &intake->status))
+        return false;
+    folder_wait(intake->folder, intake->name);
+    clear(intake);
+    return true;
+}
+
 static int read_step(struct intake *intake, struct error *err)
 {
     ssize_t got;
@@ -181,12 +198,12 @@ static int read_step(struct intake *intake, struct error *err)
         abort();
     got = read(intake->fd, intake->text + intake->length, READ_BYTES);
     if (got < 0)
-        return errno == EINTR ? 0 : error_set(err, ERR_RETRY, "reading a list: %s", strerror(errno));
+        return errno == EINTR ? 0 : error_set(err, ERR_RETRY, _("reading a list: %s"), strerror(errno));
     crypto_hash_sha256_update(&intake->hash, (const uint8_t *)intake->text + intake->length, (size_t)got);
     intake->length += (size_t)got;
     if (intake->length > intake->options->list_bytes)
         refuse_file(intake, REFUSAL_LARGE, "", intake->options->list_bytes / 1024 / 1024);
-    else if (got == 0)
+    else if (got == 0 && !rewritten(intake))
         return read_end(intake, err);
     return 0;
 }
@@ -227,16 +244,17 @@ static void note_taken(const struct intake *intake, const struct import_result *
 static int taken(struct intake *intake, int64_t now_us, struct error *err)
 {
     const struct import_result *result = import_result(intake->import);
+    struct log_about about = about_list(intake);
     struct buffer note = { 0 };
     int code;
 
-    log_write(LOG_NOTE,
-              "list %s taken: %" PRIu32 " rows%s, %" PRIu32 " new, %" PRIu32 " changed, %" PRIu32 " removed%s",
-              block_name(intake), result->rows, result->complete ? ", complete" : "", result->inserts, result->updates,
-              result->deletes, result->keyless > 0 ? "; some have no key and were left out" : "");
+    log_about(LOG_NOTE, &about,
+              _("list %s taken: %" PRIu32 " rows%s, %" PRIu32 " new, %" PRIu32 " changed, %" PRIu32 " removed%s"),
+              block_name(intake), result->rows, result->complete ? _(", complete") : "", result->inserts,
+              result->updates, result->deletes, result->keyless > 0 ? _("; some have no key and were left out") : "");
     note_taken(intake, result, &note);
     intake->refused[0] = '\0';
-    code = folder_put(intake->folder, intake->name, intake->status.st_ino, true, now_us, &note, err);
+    code = folder_put(intake->folder, intake->name, &intake->status, true, now_us, &note, err);
     buffer_free(&note);
     clear(intake);
     return code;
@@ -245,14 +263,15 @@ static int taken(struct intake *intake, int64_t now_us, struct error *err)
 static int refused(struct intake *intake, int64_t now_us, struct error *err)
 {
     const char *first = refusals_first(intake->arena, &intake->refusals);
+    struct log_about about = about_list(intake);
     struct buffer note = { 0 };
     int code;
 
-    log_write(LOG_WARN, "list %s refused for %" PRIu32 " reasons; the first: %s", block_name(intake),
+    log_about(LOG_WARN, &about, _("list %s refused for %" PRIu32 " reasons; the first: %s"), block_name(intake),
               intake->refusals.count, first);
     snprintf(intake->refused, sizeof intake->refused, "%.200s: %.300s", intake->name, first);
     refusals_write(&intake->refusals, intake->name, &note);
-    code = folder_put(intake->folder, intake->name, intake->status.st_ino, false, now_us, &note, err);
+    code = folder_put(intake->folder, intake->name, &intake->status, false, now_us, &note, err);
     buffer_free(&note);
     clear(intake);
     return code;
@@ -262,6 +281,8 @@ static int import_some(struct intake *intake, int64_t now_us, bool outbox, struc
 {
     enum import_end end;
 
+    if (!intake->import && rewritten(intake)) /* while it was converted */
+        return 0;
     if (!intake->import)
         import_begin(intake, outbox);
     if (import_step(intake->import, now_us, &end, err) < 0)

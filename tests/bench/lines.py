@@ -16,7 +16,8 @@ sys.path[:0] = [f"{HERE}/../e2e", f"{HERE}/../../sample"]
 import psycopg                  # noqa: E402
 import residents                # noqa: E402
 from cluster import AGENCY_SETTINGS, Failed, Postgres, Run, catch_signals, wait_for     # noqa: E402
-from region import SAMPLE, Region                                   # noqa: E402
+from agency import SAMPLE       # noqa: E402
+from region import Region       # noqa: E402
 
 CARD_BASE = 9 * 10 ** 15        # a family card has 16 digits; greater than any that the sample has, and rising
 ROWS_PER_TRANSACTION = 10

@@ -10,6 +10,7 @@ import io
 import json
 import os
 
+from agency import Agency
 from cluster import ROOT, Failed, wait_for
 
 TEMPLATE = f"{ROOT}/tests/e2e/lists/dinkes.zpl.in"
@@ -52,62 +53,18 @@ def canonical(field, text):
     return text
 
 
-class ListAgency:
+class ListAgency(Agency):
     """dinkes with a list: its folder, its agent, and its clerk."""
 
     def __init__(self, region, name="dinkes"):
-        self.region, self.run, self.name = region, region.run, name
+        super().__init__(region, name, TEMPLATE)
         self.folder = f"{self.run.folder}/daftar"
         self.state = f"{self.run.folder}/keadaan"
-        self.file = f"{self.run.folder}/{name}.zpl"
-        self.control = f"{self.run.folder}/{name}.sock"
-        self.key_file = f"{self.run.folder}/{name}.key"
-        self.agent = self.key = None
         self.rows = {}      # by NIK: title to text
         self.saved = 0
 
-    # Its sysadmin
-
-    def configure(self, replace=(), **settings):
-        if not self.key:
-            self.key = self.region.make_key(self.key_file)
-        with open(TEMPLATE, encoding="utf-8") as file:
-            text = file.read()
-        for place, value in (("FOLDER", self.folder), ("STATE", self.state), ("KEY", self.key_file), ("CONTROL", self.control),
-                             ("ENDPOINT", self.region.endpoint), ("BROKER_KEY", self.region.key)):
-            text = text.replace(f"@{place}@", value)
-        for old, new in replace:
-            assert old in text
-            text = text.replace(old, new)
-        more = "".join(f"    {name.replace('_', '-')} = {value}\n" for name, value in settings.items())
-        self.run.write(f"{self.name}.zpl", text.replace("\nbroker\n", f"\n{more}broker\n", 1))
-
-    def prepare(self):
-        return self.run.call([self.run.program("selaras-agent"), "--prepare", "--apply", self.file])[1]
-
-    def enrol(self):
-        self.region.enrol(self.name, self.key)
-
-    def start(self, wait=True):
-        assert self.agent is None or not self.agent.alive()
-        self.agent = self.run.start(f"agent-{self.name}", [self.run.program("selaras-agent"), self.file])
-        if wait:
-            self.wait_up()
-
-    def wait_up(self, seconds=60):
-        def active():
-            self.agent.must_live()
-            rows = self.region.query(f"SELECT state FROM selaras.agency WHERE name = '{self.name}' AND session > 0")
-            return rows and rows[0][0] == "active"
-        wait_for(f"{self.name} has made its first load (log: {self.agent.log})", active, seconds)
-
-    def stop(self):
-        self.agent.stop()
-
-    def kill(self):
-        self.agent.kill()
-
-    # Its clerk
+    def places(self):
+        return {**super().places(), "FOLDER": self.folder, "STATE": self.state}
 
     def text(self, separator=";", mark=None, titles=None):
         """The list as a spreadsheet saves it."""

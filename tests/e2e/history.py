@@ -24,11 +24,7 @@ class Place:
 
     def make(self):
         region = self.region
-        region.create_servers()
-        folder = region.run.make_folder(f"{region.run.folder}/residents")
-        residents.write(self.people, folder)
-        for name, agency in region.agencies.items():
-            agency.postgres.script(name, f"{folder}/{name}.copy.sql")
+        region.create_sample(self.people)
         region.configure(fence_interval="250ms")
         region.start()
         region.wait_in_step()

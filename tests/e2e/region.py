@@ -8,9 +8,9 @@ import json
 import os
 import signal
 
-from cluster import AGENCY_SETTINGS, ROOT, Failed, Postgres, Run, wait_for
-
-SAMPLE = f"{ROOT}/sample"
+import residents
+from agency import SAMPLE, PostgresAgency
+from cluster import Failed, Postgres, Run, wait_for
 
 # Fields that every copy holds, in the order of comparison, and those of dinkes alone.
 COMMON = ["nik", "family_card", "name", "birth_date", "sex", "village", "address", "phone", "eligible",
@@ -36,7 +36,7 @@ TRANSLATED = {
                                   WHEN 'MANDIRI' THEN 'self' WHEN 'TANPA' THEN 'none' END AS payer, iuran::text AS premium
         FROM peserta_jkn""",
 }
-TABLE = {"dinsos": "penerima_bantuan", "dinkes": "peserta_jkn"}
+TABLES = {"dinsos": "penerima_bantuan", "dinkes": "peserta_jkn"}
 AGENCIES = list(TRANSLATED)
 
 
@@ -45,73 +45,6 @@ def digest(fields, translated):
     row = ", ".join(f"coalesce({field}::text, '<null>')" for field in fields)
     return ("SELECT coalesce(md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\")), 'empty'), count(*)"
             f" FROM (SELECT concat_ws('|', {row}) AS line FROM ({translated}) AS t) AS l")
-
-
-class Agency:
-    """One agency: its PostgreSQL, its agent, the files of both."""
-
-    def __init__(self, region, name, template=None, schema=None):
-        self.region, self.run, self.name = region, region.run, name
-        self.table = TABLE.get(name)
-        self.postgres = Postgres(region.run, name, AGENCY_SETTINGS)
-        self.template = template or f"{SAMPLE}/{name}.zpl.in"
-        self.schema = schema or f"{SAMPLE}/{name}.sql"
-        self.file = f"{self.run.folder}/{name}.zpl"
-        self.control = f"{self.run.folder}/{name}.sock"
-        self.key_file = f"{self.run.folder}/{name}.key"
-        self.key = None
-        self.agent = None
-
-    def configure(self, **settings):
-        """Makes a key and fills in the template, as its sysadmin would; `settings` of section agent are added."""
-        self.key = self.region.make_key(self.key_file)
-        with open(self.template, encoding="utf-8") as file:
-            text = file.read()
-        for place, value in (("DATABASE", self.postgres.dsn(self.name)), ("KEY", self.key_file), ("CONTROL", self.control),
-                             ("ENDPOINT", self.region.endpoint), ("BROKER_KEY", self.region.key)):
-            text = text.replace(f"@{place}@", value)
-        more = "".join(f"    {name.replace('_', '-')} = {value}\n" for name, value in settings.items())
-        text = text.replace("\nbroker\n", f"\n{more}broker\n", 1)
-        self.run.write(f"{self.name}.zpl", text)
-
-    def create_tables(self):
-        self.postgres.query("postgres", f"CREATE DATABASE {self.name}")
-        self.postgres.script(self.name, self.schema)
-
-    def prepare(self):
-        self.run.call([self.run.program("selaras-agent"), "--prepare", "--apply", self.file])
-
-    def enrol(self):
-        self.region.enrol(self.name, self.key)
-
-    def start(self, wait=True):
-        assert self.agent is None or not self.agent.alive()
-        self.agent = self.run.start(f"agent-{self.name}", [self.run.program("selaras-agent"), self.file])
-        if wait:
-            self.wait_up()
-
-    def wait_up(self, seconds=60):
-        """Until the broker has its first load and both are in a session."""
-        def active():
-            self.agent.must_live()
-            rows = self.region.query(f"SELECT state FROM selaras.agency WHERE name = '{self.name}' AND session > 0")
-            return rows and rows[0][0] == "active"
-        wait_for(f"{self.name} has made its first load (log: {self.agent.log})", active, seconds)
-
-    def stop(self):
-        self.agent.stop()
-
-    def kill(self):
-        self.agent.kill()
-
-    def query(self, sql):
-        return self.postgres.query(self.name, sql)
-
-    def value(self, sql):
-        return self.postgres.value(self.name, sql)
-
-    def digest(self, fields):
-        return self.postgres.query(self.name, digest(fields, TRANSLATED[self.name]))[0]
 
 
 class Region:
@@ -127,7 +60,7 @@ class Region:
         self.key = None
         self.broker = None
         self.run.environment.update(SELARAS_SOCKET=self.control, SELARAS_DATABASE=self.postgres.dsn("selaras"))
-        self.agencies = {name: Agency(self, name) for name in (agencies if agencies is not None else AGENCIES)}
+        self.agencies = {name: PostgresAgency(self, name, table=TABLES[name]) for name in (agencies if agencies is not None else AGENCIES)}
 
     def __getattr__(self, name):
         """region.dinsos is region.agencies["dinsos"]."""
@@ -140,7 +73,7 @@ class Region:
 
     def create_servers(self):
         """All clusters at once, started and answering, with databases and the agencies' own tables."""
-        servers = [self.postgres, *(agency.postgres for agency in self.agencies.values())]
+        servers = list(dict.fromkeys([self.postgres, *(agency.postgres for agency in self.agencies.values())]))
         making = [(server, server.create()) for server in servers]
         for server, process in making:
             server.created(process)
@@ -151,6 +84,14 @@ class Region:
         self.postgres.query("postgres", "CREATE DATABASE selaras")
         for agency in self.agencies.values():
             agency.create_tables()
+
+    def create_sample(self, people):
+        """The servers, and in the agencies' tables what they know of these people (sample/residents.py)."""
+        self.create_servers()
+        folder = self.run.make_folder(f"{self.run.folder}/residents")
+        residents.write(people, folder)
+        for name, agency in self.agencies.items():
+            agency.postgres.script(name, f"{folder}/{name}.copy.sql")
 
     def configure(self, **settings):
         """Keys and files of all; `settings` go to the agents."""
@@ -220,7 +161,7 @@ class Region:
         exists = "SELECT * FROM selaras.resident WHERE exists"
         for name, agency in self.agencies.items():
             fields = COMMON + (HEALTH if name == "dinkes" else [])
-            theirs, ours = agency.digest(fields), self.postgres.query("selaras", digest(fields, exists))[0]
+            theirs, ours = agency.query(digest(fields, TRANSLATED[name]))[0], self.postgres.query("selaras", digest(fields, exists))[0]
             if theirs != ours:
                 found.append(f"{name} has {theirs[1]} records that hash to {theirs[0]}, the broker {ours[1]} to {ours[0]}")
         return found

@@ -4,8 +4,9 @@ import textwrap
 
 import pytest
 
+from agency import PostgresAgency
 from cluster import wait_for
-from region import Agency, Region
+from region import Region
 
 CATALOG = """\
 catalog
@@ -219,7 +220,7 @@ def mapped():
         for name in ("dinsos", "dinkes"):
             template = region.run.write(f"{name}.zpl.in", HEAD.format(name=name) + MAPPING[name])
             schema = region.run.write(f"{name}.sql", textwrap.dedent(SCHEMA[name]))
-            region.agencies[name] = Agency(region, name, template=template, schema=schema)
+            region.agencies[name] = PostgresAgency(region, name, template=template, schema=schema)
         region.catalog = region.run.write("agreed.zpl", CATALOG)
         region.create_servers()
         region.configure(fence_interval="250ms")

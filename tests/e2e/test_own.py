@@ -5,8 +5,9 @@ import os
 
 import pytest
 
+from agency import PostgresAgency
 from cluster import wait_for
-from region import Agency, Region
+from region import Region
 
 OWN = f"{os.path.dirname(os.path.abspath(__file__))}/own"
 LINES = {
@@ -35,7 +36,7 @@ def own():
     made = Region(agencies=[])
     try:
         made.catalog = f"{OWN}/catalog.zpl"
-        made.agencies = {name: Agency(made, name, f"{OWN}/{name}.zpl.in", f"{OWN}/{name}.sql") for name in LINES}
+        made.agencies = {name: PostgresAgency(made, name, f"{OWN}/{name}.zpl.in", f"{OWN}/{name}.sql") for name in LINES}
         made.create_servers()
         made.configure(fence_interval="250ms")
         made.start_broker()
