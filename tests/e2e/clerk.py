@@ -75,12 +75,14 @@ class ListAgency(Agency):
             writer.writerow([row[title] for title in COLUMNS])
         return out.getvalue() + (f"{mark}\r\n" if mark else "")
 
-    def drop(self, name, content):
-        """Puts a file into the folder as those do who copy: written beside, then moved there."""
+    def drop(self, name, content, saved=None):
+        """Puts a file into the folder as those do who copy: written beside, then moved there; `saved` (seconds) is when it was saved."""
         data = content if isinstance(content, bytes) else content.encode("utf-8")
         path = f"{self.run.folder}/drop"
         with open(path, "wb") as file:
             file.write(data)
+        if saved is not None:
+            os.utime(path, (saved, saved))
         self.run.own(path)
         os.rename(path, f"{self.folder}/{name}")
 
