@@ -1,8 +1,8 @@
 #include "cli/call.h"
 
 #include "cli/show.h"
-#include "shell/text.h"
 #include "proto/tree.h"
+#include "shell/text.h"
 
 #include <errno.h>
 #include <getopt.h>

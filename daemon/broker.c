@@ -1,7 +1,7 @@
 #include "daemon/broker.h"
 
 #include "daemon/decide.h"
-#include "daemon/peer.h"
+#include "daemon/work.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -108,6 +108,7 @@ void broker_free(struct broker **broker)
     cache_free(&old->cache);
     recent_free(&old->recent);
     arena_free(&old->step_arena);
+    parts_end(&old->parts);
     free(old->suspects.list);
     free(old->peers);
     free(old);
@@ -129,12 +130,17 @@ static void lookup(struct broker *broker)
 
 static void on_found(struct broker *broker)
 {
-    if (!decide_found(broker)) {
-        broker->batch->found = (struct found){ 0 };
-        lookup(broker);
+    enum decided decided;
+
+    do
+        decided = decide_found(broker);
+    while (decided == DECIDED_RESOLVED && !is_anything_wanted(&broker->batch->wanted));
+    if (decided == DECIDED) {
+        action_add(broker, BROKER_ACTION_STORE)->batch = broker->batch;
         return;
     }
-    action_add(broker, BROKER_ACTION_STORE)->batch = broker->batch;
+    broker->batch->found = (struct found){ 0 };
+    lookup(broker);
 }
 
 /* A batch has begun: what it needs is looked up, unless all of it is known. */
@@ -172,7 +178,8 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
         on_found(broker);
         break;
     case BROKER_EVENT_STORED:
-        decide_stored(broker);
+        if (decide_stored(broker))
+            find(broker);
         break;
     case BROKER_EVENT_REFUSED:
         decide_refused(broker, event->why);
