@@ -56,6 +56,7 @@ struct driver_options {
     uint32_t list_rows;
     uint32_t fence_interval_ms;
     uint32_t retry_interval_ms; /* of parked records */
+    uint32_t notice_days;       /* how long notices are kept */
     bool allow_unlimited_wal;   /* start though max_slot_wal_keep_size is -1 */
 };
 
