@@ -1,8 +1,8 @@
 #include "cli/history.h"
 
 #include "cli/show.h"
-#include "shell/text.h"
 #include "proto/cursor.h"
+#include "shell/text.h"
 
 #include <string.h>
 

@@ -3,10 +3,10 @@
 #include "cli/history.h"
 #include "cli/pager.h"
 #include "cli/reveal.h"
-#include "shell/text.h"
 #include "cli/when.h"
 #include "proto/tree.h"
 #include "shell/loop.h"
+#include "shell/text.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 #include "cli/query_run.h"
 
-#include "shell/text.h"
 #include "shell/pg.h"
+#include "shell/text.h"
 #include "shell/zpl.h"
 
 #include <inttypes.h>

@@ -6,6 +6,7 @@
 
 #include "agents/postgres/apply.h"
 #include "agents/postgres/capture.h"
+#include "agents/postgres/example.h"
 #include "agents/postgres/fence.h"
 #include "agents/postgres/load.h"
 #include "agents/postgres/prepare.h"
@@ -445,5 +446,6 @@ const struct driver_ops postgres_driver = {
     .apply = apply,
     .parked = parked,
     .settle = settle,
+    .example = example_read,
     .prepare = prepare_database,
 };
