@@ -20,8 +20,9 @@ struct route {
 };
 
 struct broker_options {
-    uint64_t window_bytes; /* of changes that an agency may send ahead */
-    uint64_t stage_bytes;  /* of one agency's unfinished transaction */
+    uint64_t window_bytes; /* of changes that an agency may send ahead ... */
+    uint64_t total_bytes;  /* ... and all together, unless that is less than a frame for each */
+    uint64_t stage_bytes;  /* of one agency's unfinished transaction; one at a time may be larger than its share */
     uint32_t batch_changes;
     uint32_t feed_items;
     uint64_t cache_bytes; /* of records that need no lookup; a quarter more for the last entries */

@@ -123,6 +123,7 @@ static void on_ready(void *context, const struct ledger_state *state)
     struct program *program = context;
     struct broker_options options = {
         .window_bytes = program->settings.window_bytes,
+        .total_bytes = program->settings.total_bytes,
         .stage_bytes = program->settings.stage_bytes,
         .batch_changes = program->settings.batch_changes,
         .feed_items = program->settings.feed_items,

@@ -264,7 +264,7 @@ static void load_done_start(struct apply *apply)
     work_begin(&apply->work, apply->load_position);
     pg_statement(apply->work.pg, sql_loaded, false, &parameters);
     pg_statement(apply->work.pg, "DELETE FROM selaras.parked", false, NULL);
-    work_commit(&apply->work, apply->load_position, NULL, 0, on_load_done, apply);
+    work_commit(&apply->work, &(struct applied){ .position = apply->load_position }, on_load_done, apply);
     arena_free(&arena);
 }
 
