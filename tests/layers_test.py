@@ -16,7 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # other way round.
 SHELLS = {
     "daemon": ["main", "net", "schema", "settings", "status", "store", "store_read", "store_sql", "store_write"],
-    "agents": ["drivers", "link", "main", "requests", "run", "settings", "status"],
+    "agents": ["check", "drivers", "link", "main", "requests", "run", "settings", "status"],
 }
 CORES = {
     "agents/csv": ["compare", "corrections", "encoding", "form", "refusal", "sheet", "spelling"],
