@@ -178,6 +178,26 @@ static void an_insert_that_is_put_back_again_and_again_makes_one_record(void **s
     world_free(&world);
 }
 
+/* Generated keys are used again. */
+static void a_key_whose_record_was_deleted_makes_a_new_record(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", NULL), b = agent_join(world, "b", "nik");
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "17", "nik", "1", NULL));
+    apply(&b);
+    b.base = b.applied;
+    say_change(&b, change_of(&b, OPERATION_DELETE, "1", NULL));
+    assert_false(store_record(world, 1)->exists);
+    apply(&a);
+    a.base = a.applied;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "17", "nik", "2", NULL));
+    assert_int_equal(world->record_count, 2);
+    assert_canonical(world, 2, NIK, "2");
+    world_free(&world);
+}
+
 static void a_huge_transaction_reaches_readers_in_several_batches(void **state)
 {
     enum { MANY = 10001 };
@@ -369,6 +389,7 @@ int main(void)
         T(credit_comes_back_for_what_is_stored),
         T(a_transaction_in_parts_is_decided_whole),
         T(an_insert_that_is_put_back_again_and_again_makes_one_record),
+        T(a_key_whose_record_was_deleted_makes_a_new_record),
         T(a_huge_transaction_reaches_readers_in_several_batches),
         T(half_a_transaction_is_forgotten_with_its_session),
         T(a_session_that_ends_within_a_batch_loses_nothing),
