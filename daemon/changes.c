@@ -58,6 +58,31 @@ static struct canonical *record_create(struct broker *broker, struct work *work,
     return record;
 }
 
+static bool is_written(const struct canonical *record)
+{
+    bool written = record->exists;
+
+    for (uint16_t i = 0; i < record->type->unit_count; i++)
+        written = written || record->units[i].seq > 0;
+    return written;
+}
+
+/* The record of an insert under this key that was put back, so that nobody has ever written it: who inserts again and
+ * again what it may not makes an entry each time, and one record. */
+static struct canonical *record_put_back(const struct work *work, const struct peer *peer,
+                                         const struct agency_block *block, const struct change *change)
+{
+    uint64_t number;
+
+    for (uint32_t at = 0; (number = links_ever(work->links, peer->row.id, block->name, change->key, at)) != 0; at++) {
+        struct canonical *record = record_numbered(work, number);
+
+        if (record && record->type == &work->batch->catalog->types[block->type] && !is_written(record))
+            return record;
+    }
+    return NULL;
+}
+
 static struct target target_of_insert(struct broker *broker, struct work *work, const struct peer *peer,
                                       const struct agency_block *block, const struct change *change,
                                       const struct value *fields, feed_position base)
@@ -85,6 +110,8 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
         found = record_numbered(work, linked);
     if (found && found->type != type)
         found = NULL;
+    if (!found)
+        found = record_put_back(work, peer, block, change);
     /* Two rows of one agency with one identifier are never merged. */
     holds = found ? reach_held(work, peer, found, &held) : NULL;
     if (holds && (holds != block || held.length != change->key.length ||

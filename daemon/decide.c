@@ -71,6 +71,7 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
         count++;
     if (piece_is_duplicate(&share->row, share->pieces[first]) || share->row.state == STATE_QUARANTINED)
         return count;
+    work_on_piece(work->working, share->peer, share->pieces[first]);
     resolved = arena_array(work->batch->arena, count, sizeof(uint64_t *));
     for (uint32_t p = 0; p < count; p++) {
         const struct piece *piece = share->pieces[first + p];
@@ -82,6 +83,7 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
     for (uint32_t p = 0; p < count; p++)
         decide_piece(broker, work, share, share->pieces[first + p], resolved[p]);
     set_boundaries(writes, before, &changes, &bytes, true);
+    work->working->agency = 0;
     return count;
 }
 
@@ -281,10 +283,12 @@ enum decided decide_found(struct broker *broker)
                                .next_record = parts->begun ? parts->next_record : broker->next_record,
                                .catalog_version = broker->catalog_version };
     batch->now_us = broker->now_us;
-    if (is_part)
+    if (is_part) {
+        work_on_piece(work->working, parts->peer, work->shares[0].pieces[0]);
         decide_part(broker, work, &work->shares[0]);
-    else
+    } else {
         decide_shares(broker, work);
+    }
     links_write(work->links, writes);
     pack_records(work);
     pack_leaves(work);

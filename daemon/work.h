@@ -40,6 +40,7 @@ struct share {
 
 struct work {
     struct batch *batch;
+    struct working *working; /* of the broker */
     struct share *shares;
     uint32_t share_count;
     struct admin *admins;
@@ -50,6 +51,10 @@ struct work {
     uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity;
     struct buffer scratch;
 };
+
+/* Notes that what the agency sent behind its committed position is worked on; or this piece. */
+void work_on_frames(struct working *working, const struct peer *peer);
+void work_on_piece(struct working *working, const struct peer *peer, const struct piece *piece);
 
 struct text text_of(const char *string);
 /* Grows an array in the batch's arena so that one more fits. */
