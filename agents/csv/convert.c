@@ -1,5 +1,7 @@
 #include "agents/csv/convert.h"
 
+#include "shell/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -148,7 +150,7 @@ int convert_start(struct loop *loop, int fd, const char *page, size_t most_bytes
     *convert = (struct convert){ .loop = loop, .done = done, .context = context, .fd = -1, .most = most_bytes };
     if (pipe2(pipes, O_CLOEXEC) < 0) {
         free(convert);
-        return error_set(err, ERR_RETRY, "reading a workbook: %s", strerror(errno));
+        return error_set(err, ERR_RETRY, _("reading a workbook: %s"), strerror(errno));
     }
     convert->child = fork();
     if (convert->child == 0)
@@ -158,7 +160,7 @@ int convert_start(struct loop *loop, int fd, const char *page, size_t most_bytes
     if (convert->child < 0) {
         convert->child = 0;
         convert_free(&convert);
-        return error_set(err, ERR_RETRY, "reading a workbook: %s", strerror(errno));
+        return error_set(err, ERR_RETRY, _("reading a workbook: %s"), strerror(errno));
     }
     fcntl(convert->fd, F_SETFL, O_NONBLOCK);
     convert->source = loop_fd(loop, convert->fd, true, false, on_readable, convert);

@@ -2,6 +2,7 @@
 
 #include "agents/csv/folder.h"
 #include "agents/csv/form.h"
+#include "shell/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,7 +18,7 @@ static int folder(const char *path, const char *mode, mode_t bits, bool apply, F
     fprintf(out, "install -d -o selaras -g selaras -m %s '%s'\n", mode, path);
     if (!apply || (mkdir(path, bits) == 0 && chmod(path, bits) == 0))
         return 0;
-    return error_set(err, ERR_STOP, "making %s: %s", path, strerror(errno));
+    return error_set(err, ERR_STOP, _("making %s: %s"), path, strerror(errno));
 }
 
 int csv_prepare(const struct driver_options *options, const struct mapping *mapping, const char *dsn, bool apply,
@@ -27,7 +28,7 @@ int csv_prepare(const struct driver_options *options, const struct mapping *mapp
     int code;
 
     if (dsn)
-        return error_set(err, ERR_STOP, "--dsn is for agencies with a database");
+        return error_set(err, ERR_STOP, _("--dsn is for agencies with a database"));
     arena = arena_new();
     fprintf(out,
             "# Lists are saved in %s, named %s, as .csv or .xlsx.\n# Those who make them must be in group selaras.\n",

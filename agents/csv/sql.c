@@ -1,10 +1,12 @@
 #include "agents/csv/sql.h"
 
+#include "shell/text.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATEMENTS_MAX = 64 };
+enum { STATEMENTS_MAX = 96 };
 
 struct sql {
     sqlite3 *db;
@@ -22,7 +24,7 @@ static int sql_error(const struct sql *sql, int code, struct error *err)
     bool moment =
         primary == SQLITE_FULL || primary == SQLITE_IOERR || primary == SQLITE_BUSY || primary == SQLITE_LOCKED;
 
-    return error_set(err, moment ? ERR_RETRY : ERR_STOP, "state file %s: %s", sql->path,
+    return error_set(err, moment ? ERR_RETRY : ERR_STOP, _("state file %s: %s"), sql->path,
                      sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(code));
 }
 

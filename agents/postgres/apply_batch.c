@@ -121,6 +121,9 @@ static void queue_parks(struct apply_batch *batch)
 static void commit(struct apply_batch *batch)
 {
     static const char sql_progress[] = "UPDATE selaras.agent SET applied = $1::int8, leaf = $2::bytea";
+    struct applied applied = { .position = batch->position,
+                               .reports = batch->reports,
+                               .report_count = batch->report_count };
     struct pg_parameters parameters = { 0 };
 
     if (batch->park_count > 0)
@@ -131,7 +134,8 @@ static void commit(struct apply_batch *batch)
     pg_int8(&parameters, batch->arena, (int64_t)batch->position);
     pg_bytes(&parameters, batch->leaf, HASH_BYTES);
     pg_statement(batch->work->pg, sql_progress, true, &parameters);
-    work_commit(batch->work, batch->position, batch->reports, batch->report_count, on_commit, batch);
+    work_wrote(batch->arena, batch->work, batch->rows, batch->row_count, &applied);
+    work_commit(batch->work, &applied, on_commit, batch);
 }
 
 static const char sql_parked[] = "SELECT p.block, p.record, p.position, p.key, p.effect FROM selaras.parked p"

@@ -130,6 +130,21 @@ static bool swaps_met(struct swapping *swapping, const struct pg_outcome *outcom
     return met;
 }
 
+/* They are among what was written, after all. */
+static void rows_put_back(const struct swapping *swapping)
+{
+    struct apply_batch *batch = swapping->batch;
+
+    for (uint32_t i = 0; i < swapping->count; i++) {
+        struct apply_row *row = swapping->swaps[i].row;
+
+        row->met = true;
+        for (uint32_t r = 0; r < batch->row_count; r++)
+            if (batch->rows[r]->net == row->net)
+                batch->rows[r] = row;
+    }
+}
+
 static void on_swapped(void *context, const struct pg_outcome *outcome)
 {
     struct swapping *swapping = context;
@@ -139,6 +154,7 @@ static void on_swapped(void *context, const struct pg_outcome *outcome)
     if (outcome->ok && swaps_met(swapping, outcome)) {
         pg_statement(batch->work->pg, "RELEASE SAVEPOINT item", false, NULL);
         pg_statement(batch->work->pg, "SAVEPOINT item", false, NULL);
+        rows_put_back(swapping);
         parks_drop(batch);
     } else if (outcome->ok || work_refused(outcome)) {
         batch->made_count = made;

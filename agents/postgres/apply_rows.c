@@ -23,6 +23,14 @@ static void rows_failed(struct apply_batch *batch, const struct error *err)
     batch_give_up(batch, err);
 }
 
+/* It is parked: neither skipped nor written. */
+static void row_refused(struct apply_batch *batch, struct apply_row *row, const char *reason)
+{
+    batch_park_new(batch, row->net, reason);
+    row->met = true;
+    row->kind = APPLY_NOTHING;
+}
+
 static void on_row(void *context, const struct pg_outcome *outcome)
 {
     struct row_try *try = context;
@@ -35,11 +43,10 @@ static void on_row(void *context, const struct pg_outcome *outcome)
         if (apply_makes(try->row->kind))
             batch_made(batch, outcome->results[try->result], try->row);
         if ((try->row->kind == APPLY_ENTER || apply_makes(try->row->kind)) && !try->row->met)
-            batch_park_new(batch, try->row->net, apply_homeless(batch->arena, batch->work->sql, try->row));
+            row_refused(batch, try->row, apply_homeless(batch->arena, batch->work->sql, try->row));
     } else if (work_refused(outcome)) {
-        batch_park_new(batch, try->row->net, work_reason(batch->arena, outcome));
+        row_refused(batch, try->row, work_reason(batch->arena, outcome));
         batch->parks[batch->park_count - 1].collided = strcmp(outcome->sqlstate, "23505") == 0;
-        try->row->met = true; /* it is parked, not skipped */
     } else if (batch->trouble.code == 0) {
         batch->trouble = outcome->err;
     }

@@ -1,7 +1,5 @@
 #include "agents/postgres/apply_work.h"
 
-#include "agents/postgres/applied.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,14 +32,13 @@ void work_begin(struct apply_work *work, feed_position position)
     pg_statement(work->pg, sql_setup, true, &parameters);
 }
 
-void work_commit(struct apply_work *work, feed_position position, const struct report *reports, uint32_t report_count,
-                 pg_done *done, void *context)
+void work_commit(struct apply_work *work, const struct applied *applied, pg_done *done, void *context)
 {
     static const char sql_emit[] = "SELECT pg_logical_emit_message(true, '" APPLIED_PREFIX "', $1::bytea)";
     struct pg_parameters parameters = { 0 };
     struct buffer content = { 0 };
 
-    applied_pack(position, reports, report_count, &content);
+    applied_pack(applied, &content);
     pg_bytes(&parameters, content.bytes, content.length);
     pg_statement(work->pg, sql_emit, true, &parameters);
     pg_statement(work->pg, "COMMIT", false, NULL);

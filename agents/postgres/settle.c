@@ -88,6 +88,15 @@ static void on_settled(void *context, const struct pg_outcome *outcome)
     next(settle);
 }
 
+/* `row` was written; NULL: none was. */
+static void commit(struct settle *settle, struct report *reports, uint32_t count, struct apply_row *row, pg_done *done)
+{
+    struct applied applied = { .position = settle->work->applied, .reports = reports, .report_count = count };
+
+    work_wrote(settle->arena, settle->work, &row, row ? 1 : 0, &applied);
+    work_commit(settle->work, &applied, done, settle);
+}
+
 static void close_target(struct settle *settle)
 {
     struct report report;
@@ -95,7 +104,7 @@ static void close_target(struct settle *settle)
     report_of(settle, REPORT_CLOSED, settle->note, &report);
     work_begin(settle->work, settle->work->applied);
     queue_delete(settle);
-    work_commit(settle->work, settle->work->applied, &report, 1, on_settled, settle);
+    commit(settle, &report, 1, NULL, on_settled);
 }
 
 /* ---- trying again ---- */
@@ -125,7 +134,7 @@ static void note_refusal(struct settle *settle, const char *reason)
     pg_text(&parameters, reason);
     work_begin(settle->work, settle->work->applied);
     pg_statement(settle->work->pg, sql_again, true, &parameters);
-    work_commit(settle->work, settle->work->applied, NULL, 0, on_noted, settle);
+    commit(settle, NULL, 0, NULL, on_noted);
 }
 
 static void abandon(struct settle *settle)
@@ -165,8 +174,8 @@ static void on_tried(void *context, const struct pg_outcome *outcome)
         return;
     }
     report_of(settle, REPORT_RELEASED, "", &reports[0]);
-    if (settle->row->net->operation == OPERATION_UPDATE &&
-        (settle->row->kind == APPLY_NOTHING || PQntuples(outcome->results[settle->results]) == 0))
+    settle->row->met = apply_meets(settle->row->kind) && PQntuples(outcome->results[settle->results]) > 0;
+    if (settle->row->net->operation == OPERATION_UPDATE && !settle->row->met)
         report_of(settle, REPORT_SKIPPED, "", &reports[count++]);
     if (apply_makes(settle->row->kind)) {
         report_of(settle, REPORT_LINKED, "", &reports[count]);
@@ -177,7 +186,7 @@ static void on_tried(void *context, const struct pg_outcome *outcome)
                   1);
     }
     queue_delete(settle);
-    work_commit(settle->work, settle->work->applied, reports, count, on_settled, settle);
+    commit(settle, reports, count, settle->row, on_settled);
 }
 
 static void on_effect(void *context, const struct pg_outcome *outcome)
