@@ -58,6 +58,24 @@ static void set_boundaries(struct writes *writes, uint32_t first, uint32_t *chan
     }
 }
 
+/* What the transaction exchanges, before anything of it is decided. */
+static void exchange_find(struct broker *broker, struct work *work, struct share *share, uint32_t first, uint32_t count,
+                          uint64_t *const *resolved)
+{
+    work->exchange = NULL;
+    if (share->pieces[first]->lsn == 0 || (count == 1 && share->pieces[first]->change_count < 2))
+        return;
+    debts_answered(work, share->peer, share->pieces[first]->base); /* it says on which base each change counts */
+    work->exchange = exchange_new(work);
+    for (uint32_t p = 0; p < count; p++) {
+        const struct piece *piece = share->pieces[first + p];
+
+        for (uint32_t c = 0; c < piece->change_count; c++)
+            exchange_change(broker, work, share, piece, &piece->changes[c], resolved[p][c]);
+    }
+    exchange_settle(work->exchange);
+}
+
 /* The source transaction whose pieces begin at `first`: returns how many they are. What each change is about is looked
  * up before any of them moves a key. */
 static uint32_t decide_transaction(struct broker *broker, struct work *work, struct share *share, uint32_t first)
@@ -80,6 +98,7 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
         for (uint32_t c = 0; c < piece->change_count; c++)
             resolved[p][c] = target_resolve(broker, work, share->peer, piece, &piece->changes[c]);
     }
+    exchange_find(broker, work, share, first, count, resolved);
     for (uint32_t p = 0; p < count; p++)
         decide_piece(broker, work, share, share->pieces[first + p], resolved[p]);
     set_boundaries(writes, before, &changes, &bytes, true);
