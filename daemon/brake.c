@@ -303,7 +303,7 @@ static void use_write(const struct brake *brake, const struct use *use, struct u
                              .until_us = (use->newest + PARTS + 1) * part_us(limited->limit) };
 }
 
-void brake_write(struct brake *brake, struct arena *arena, struct writes *writes)
+void brake_write(struct brake *brake, struct arena *arena, bool ends, struct writes *writes)
 {
     uint32_t left = 0;
 
@@ -315,7 +315,7 @@ void brake_write(struct brake *brake, struct arena *arena, struct writes *writes
     for (uint32_t i = 0; i < brake->hold_count; i++) {
         struct hold *hold = &brake->holds[i];
 
-        hold->row.closed = hold->row.changes == 0 && hold->row.decision == DECISION_NONE;
+        hold->row.closed = ends && hold->row.changes == 0 && hold->row.decision == DECISION_NONE;
         if (hold->changed || hold->row.closed)
             writes->holds[writes->hold_count++] = hold->row;
         if (!hold->row.closed)

@@ -53,8 +53,9 @@ void brake_decide(struct brake *brake, struct hold *hold, enum hold_decision dec
 /* How much is held for an agency. */
 uint32_t brake_held(const struct brake *brake, uint16_t agency);
 
-/* What has changed since the copy was made, as rows in `arena`; closed holds are gone then. */
-void brake_write(struct brake *brake, struct arena *arena, struct writes *writes);
+/* What has changed since the copy was made, as rows in `arena`. `ends`: no part of the batch follows, and holds of
+ * which nothing is held are closed and gone. */
+void brake_write(struct brake *brake, struct arena *arena, bool ends, struct writes *writes);
 
 /* "17,19,200-400" as a multirange, "{[17,17],[19,19],[200,400]}"; "" stays "". False: it is no such list. */
 bool selection_make(struct arena *arena, const char *text, const char **ret);

@@ -1,7 +1,7 @@
 #include "daemon/broker.h"
 
 #include "daemon/decide.h"
-#include "daemon/peer.h"
+#include "daemon/work.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -45,6 +45,8 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     if (!broker)
         abort();
     broker->options = *options;
+    if (!broker->options.working)
+        broker->options.working = &broker->unwatched;
     broker->catalog = catalog;
     broker->catalog_text = catalog_text;
     broker->ids.count = catalog->agency_count;
@@ -110,6 +112,7 @@ void broker_free(struct broker **broker)
     recent_free(&old->recent);
     brake_free(&old->brake);
     arena_free(&old->step_arena);
+    parts_end(&old->parts);
     free(old->suspects.list);
     free(old->peers);
     free(old);
@@ -131,12 +134,17 @@ static void lookup(struct broker *broker)
 
 static void on_found(struct broker *broker)
 {
-    if (!decide_found(broker)) {
-        broker->batch->found = (struct found){ 0 };
-        lookup(broker);
+    enum decided decided;
+
+    do
+        decided = decide_found(broker);
+    while (decided == DECIDED_RESOLVED && !is_anything_wanted(&broker->batch->wanted));
+    if (decided == DECIDED) {
+        action_add(broker, BROKER_ACTION_STORE)->batch = broker->batch;
         return;
     }
-    action_add(broker, BROKER_ACTION_STORE)->batch = broker->batch;
+    broker->batch->found = (struct found){ 0 };
+    lookup(broker);
 }
 
 /* A batch has begun: what it needs is looked up, unless all of it is known. */
@@ -174,7 +182,8 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
         on_found(broker);
         break;
     case BROKER_EVENT_STORED:
-        decide_stored(broker);
+        if (decide_stored(broker))
+            find(broker);
         break;
     case BROKER_EVENT_REFUSED:
         decide_refused(broker, event->why);
@@ -194,14 +203,19 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_LOST:
         session_lost(broker, &event->route);
         break;
+    case BROKER_EVENT_CRASHED:
+        session_crashed(broker, &event->working);
+        break;
     case BROKER_EVENT_TICK:
         on_tick(broker);
         break;
     case BROKER_EVENT_COUNT:
         assert(false);
     }
+    broker->options.working->agency = 0;
     if (!broker->batch && !broker->stopped && decide_start(broker))
         find(broker);
+    broker->options.working->agency = 0;
 }
 
 /* ---- views ---- */

@@ -77,6 +77,7 @@ static inline void answer_batch(struct world *world)
     world->batch = NULL;
     if (is_refused(world, batch)) {
         world->refusal_count++;
+        roll_back(world);
         step(world, &(struct broker_event){
                         .kind = BROKER_EVENT_REFUSED, .batch = batch, .why = "PostgreSQL 23514: a constraint" });
     } else if (world->storing) {
@@ -160,6 +161,7 @@ static inline void world_drop(struct world *world)
 {
     struct arena *arena = world->batch ? world->batch->arena : NULL;
 
+    roll_back(world);
     broker_free(&world->broker);
     arena_free(&arena);
     world->batch = NULL;

@@ -4,11 +4,10 @@
 #include "daemon/identity.h"
 #include "daemon/work.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
-    WHOLE_CHANGES_MAX = 10000, /* a transaction of at most so many reaches its readers whole */
-    WHOLE_BYTES_MAX = 8 * 1024 * 1024,
     BATCH_MEMORY = 48 * 1024 * 1024, /* that one batch should take */
 };
 
@@ -46,22 +45,64 @@ static void decide_piece(struct broker *broker, struct work *work, struct share 
 
 /* A feed batch may end where a transaction ends, and within one that is too large for a reader to apply, or even to
  * keep, as a whole. */
-static void set_boundaries(struct writes *writes, uint32_t first)
+static void set_boundaries(struct writes *writes, uint32_t first, uint32_t *changes, size_t *bytes, bool ends)
 {
-    uint32_t count = 0;
-    size_t bytes = 0;
-
     for (uint32_t i = first; i < writes->entry_count; i++) {
         struct entry_row *row = &writes->entries[i];
 
-        bytes += row->body.length;
-        row->boundary =
-            row->boundary || i + 1 == writes->entry_count || ++count == WHOLE_CHANGES_MAX || bytes >= WHOLE_BYTES_MAX;
+        *bytes += row->body.length;
+        row->boundary = row->boundary || (ends && i + 1 == writes->entry_count) || ++*changes == WHOLE_CHANGES_MAX ||
+                        *bytes >= WHOLE_BYTES_MAX;
         if (row->boundary) {
-            count = 0;
-            bytes = 0;
+            *changes = 0;
+            *bytes = 0;
         }
     }
+}
+
+/* What the transaction exchanges, before anything of it is decided. */
+static void exchange_find(struct broker *broker, struct work *work, struct share *share, uint32_t first, uint32_t count,
+                          uint64_t *const *resolved)
+{
+    work->exchange = NULL;
+    if (share->pieces[first]->lsn == 0 || (count == 1 && share->pieces[first]->change_count < 2))
+        return;
+    debts_answered(work, share->peer, share->pieces[first]->base); /* it says on which base each change counts */
+    work->exchange = exchange_new(work);
+    for (uint32_t p = 0; p < count; p++) {
+        const struct piece *piece = share->pieces[first + p];
+
+        for (uint32_t c = 0; c < piece->change_count; c++)
+            exchange_change(broker, work, share, piece, &piece->changes[c], resolved[p][c]);
+    }
+    exchange_settle(work->exchange);
+}
+
+static const uint32_t *arena_numbers(struct arena *arena, const struct brake *brake, const uint32_t *by_limit)
+{
+    uint32_t *numbers, limits = 0;
+
+    while (brake_limit(brake, limits))
+        limits++;
+    numbers = arena_array(arena, limits, sizeof *numbers);
+    memcpy(numbers, by_limit, limits * sizeof *numbers);
+    return numbers;
+}
+
+/* Which of its changes are more than may be, before any of it is decided. */
+static void meet_limits(struct broker *broker, struct work *work, struct share *share, uint32_t first, uint32_t count,
+                        uint64_t *const *resolved)
+{
+    uint32_t *counts = NULL, *over;
+
+    for (uint32_t p = first; p < first + count; p++)
+        for (uint32_t c = 0; c < share->pieces[p]->change_count; c++)
+            limits_count(broker, work, share, share->pieces[p], &share->pieces[p]->changes[c], resolved[p - first][c],
+                         &counts);
+    over = limits_meet(broker, work, share, counts);
+    work->over = over ? arena_numbers(work->batch->arena, broker->brake, over) : NULL;
+    free(over);
+    free(counts);
 }
 
 /* The source transaction whose pieces begin at `first`: returns how many they are. What each change is about is looked
@@ -69,13 +110,15 @@ static void set_boundaries(struct writes *writes, uint32_t first)
 static uint32_t decide_transaction(struct broker *broker, struct work *work, struct share *share, uint32_t first)
 {
     struct writes *writes = &work->batch->writes;
-    uint32_t before = writes->entry_count, count = 1;
+    uint32_t before = writes->entry_count, count = 1, changes = 0;
+    size_t bytes = 0;
     uint64_t **resolved;
 
     while (!share->pieces[first + count - 1]->final)
         count++;
     if (piece_is_duplicate(&share->row, share->pieces[first]) || share->row.state == STATE_QUARANTINED)
         return count;
+    work_on_piece(work->working, share->peer, share->pieces[first]);
     resolved = arena_array(work->batch->arena, count, sizeof(uint64_t *));
     for (uint32_t p = 0; p < count; p++) {
         const struct piece *piece = share->pieces[first + p];
@@ -84,11 +127,53 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
         for (uint32_t c = 0; c < piece->change_count; c++)
             resolved[p][c] = target_resolve(broker, work, share->peer, piece, &piece->changes[c]);
     }
-    limits_meet(broker, work, share, first, count, resolved);
+    exchange_find(broker, work, share, first, count, resolved);
+    meet_limits(broker, work, share, first, count, resolved);
     for (uint32_t p = 0; p < count; p++)
         decide_piece(broker, work, share, share->pieces[first + p], resolved[p]);
-    set_boundaries(writes, before);
+    set_boundaries(writes, before, &changes, &bytes, true);
+    work->working->agency = 0;
     return count;
+}
+
+/* The pieces of one part of a large transaction. What may be hidden by an earlier part is resolved already. */
+static void decide_part(struct broker *broker, struct work *work, struct share *share)
+{
+    struct parts *parts = &broker->parts;
+    struct writes *writes = &work->batch->writes;
+
+    if (parts->counting && !parts->begun)
+        parts->over = limits_meet(broker, work, share, parts->counts);
+    work->over = parts->over;
+    for (uint32_t p = 0; p < share->piece_count; p++) {
+        const struct piece *piece = share->pieces[p];
+        uint64_t *resolved = arena_array(work->batch->arena, piece->change_count, sizeof *resolved);
+
+        for (uint32_t c = 0; c < piece->change_count; c++)
+            resolved[c] = parts->resolved_count > 0 && is_resolved_first(&piece->changes[c])
+                              ? parts_resolved(parts)
+                              : target_resolve(broker, work, share->peer, piece, &piece->changes[c]);
+        decide_piece(broker, work, share, piece, resolved);
+    }
+    set_boundaries(writes, 0, &parts->changes, &parts->bytes, parts->last);
+}
+
+static void resolve_part(struct broker *broker, struct work *work, const struct share *share)
+{
+    struct parts *parts = &broker->parts;
+
+    for (uint32_t p = 0; p < share->piece_count; p++)
+        for (uint32_t c = 0; c < share->pieces[p]->change_count; c++) {
+            const struct change *change = &share->pieces[p]->changes[c];
+            bool first = is_resolved_first(change);
+            uint64_t record =
+                first || parts->counting ? target_resolve(broker, work, share->peer, share->pieces[p], change) : 0;
+
+            if (first)
+                parts_resolve(parts, record);
+            if (parts->counting)
+                limits_count(broker, work, share, share->pieces[p], change, record, &parts->counts);
+        }
 }
 
 static void write_agency(struct work *work, const struct share *share)
@@ -133,7 +218,7 @@ static bool want_key_as_identifier(struct work *work, const struct peer *peer, c
            want_key_identified(work, block, key, capacity);
 }
 
-static bool want_more(struct broker *broker, struct work *work)
+static bool want_more(struct broker *broker, struct work *work, bool resolving)
 {
     uint32_t capacity = work->batch->wanted.identifier_count;
     bool more = settle_wants(broker, work) || limits_want_counts(broker, work);
@@ -146,7 +231,8 @@ static bool want_more(struct broker *broker, struct work *work)
             const struct piece *piece = work->shares[s].pieces[p];
 
             for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&work->shares[s].peer->row, piece); c++)
-                more |= want_key_as_identifier(work, work->shares[s].peer, piece, &piece->changes[c], &capacity);
+                more |= (!resolving || broker->parts.counting || is_resolved_first(&piece->changes[c])) &&
+                        want_key_as_identifier(work, work->shares[s].peer, piece, &piece->changes[c], &capacity);
         }
     return more;
 }
@@ -195,26 +281,9 @@ static void adapt_batches(struct broker *broker, const struct work *work)
     broker->batch_changes = most > 0 ? most : 1;
 }
 
-bool decide_found(struct broker *broker)
+/* What each agency has in the batch, and what operators ask for. */
+static void decide_shares(struct broker *broker, struct work *work)
 {
-    struct work *work = broker->work;
-    struct batch *batch = work->batch;
-    struct writes *writes = &batch->writes;
-
-    join_known(batch);
-    work->links = links_new(batch);
-    work->records = map_new(batch->arena, batch->hash_key);
-    work->identifiers = map_new(batch->arena, batch->hash_key);
-    if (want_more(broker, work))
-        return false;
-    for (uint32_t i = 0; i < batch->found.record_count; i++)
-        index_record(work, batch->found.records[i]);
-    *writes = (struct writes){ .old_head = broker->head,
-                               .head = broker->head,
-                               .head_time_us = broker->head_time_us,
-                               .next_record = broker->next_record,
-                               .catalog_version = broker->catalog_version };
-    batch->now_us = broker->now_us;
     open_ledger(broker, work);
     decide_admins(broker, work);
     for (uint32_t i = 0; i < work->share_count; i++) {
@@ -229,14 +298,16 @@ bool decide_found(struct broker *broker)
         if (share->fill && share->row.state == STATE_FILLING)
             decide_fill(broker, work, share);
     }
+    work->exchange = NULL;
     decide_settle(broker, work);
-    links_write(work->links, writes);
-    pack_records(work);
-    pack_leaves(work);
-    if (work->brake)
-        brake_write(work->brake, batch->arena, writes);
-    writes->agencies = arena_array(batch->arena, work->share_count, sizeof *writes->agencies);
-    writes->applied = arena_array(batch->arena, work->share_count, sizeof *writes->applied);
+}
+
+static void write_agencies(struct broker *broker, struct work *work)
+{
+    struct writes *writes = &work->batch->writes;
+
+    writes->agencies = arena_array(work->batch->arena, work->share_count, sizeof *writes->agencies);
+    writes->applied = arena_array(work->batch->arena, work->share_count, sizeof *writes->applied);
     for (uint32_t i = 0; i < work->share_count; i++) {
         struct share *share = &work->shares[i];
 
@@ -251,6 +322,52 @@ bool decide_found(struct broker *broker)
         if (share->write)
             write_agency(work, share);
     }
+}
+
+enum decided decide_found(struct broker *broker)
+{
+    struct work *work = broker->work;
+    struct parts *parts = &broker->parts;
+    bool is_part = parts->peer != NULL;
+    struct batch *batch = work->batch;
+    struct writes *writes = &batch->writes;
+
+    join_known(batch);
+    work->links = links_new(batch);
+    work->records = map_new(batch->arena, batch->hash_key);
+    work->identifiers = map_new(batch->arena, batch->hash_key);
+    if (want_more(broker, work, is_part && parts->resolving))
+        return DECIDED_MORE;
+    for (uint32_t i = 0; i < batch->found.record_count; i++)
+        index_record(work, batch->found.records[i]);
+    if (is_part && parts->resolving) {
+        resolve_part(broker, work, &work->shares[0]);
+        batch_next_part(broker);
+        return DECIDED_RESOLVED;
+    }
+    if (parts->begun) {
+        work->brake = parts->brake;
+        parts->brake = NULL;
+    }
+    *writes = (struct writes){ .old_head = broker->head,
+                               .head = parts->begun ? parts->head : broker->head,
+                               .head_time_us = parts->begun ? parts->head_time_us : broker->head_time_us,
+                               .next_record = parts->begun ? parts->next_record : broker->next_record,
+                               .catalog_version = broker->catalog_version };
+    batch->now_us = broker->now_us;
+    if (is_part) {
+        work_on_piece(work->working, parts->peer, work->shares[0].pieces[0]);
+        decide_part(broker, work, &work->shares[0]);
+    } else {
+        decide_shares(broker, work);
+    }
+    links_write(work->links, writes);
+    pack_records(work);
+    pack_leaves(work);
+    if (work->brake)
+        brake_write(work->brake, batch->arena, batch->ends, writes);
+    if (batch->ends)
+        write_agencies(broker, work);
     adapt_batches(broker, work);
-    return true;
+    return DECIDED;
 }

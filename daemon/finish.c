@@ -233,12 +233,27 @@ void batch_end(struct broker *broker)
         stage_bury(&broker->peers[i]);
 }
 
-void decide_stored(struct broker *broker)
+void batch_next_part(struct broker *broker)
+{
+    struct work *work = broker->work;
+    struct arena *arena = work->batch->arena;
+
+    parts_go_on(broker, work);
+    work_free(work);
+    arena_free(&arena);
+    decide_next_part(broker);
+}
+
+bool decide_stored(struct broker *broker)
 {
     struct work *work = broker->work;
     struct arena *arena = work->batch->arena;
     const struct writes *writes = &work->batch->writes;
 
+    if (!work->batch->ends) {
+        batch_next_part(broker);
+        return true;
+    }
     broker->head = writes->head;
     broker->head_time_us = writes->head_time_us;
     broker->next_record = writes->next_record;
@@ -250,7 +265,10 @@ void decide_stored(struct broker *broker)
         broker->brake = work->brake;
         work->brake = NULL;
     }
-    cache_keep(broker->cache, work->batch);
+    if (broker->parts.peer)
+        cache_clear(broker->cache); /* of all but the last part it has not heard */
+    else
+        cache_keep(broker->cache, work->batch);
     recent_add(broker->recent, work->batch);
     if (writes->applied_count > 0)
         broker->applied_ms = broker->now_ms;
@@ -258,9 +276,11 @@ void decide_stored(struct broker *broker)
         finish_share(broker, &work->shares[i]);
     finish_admins(broker, work);
     suspects_cleared(broker);
+    parts_end(&broker->parts);
     batch_end(broker);
     for (uint32_t i = 0; i < broker->peer_count; i++)
         feed_wake(broker, &broker->peers[i]);
     work_free(work);
     arena_free(&arena);
+    return false;
 }

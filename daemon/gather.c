@@ -18,6 +18,18 @@ struct text text_of(const char *string)
     return (struct text){ string, (uint32_t)strlen(string) };
 }
 
+void work_on_frames(struct working *working, const struct peer *peer)
+{
+    *working =
+        (struct working){ .agency = peer->row.id, .behind = 1, .number = peer->row.load_number, .lsn = peer->row.lsn };
+}
+
+void work_on_piece(struct working *working, const struct peer *peer, const struct piece *piece)
+{
+    *working =
+        (struct working){ .agency = peer->row.id, .number = piece->lsn == 0 ? piece->first : 0, .lsn = piece->lsn };
+}
+
 /* Grows an array in the batch's arena so that one more fits. */
 void *room(struct work *work, void *array, uint32_t count, uint32_t *capacity, size_t size)
 {
@@ -51,14 +63,14 @@ struct share *share_make(struct work *work, struct peer *peer)
     return share;
 }
 
-/* What they say was looked at when they came, but for what is a duplicate. */
-static void decode_pieces(struct work *work, const struct share *share)
+void decode_pieces(struct work *work, const struct share *share)
 {
     struct error err;
 
     for (uint32_t p = 0; p < share->piece_count; p++) {
         struct piece *piece = share->pieces[p];
 
+        work_on_piece(work->working, share->peer, piece);
         for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&share->peer->row, piece); c++)
             if (change_decode(work->batch->arena, &piece->changes[c], &err) < 0)
                 abort();
@@ -70,8 +82,9 @@ uint32_t take_transactions(struct work *work, struct peer *peer, const struct am
     struct share *share = share_make(work, peer);
     uint32_t most = limit->transactions < peer->ready ? limit->transactions : peer->ready;
     uint32_t capacity = 0, complete = 0;
-    struct amount taken = { 0 };
+    struct amount taken = { 0 }, open = { 0 }; /* with the transaction that is read; and of it alone */
 
+    work_on_frames(work->working, peer);
     for (struct staged *at = peer->staged; at && most > 0; at = at->next) {
         struct changes changes = staged_read(work->batch->arena, at);
 
@@ -82,8 +95,16 @@ uint32_t take_transactions(struct work *work, struct peer *peer, const struct am
             share->pieces[share->piece_count++] = piece;
             taken.changes += piece->change_count;
             taken.bytes += at->size / at->piece_count;
+            open.changes += piece->change_count;
+            open.bytes += at->size / at->piece_count;
+            if ((open.changes > WHOLE_CHANGES_MAX || open.bytes > WHOLE_BYTES_MAX) &&
+                !piece_is_duplicate(&peer->row, piece)) {
+                peer->large_first = complete == 0;
+                goto enough;
+            }
             if (!piece->final)
                 continue;
+            open = (struct amount){ 0 };
             taken.transactions++;
             complete = share->piece_count;
             share->taken = taken;
@@ -169,10 +190,20 @@ static void want_key(struct work *work, const struct peer *peer, const struct ag
         (struct wanted_key){ .agency = peer->row.id, .type = block->type, .block = block->name, .key = key };
 }
 
-/* Says what must be known before the pieces can be decided. */
-static void want_pieces(struct work *work)
+static void want_record(struct work *work, uint16_t type, uint64_t number, uint32_t *capacity)
 {
     struct wanted *wanted = &work->batch->wanted;
+
+    wanted->records = room(work, wanted->records, wanted->record_count, capacity, sizeof *wanted->records);
+    wanted->records[wanted->record_count++] = (struct wanted_record){ .type = type, .number = number };
+}
+
+/* Says what must be known before the pieces can be decided. */
+static void want_pieces(const struct broker *broker, struct work *work)
+{
+    bool resolving = broker->parts.peer && broker->parts.resolving;
+    bool moves = broker->parts.resolved_count > 0 && !resolving;
+    uint32_t ahead = broker->parts.resolved_used;
     uint32_t keys = 0, identifiers = 0, records = 0;
 
     for (uint32_t s = 0; s < work->share_count; s++) {
@@ -187,18 +218,20 @@ static void want_pieces(struct work *work)
                 const struct change *change = &piece->changes[c];
                 const struct agency_block *block = peer_block_named(share->peer, change->block);
 
+                if (resolving && !is_resolved_first(change))
+                    continue;
+                if (moves && is_resolved_first(change))
+                    want_record(work, block->type, broker->parts.resolved[ahead++], &records);
                 want_key(work, share->peer, block, change->key, &keys);
                 want_key(work, share->peer, block, change->old_key, &keys);
                 want_identifiers(work, block->type, change, &identifiers);
             }
-            for (uint32_t r = 0; r < piece->report_count; r++) {
+            for (uint32_t r = 0; r < piece->report_count && !resolving; r++) {
                 const struct agency_block *block = peer_block_named(share->peer, piece->reports[r].block);
 
                 if (!block)
                     continue;
-                wanted->records = room(work, wanted->records, wanted->record_count, &records, sizeof *wanted->records);
-                wanted->records[wanted->record_count++] =
-                    (struct wanted_record){ .type = block->type, .number = piece->reports[r].record };
+                want_record(work, block->type, piece->reports[r].record, &records);
             }
         }
     }
@@ -282,8 +315,10 @@ static void batch_begin(struct broker *broker)
     broker->batch->catalog = broker->catalog;
     broker->batch->ids = &broker->ids;
     broker->batch->hash_key = &broker->hash_key;
+    broker->batch->begins = broker->batch->ends = true;
     work = broker->work = arena_alloc(arena, sizeof *work);
     work->batch = broker->batch;
+    work->working = broker->options.working;
     work->shares = arena_array(arena, broker->peer_count, sizeof *work->shares);
 }
 
@@ -293,10 +328,21 @@ bool decide_start(struct broker *broker)
     if (!any_work(broker))
         return false;
     operators_place(broker);
+    if (broker->suspects.count == 0 && parts_begin(broker)) {
+        decide_next_part(broker);
+        return true;
+    }
     batch_begin(broker);
     if (broker->suspects.count == 0 || !suspects_take(broker, broker->work))
         take_all(broker, broker->work);
-    want_pieces(broker->work);
+    want_pieces(broker, broker->work);
     cache_answer(broker->cache, broker->batch);
     return true;
+}
+
+void decide_next_part(struct broker *broker)
+{
+    batch_begin(broker);
+    parts_take(broker, broker->work);
+    want_pieces(broker, broker->work);
 }

@@ -109,10 +109,14 @@ static bool wants_count(struct broker *broker, const struct work *work, const st
 
     if (!limited->limit->share || limited->limit->most == 0)
         return false;
+    if (broker->parts.peer && !broker->parts.resolving)
+        return false; /* it is decided already */
     count = possible(broker, share, limited);
     holding = holding_of(broker, share->peer, limited->type);
     if (count == 0 || holding->counted_for == work->batch->number)
         return false;
+    if (broker->parts.peer)
+        return holding->counted_for <= broker->parts.since; /* how many there are is known at its end */
     return !holding->known || broker->now_ms - holding->at_ms >= COUNT_FRESH_MS ||
            brake_used(broker->brake, share->row.id, limit, broker->now_us) + count >
                allowed(broker, share->peer, limited);
@@ -156,70 +160,79 @@ bool limits_want_counts(struct broker *broker, struct work *work)
     return false;
 }
 
-/* How many changes of each limit the transaction has. */
-static uint32_t *count_limited(struct broker *broker, struct work *work, const struct share *share, uint32_t first,
-                               uint32_t count, uint64_t *const *resolved)
+static uint32_t limits_in(const struct brake *brake)
 {
-    struct arena *arena = work->batch->arena;
-    uint32_t *counts = NULL, limits = 0;
+    uint32_t limits = 0;
 
-    while (brake_limit(broker->brake, limits))
+    while (brake_limit(brake, limits))
         limits++;
-    for (uint32_t p = 0; limits > 0 && p < count; p++)
-        for (uint32_t c = 0; c < share->pieces[first + p]->change_count; c++) {
-            const struct piece *piece = share->pieces[first + p];
-            const struct change *change = &piece->changes[c];
-            const struct agency_block *block = peer_block_named(share->peer, change->block);
-            uint32_t of_type, at = brake_limits_of(broker->brake, block->type, &of_type);
-            const struct canonical *record;
-            struct value *fields;
-
-            if (of_type == 0)
-                continue;
-            if (!counts)
-                counts = arena_array(arena, limits, sizeof *counts);
-            record = change_record(broker, work, share->peer, piece, change, resolved[p][c], &fields);
-            for (uint32_t l = at; l < at + of_type; l++)
-                counts[l] += is_limited(broker, share->peer, brake_limit(broker->brake, l), change, record, fields);
-        }
-    return counts;
+    return limits;
 }
 
-void limits_meet(struct broker *broker, struct work *work, struct share *share, uint32_t first, uint32_t count,
-                 uint64_t *const *resolved)
+static uint32_t *numbers_new(uint32_t count)
 {
-    const uint32_t *counts = count_limited(broker, work, share, first, count, resolved);
-    const struct brake *known = work->brake ? work->brake : broker->brake;
-    const struct limited *limited;
+    uint32_t *numbers = calloc(count, sizeof *numbers);
 
-    work->over = NULL;
-    for (uint32_t l = 0; counts && (limited = brake_limit(known, l)); l++) {
+    if (!numbers)
+        abort();
+    return numbers;
+}
+
+bool limits_of_any(const struct broker *broker, const struct peer *peer)
+{
+    uint32_t of_type;
+
+    for (uint16_t i = 0; i < peer->block_count; i++) {
+        (void)brake_limits_of(broker->brake, peer->blocks[i].type, &of_type);
+        if (of_type > 0)
+            return true;
+    }
+    return false;
+}
+
+void limits_count(struct broker *broker, struct work *work, const struct share *share, const struct piece *piece,
+                  const struct change *change, uint64_t resolved, uint32_t **counts)
+{
+    const struct agency_block *block = peer_block_named(share->peer, change->block);
+    uint32_t of_type, at = brake_limits_of(broker->brake, block->type, &of_type);
+    const struct canonical *record;
+    struct value *fields;
+
+    if (of_type == 0)
+        return;
+    if (!*counts)
+        *counts = numbers_new(limits_in(broker->brake));
+    record = change_record(broker, work, share->peer, piece, change, resolved, &fields);
+    for (uint32_t l = at; l < at + of_type; l++)
+        (*counts)[l] += is_limited(broker, share->peer, brake_limit(broker->brake, l), change, record, fields);
+}
+
+uint32_t *limits_meet(struct broker *broker, struct work *work, struct share *share, const uint32_t *counts)
+{
+    const struct limited *limited;
+    uint32_t *over = NULL;
+
+    for (uint32_t l = 0; counts && (limited = brake_limit(broker->brake, l)); l++) {
         uint64_t most = allowed(broker, share->peer, limited), used;
         struct hold *hold;
 
         if (counts[l] == 0)
             continue;
-        known = brake_of(broker, work);
-        limited = brake_limit(known, l);
-        used = brake_used(known, share->row.id, l, broker->now_us);
+        used = brake_used(brake_of(broker, work), share->row.id, l, broker->now_us);
         if (used + counts[l] <= most) {
             brake_use(work->brake, share->row.id, l, broker->now_us, counts[l]);
             continue;
         }
         hold = hold_for(broker, work, share->peer, limited->type, limited->unit, HOLD_LIMIT, limited->limit->text);
-        if (!work->over) {
-            uint32_t limits = l;
-
-            while (brake_limit(known, limits))
-                limits++;
-            work->over = arena_array(work->batch->arena, limits, sizeof *work->over);
-        }
-        work->over[l] = hold->row.number;
+        if (!over)
+            over = numbers_new(limits_in(broker->brake));
+        over[l] = hold->row.number;
         action_log(broker, LOG_LEVEL_WARN, share->peer,
                    "%" PRIu32 " changes of %s %s in one transaction are held: the limit is %s, which allows %" PRIu64
                    ", and it had made %" PRIu64 " before; see: selaras hold show %" PRIu32,
                    counts[l], hold->row.type, hold->row.unit, limited->limit->text, most, used, hold->row.number);
     }
+    return over;
 }
 
 const uint32_t *limits_holds(struct broker *broker, struct work *work, const struct share *share,
@@ -230,9 +243,9 @@ const uint32_t *limits_holds(struct broker *broker, struct work *work, const str
 
     if (!work->over)
         return NULL;
-    at = brake_limits_of(work->brake, block->type, &of_type);
+    at = brake_limits_of(broker->brake, block->type, &of_type);
     for (uint32_t l = at; l < at + of_type; l++) {
-        const struct limited *limited = brake_limit(work->brake, l);
+        const struct limited *limited = brake_limit(broker->brake, l);
 
         if (work->over[l] == 0 || !is_limited(broker, share->peer, limited, change, record, fields))
             continue;

@@ -8,12 +8,17 @@
 /* The batch's own copy of the brake. */
 struct brake *brake_of(struct broker *broker, struct work *work);
 
-/* Says, before any of a transaction's changes is decided, which kinds of them are more than their limits allow: those
- * go to holds, all of them. A limit that is a share may want a count first: false, and the batch's `wanted` says which.
- */
+/* Before any of a transaction's changes is decided all of them are counted: kinds of which there are more than their
+ * limits allow go to holds, whole. A limit that is a share may want a count of records first: then the batch's `wanted`
+ * says so. */
 bool limits_want_counts(struct broker *broker, struct work *work);
-void limits_meet(struct broker *broker, struct work *work, struct share *share, uint32_t first, uint32_t count,
-                 uint64_t *const *resolved);
+/* Whether anything that the agency maps is limited. */
+bool limits_of_any(const struct broker *broker, const struct peer *peer);
+/* Counts a change of a transaction, of which nothing is decided yet, into *counts (made when it is needed; free()). */
+void limits_count(struct broker *broker, struct work *work, const struct share *share, const struct piece *piece,
+                  const struct change *change, uint64_t resolved, uint32_t **counts);
+/* By limit: the hold that the transaction's changes beyond it go to; NULL: nothing is. To be given to free(). */
+uint32_t *limits_meet(struct broker *broker, struct work *work, struct share *share, const uint32_t *counts);
 /* By unit of the type: the hold that this change of it goes to; NULL: none. `record` NULL: it is new. */
 const uint32_t *limits_holds(struct broker *broker, struct work *work, const struct share *share,
                              const struct change *change, const struct canonical *record, const struct value *fields);

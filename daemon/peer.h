@@ -19,6 +19,8 @@ struct staged {
     size_t size;
     uint32_t piece_count;
     uint32_t done; /* pieces that are in a batch already or were duplicates */
+    bool ends;     /* a transaction */
+    bool moves;    /* a local key */
     char frame[];
 };
 
@@ -70,6 +72,7 @@ struct peer {
     uint32_t queued_number;
     feed_position queued_base;
     bool queued_open;        /* that piece was not final */
+    bool large_first;        /* the transaction that is to be taken next is too large for one batch */
     uint32_t hello_timeline; /* what its hello said; kept once a fence has proved it */
     bool load_ended;         /* in a batch or committed */
 
@@ -124,6 +127,30 @@ struct suspects {
     uint32_t taken; /* of the front: in the batch in flight */
 };
 
+/* A transaction that is too large to be decided at once, while it is decided part by part: see parts.c. */
+struct parts {
+    struct peer *peer;    /* NULL: there is none */
+    struct staged *frame; /* with the next piece */
+    uint32_t piece;       /* which one of it */
+    uint32_t taken;       /* pieces before that */
+    bool resolving;       /* the first time through: what is moved or deleted is looked up */
+    bool begun;           /* a part is written: PostgreSQL's transaction is open */
+    bool last;            /* the part in flight ends it */
+    uint64_t *resolved;   /* records of what is moved or deleted, in order */
+    uint32_t resolved_count, resolved_capacity, resolved_used;
+    struct agency_row row; /* as the parts so far leave it, and where they leave the ledger */
+    feed_position head;
+    int64_t head_time_us;
+    uint64_t next_record;
+    uint32_t changes; /* since a batch of the feed could last end */
+    size_t bytes;
+    bool counting;       /* what may be beyond a limit is counted the first time through */
+    uint64_t since;      /* the number of its first batch */
+    uint32_t *counts;    /* by limit; NULL: nothing is */
+    uint32_t *over;      /* by limit: the hold of what is beyond it; NULL: nothing is */
+    struct brake *brake; /* as the parts so far leave it */
+};
+
 struct broker {
     struct broker_options options;
     const struct catalog *catalog;
@@ -149,6 +176,8 @@ struct broker {
     uint64_t batches;         /* begun so far */
     struct work *work;        /* what it is about: see decide.h */
     struct admin *admins;     /* oldest first */
+    struct working unwatched; /* where it is noted when nobody asks for it */
+    struct parts parts;       /* of the transaction that the batch is a part of */
     struct suspects suspects; /* of a batch that was refused; see suspects.c */
     struct peer *large;       /* whose transaction may go beyond its share of what is staged; NULL: nobody's */
     uint32_t batch_changes;   /* at most in one: fewer while the records of them are large */
@@ -205,6 +234,8 @@ void session_frame(struct broker *broker, const struct broker_event *event);
 /* What was sent on this route is lost, and whatever came behind it would be out of order: the agency says hello again.
  */
 void session_lost(struct broker *broker, const struct route *route);
+/* The broker has crashed on this more than once: its agency is quarantined, and the others can go on. */
+void session_crashed(struct broker *broker, const struct working *working);
 /* Ends a session that has been silent for too long. */
 void session_watch(struct broker *broker, struct peer *peer);
 

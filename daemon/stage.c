@@ -273,6 +273,14 @@ void stage_watch(struct broker *broker)
 
 /* ---- frames ---- */
 
+static bool moves_keys(const struct piece *piece)
+{
+    for (uint32_t i = 0; i < piece->change_count; i++)
+        if (piece->changes[i].old_key.length > 0)
+            return true;
+    return false;
+}
+
 static void staged_add(struct peer *peer, const struct changes *changes, const void *frame, size_t size)
 {
     struct staged *staged = malloc(sizeof *staged + size + 1); /* a NUL behind it, as arena_copy() leaves one */
@@ -280,6 +288,10 @@ static void staged_add(struct peer *peer, const struct changes *changes, const v
     if (!staged)
         abort();
     *staged = (struct staged){ .size = size, .piece_count = changes->piece_count };
+    for (uint32_t i = 0; i < changes->piece_count; i++) {
+        staged->ends = staged->ends || changes->pieces[i].final;
+        staged->moves = staged->moves || moves_keys(&changes->pieces[i]);
+    }
     memcpy(staged->frame, frame, size);
     staged->frame[size] = '\0';
     if (peer->staged_last)
@@ -390,7 +402,7 @@ void stage_clear(struct broker *broker, struct peer *peer)
     peer->staged_bytes = 0;
     peer->open_bytes = 0;
     peer->ready = 0;
-    peer->queued_open = false;
+    peer->queued_open = peer->large_first = false;
     peer->load_ended = false;
     give_way(broker, peer);
 }

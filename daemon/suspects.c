@@ -32,9 +32,13 @@ static uint32_t transactions_in(const struct share *share)
     return count;
 }
 
-static void suspects_of(const struct work *work, struct suspects *suspects)
+static void suspects_of(const struct broker *broker, const struct work *work, struct suspects *suspects)
 {
     suspects->count = 0;
+    if (broker->parts.peer) {
+        suspect_add(suspects, SUSPECT_TRANSACTION, broker->parts.peer->row.id);
+        return;
+    }
     if (work->admins)
         suspect_add(suspects, SUSPECT_ADMINS, 0);
     if (work->settling)
@@ -199,7 +203,7 @@ static void undo(struct broker *broker, struct work *work)
     broker->admins = work->admins;
     work->admins = NULL;
     for (uint32_t i = 0; i < work->share_count; i++) {
-        stage_give_back(work->shares[i].peer, work->shares[i].piece_count);
+        stage_give_back(work->shares[i].peer, broker->parts.peer ? broker->parts.taken : work->shares[i].piece_count);
         debts_undo(work->shares[i].peer->debts);
     }
 }
@@ -212,7 +216,7 @@ void decide_refused(struct broker *broker, const char *why)
     bool opening = !broker->opened || broker->catalog_fresh;
     bool first = suspects->count == 0;
 
-    suspects_of(work, suspects);
+    suspects_of(broker, work, suspects);
     suspects->taken = 0;
     undo(broker, work);
     if (opening)
@@ -225,6 +229,7 @@ void decide_refused(struct broker *broker, const char *why)
                    suspects->count, why);
     if (opening || suspects->count == 1)
         suspects->count = 0;
+    parts_end(&broker->parts);
     batch_end(broker);
     work_free(work);
     arena_free(&arena);

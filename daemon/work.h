@@ -6,6 +6,11 @@
 #include "daemon/links.h"
 #include "daemon/peer.h"
 
+enum {
+    WHOLE_CHANGES_MAX = 10000, /* a transaction of at most so many reaches its readers whole */
+    WHOLE_BYTES_MAX = 8 * 1024 * 1024,
+};
+
 /* So much of what waits. */
 struct amount {
     uint32_t changes;
@@ -35,23 +40,30 @@ struct share {
 
 struct work {
     struct batch *batch;
+    struct working *working; /* of the broker */
     struct share *shares;
     uint32_t share_count;
     struct admin *admins;
     struct links *links;
-    struct map *records;     /* number to canonical */
-    struct map *identifiers; /* (type and unit, values) to canonical */
-    bool second;             /* keys without a link were looked up as identifiers too */
+    struct map *records;       /* number to canonical */
+    struct map *identifiers;   /* (type and unit, values) to canonical */
+    struct exchange *exchange; /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
+    const struct canonical *created; /* by the newest change that has created one */
+    bool second;                     /* keys without a link were looked up as identifiers too */
     uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity, held_capacity;
     struct buffer scratch;
     struct brake *brake;    /* the batch's copy, once it is needed */
-    uint32_t *over;         /* by limit: the hold that the transaction's changes beyond it go to; NULL: none */
+    const uint32_t *over;   /* by limit: the hold that the transaction's changes beyond it go to; NULL: none */
     struct map *held_index; /* (record, hold and unit) to its row in writes.helds, from 1 */
     uint32_t settling;      /* the hold of which a part is settled; 0: none */
     uint16_t settling_type, settling_unit;
     int settle_step;                             /* of looking up what it is about */
     uint32_t settle_records, settle_identifiers; /* capacities */
 };
+
+/* Notes that what the agency sent behind its committed position is worked on; or this piece. */
+void work_on_frames(struct working *working, const struct peer *peer);
+void work_on_piece(struct working *working, const struct peer *peer, const struct piece *piece);
 
 struct text text_of(const char *string);
 /* Grows an array in the batch's arena so that one more fits. */
@@ -63,6 +75,10 @@ struct share *share_of(const struct work *work, const struct peer *peer);
 /* gather.c: takes what waits into the batch. */
 /* Complete transactions of the peer, whole, until any of the limit is reached; returns the pieces taken. */
 uint32_t take_transactions(struct work *work, struct peer *peer, const struct amount *limit);
+/* Decodes the changes of what the share has taken: they were looked at when they came, but for duplicates. */
+void decode_pieces(struct work *work, const struct share *share);
+/* Begins the batch of the next part of a large transaction. */
+void decide_next_part(struct broker *broker);
 /* False: there is nothing to take. */
 bool take_admins(struct broker *broker, struct work *work);
 bool take_hello(struct broker *broker, struct work *work, struct peer *peer);
@@ -71,6 +87,22 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer);
 /* A record that has this identifier must be known; `values` are copied, what they borrow is not. */
 void want_identifier(struct work *work, uint16_t type, uint16_t unit, const struct value *values, uint32_t *capacity);
 
+/* parts.c: a transaction that is too large to be decided at once. */
+/* Whether one comes next, and nothing of it is taken yet. */
+bool parts_begin(struct broker *broker);
+/* Takes its next pieces into this batch. */
+void parts_take(struct broker *broker, struct work *work);
+/* What must be looked up before anything of the transaction is decided, because another change of it may move the key.
+ */
+bool is_resolved_first(const struct change *change);
+/* Remembers, and gives back in the same order, the records of such changes. */
+void parts_resolve(struct parts *parts, uint64_t record);
+uint64_t parts_resolved(struct parts *parts);
+/* What the part in flight leaves is where the next one goes on. */
+void parts_go_on(struct broker *broker, struct work *work);
+/* It is committed, or as if it had never been. */
+void parts_end(struct parts *parts);
+
 /* suspects.c: what a refused batch was made of. */
 /* Takes the first half of it into this batch. False: none of it is there any more. */
 bool suspects_take(struct broker *broker, struct work *work);
@@ -78,6 +110,8 @@ bool suspects_take(struct broker *broker, struct work *work);
 void suspects_cleared(struct broker *broker);
 
 /* finish.c */
+/* The part in flight is done with: the next one's batch begins. */
+void batch_next_part(struct broker *broker);
 /* No batch is in flight: what was kept for it may go. */
 void batch_end(struct broker *broker);
 /* The hello is answered; one that came meanwhile is next. */
@@ -144,6 +178,27 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
 
 /* decide.c: a key that may be an identifier is wanted as one. */
 bool want_key_identified(struct work *work, const struct agency_block *block, struct text key, uint32_t *capacity);
+/* The record that has this identifier, as far as the batch knows, or NULL. */
+struct canonical *record_identified(const struct work *work, const struct catalog_type *type, uint16_t unit,
+                                    const struct value *values);
+/* Asks, for an update of record `resolved`, what the transaction would exchange. */
+void exchange_change(struct broker *broker, struct work *work, const struct share *share, const struct piece *piece,
+                     const struct change *change, uint64_t resolved);
+
+/* exchange.c: identifiers that pass from one record to another within one transaction. */
+struct exchange *exchange_new(struct work *work);
+/* An update of the transaction; all are asked for before anything of it is decided, then exchange_settle() once.
+ * `fields` lives as long as the batch. */
+void exchange_ask(struct broker *broker, struct exchange *exchange, const struct writer *writer,
+                  const struct canonical *record, const struct value *fields);
+void exchange_settle(struct exchange *exchange);
+/* Whether this record will have given up what it still has. `exchange` may be NULL, here and below. */
+bool exchange_gives(const struct exchange *exchange, const struct canonical *holder, uint16_t unit);
+/* Whether this record is to get another identifier. */
+bool exchange_grants(const struct exchange *exchange, const struct canonical *record, uint16_t unit);
+/* Whether some record is to get this one. */
+bool exchange_wants(const struct exchange *exchange, const struct catalog_type *type, uint16_t unit,
+                    const struct value *values);
 
 /* admit.c: who may take part: hellos, loads, quarantines, keys. */
 void decide_hello(struct broker *broker, struct work *work, struct share *share);

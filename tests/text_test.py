@@ -66,6 +66,16 @@ def test_manuals_are_well_formed(manual):
     assert lint.stderr == ""
 
 
+@pytest.mark.parametrize("unit", ["selaras-broker", "selaras-agent@"])
+def test_units_are_as_little_exposed_as_they_say(unit, tmp_path):
+    """DESIGN wants 1.2; each unit says which lines make it 1.3, and none may add to them."""
+    (tmp_path / f"{unit}.service").write_text(read(f"systemd/{unit}.service").replace("@sbindir@", "/usr/sbin").replace("@configuration@", "/etc/selaras"))
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=13", "--no-pager", f"{tmp_path}/{unit}.service"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "exposure level" in done.stdout + done.stderr
+
+
 def bare_errors(path):
     """Error texts with words in them that are not marked for translation."""
     literal = r'"(?:[^"\\\n]|\\.)*"'

@@ -77,6 +77,23 @@ static int remove_row(const struct work *work, struct error *err)
                : 0;
 }
 
+/* What this changes in the row, under the key that it has now; `before` NULL: the row came. */
+static int put_fed(const struct work *work, struct text key, const struct value *before, const struct value *now,
+                   struct error *err)
+{
+    const struct net *net = work->net;
+    struct state *state = work->amend->state;
+    const char *block = work->block->name;
+
+    if (!before)
+        return state_fed_put(state, block, key, "", net->record, net->position, work->now_us, err);
+    for (uint16_t i = 0; i < work->block->field_count; i++)
+        if (!value_equal(before[i], now[i]) && state_fed_put(state, block, key, work->block->fields[i].name,
+                                                             net->record, net->position, work->now_us, err) < 0)
+            return err->code;
+    return 0;
+}
+
 /* The list has it under its old key until the clerk types the new one in. */
 static int move_row(const struct work *work, struct text key, struct value *fields, struct error *err)
 {
@@ -96,7 +113,9 @@ static int move_row(const struct work *work, struct text key, struct value *fiel
     old.since_us = work->now_us;
     old.was = (struct text){ 0 };
     if (state_row_put(state, work->block, work->key, &old, true, err) < 0 ||
-        state_row_put(state, work->block, key, &there, true, err) < 0)
+        state_row_put(state, work->block, key, &there, true, err) < 0 ||
+        state_fed_move(state, work->block->name, work->key, key, err) < 0 ||
+        put_fed(work, key, work->row.sides.should, fields, err) < 0)
         return err->code;
     return put_reasons(work, key, err);
 }
@@ -126,7 +145,8 @@ static int write_row(const struct work *work, const struct value *before, struct
         return move_row(work, key, fields, err);
     row.sides.should = fields;
     row.since_us = work->now_us;
-    if (state_row_put(work->amend->state, block, key, &row, differed, err) < 0)
+    if (state_row_put(work->amend->state, block, key, &row, differed, err) < 0 ||
+        put_fed(work, key, before, fields, err) < 0)
         return err->code;
     return put_reasons(work, key, err);
 }

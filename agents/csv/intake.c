@@ -28,6 +28,7 @@ struct intake {
     char name[256];
     struct file_name said;
     struct stat status;
+    int64_t saved_us;
     int fd;
     char *text;
     size_t length;
@@ -40,9 +41,12 @@ struct intake {
     char refused[512];   /* the last one: name and first reason */
 };
 
-static int64_t saved_us(const struct intake *intake)
+/* As its maker's clock said. One that is ahead of ours must not make lists to come look old. */
+static int64_t saved_time_us(const struct stat *status, int64_t now_us)
 {
-    return intake->status.st_mtim.tv_sec * INT64_C(1000000) + intake->status.st_mtim.tv_nsec / 1000;
+    int64_t saved_us = status->st_mtim.tv_sec * INT64_C(1000000) + status->st_mtim.tv_nsec / 1000;
+
+    return saved_us < now_us ? saved_us : now_us;
 }
 
 static struct log_about about_list(const struct intake *intake)
@@ -80,18 +84,19 @@ static void refuse_file(struct intake *intake, enum refusal_kind kind, const cha
 
 /* ---- beginning ---- */
 
-static int check_older(struct intake *intake, struct error *err)
+/* A list that was saved in the future was so before our clock was set back: then none is known to be older. */
+static int check_older(struct intake *intake, int64_t now_us, struct error *err)
 {
     struct state_list list;
 
     if (state_list(intake->state, intake->arena, block_name(intake), &list, err) < 0)
         return err->code;
-    if (list.known && saved_us(intake) < list.saved_us)
+    if (list.known && intake->saved_us < list.saved_us && list.saved_us <= now_us)
         refuse_file(intake, REFUSAL_OLDER, "", 0);
     return 0;
 }
 
-static int begin(struct intake *intake, const char *name, struct error *err)
+static int begin(struct intake *intake, const char *name, int64_t now_us, struct error *err)
 {
     bool plain;
 
@@ -113,13 +118,14 @@ static int begin(struct intake *intake, const char *name, struct error *err)
         folder_leave(intake->folder, name);
         return 0;
     }
+    intake->saved_us = saved_time_us(&intake->status, now_us);
     intake->stage = STAGE_READ;
     crypto_hash_sha256_init(&intake->hash);
     if (intake->said.block < 0)
         refuse_file(intake, REFUSAL_NAME, forms_names(intake->arena, intake->mapping, intake->options->forms), 0);
     else if ((uint64_t)intake->status.st_size > intake->options->list_bytes)
         refuse_file(intake, REFUSAL_LARGE, "", intake->options->list_bytes / 1024 / 1024);
-    else if (check_older(intake, err) < 0)
+    else if (check_older(intake, now_us, err) < 0)
         return err->code;
     return 0;
 }
@@ -133,7 +139,7 @@ static void import_begin(struct intake *intake, bool outbox)
                                       .form = form,
                                       .block = (uint16_t)intake->said.block,
                                       .name = intake->name,
-                                      .saved_us = saved_us(intake),
+                                      .saved_us = intake->saved_us,
                                       .bytes = (uint64_t)intake->status.st_size,
                                       .complete = form->complete || intake->said.complete,
                                       .workbook = intake->said.kind == FILE_XLSX,
@@ -302,7 +308,7 @@ int intake_step(struct intake *intake, int64_t now_us, bool outbox, bool *ret_mo
     switch (intake->stage) {
     case STAGE_NONE:
         *ret_more = folder_next(intake->folder, &name);
-        return *ret_more ? begin(intake, name, err) : 0;
+        return *ret_more ? begin(intake, name, now_us, err) : 0;
     case STAGE_READ:
         return read_step(intake, err);
     case STAGE_CONVERT:
