@@ -490,6 +490,48 @@ static void a_load_joins_and_is_not_limited_as_insertion(void **state)
     world_free(&world);
 }
 
+/* 100 changes of 100 kB each: more than one batch decides at once; as many as two thirds of them may be inserted. */
+static void a_transaction_of_many_parts_is_counted_before_its_first(void **state)
+{
+    enum { MANY = 100 };
+    struct arena *arena = arena_new();
+    const char *at = strstr(catalog, "insertions 4 ");
+    struct world *world = world_new(
+        arena_printf(arena, "%.*sinsertions 60 %s", (int)(at - catalog), catalog, at + strlen("insertions 4 ")));
+    struct agent a, b;
+
+    (void)state;
+    world_drop(world);
+    world->options.stage_bytes = 64 << 20;
+    world_start(world);
+    a = agent_join(world, "a", "nik");
+    b = agent_join(world, "b", "nik");
+    a.lsn += 10;
+    for (uint32_t i = 0; i < MANY; i++) {
+        struct change change = numbered(&a, i + 1, long_text(world, 100000));
+
+        say_piece(&a, (struct piece){ .lsn = a.lsn,
+                                      .first = i,
+                                      .final = i + 1 == MANY,
+                                      .base = a.base,
+                                      .changes = &change,
+                                      .change_count = 1 });
+    }
+    assert_true(world->part_count >= 4);
+    assert_int_equal(held(world, &a), MANY);
+    assert_int_equal(world->hold_count, 1);
+    assert_int_equal(world->held_count, MANY);
+    assert_int_equal(last_item(&b, 1)->record, 0);
+    for (uint32_t i = 0; i < MANY; i++)
+        assert_false(world->records[i].exists);
+    release(world, 1);
+    assert_int_equal(held(world, &a), 0);
+    for (uint32_t i = 0; i < MANY; i++)
+        assert_true(world->records[i].exists);
+    world_free(&world);
+    arena_free(&arena);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -511,6 +553,7 @@ int main(void)
         T(a_row_that_names_two_records_waits_until_it_is_told_which),
         T(a_change_of_an_unknown_row_waits_until_the_record_is_there),
         T(a_load_joins_and_is_not_limited_as_insertion),
+        T(a_transaction_of_many_parts_is_counted_before_its_first),
     };
 
     return cmocka_run_group_tests_name("broker_hold", tests, NULL, NULL);
