@@ -3,6 +3,7 @@
 #include "shell/key.h"
 #include "shell/log.h"
 #include "shell/process.h"
+#include "shell/text.h"
 
 #include <getopt.h>
 #include <sodium.h>
@@ -120,6 +121,7 @@ int main(int argc, char **argv)
     int what = DO_RUN, option, status;
     struct error err;
 
+    text_start();
     process_clean_environment();
     process_keep_memory();
     while ((option = getopt_long(argc, argv, "hv", options, NULL)) >= 0) {

@@ -2,7 +2,7 @@
 #include "cli/checks.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/text.h"
+#include "shell/text.h"
 #include "shell/zpl.h"
 
 #include <inttypes.h>

@@ -2,8 +2,8 @@
  * database. */
 #include "agents/settings.h"
 #include "cli/checks.h"
-#include "cli/text.h"
 #include "shell/key.h"
+#include "shell/text.h"
 
 #include <errno.h>
 #include <fcntl.h>

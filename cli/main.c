@@ -1,6 +1,7 @@
 /* selaras: the command of the sysadmin and the auditor. */
 #include "cli/commands.h"
-#include "cli/text.h"
+#include "cli/pager.h"
+#include "shell/text.h"
 
 #include <locale.h>
 #include <stddef.h>
@@ -12,7 +13,8 @@
 static const struct command commands[] = {
     { "status", "", 0, 0, status_run, N_("who is in step, who is not, and what to do"), NEEDS_DAEMON, 0 },
     { "log", "[KEY]", 0, 1, log_run, N_("every change and every decision, as the audit log has them"), NEEDS_DATABASE,
-      FILTERS | OPTION(RECORD) | OPTION(RECORD_NUMBER) | OPTION(REVEAL) | OPTION(SOCKET) },
+      FILTERS | OPTION(ALL) | OPTION(JSON_LINES) | OPTION(NO_PAGER) | OPTION(RECORD) | OPTION(RECORD_NUMBER) |
+          OPTION(REVEAL) | OPTION(SOCKET) },
     { "record", "TYPE KEY", 2, 2, record_run, N_("one record: its values, its history, and where each has arrived"),
       NEEDS_DATABASE, OPTION(REVEAL) | OPTION(LIMIT) | OPTION(SOCKET) },
     { "key new", "FILE", 1, 1, key_new_run, N_("make a key pair and print its public key"), NEEDS_NOTHING, 0 },
@@ -52,6 +54,8 @@ int main(int argc, char **argv)
     if (status < 0)
         status = call.command->run(&call);
     arena_free(&arena);
+    if (pager_end())
+        return status;
     if (fflush(stdout) == EOF || ferror(stdout)) {
         perror("selaras");
         return STATUS_WRONG;

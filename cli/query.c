@@ -1,7 +1,7 @@
 #include "cli/query_run.h"
 
-#include "cli/text.h"
 #include "shell/pg.h"
+#include "shell/text.h"
 #include "shell/zpl.h"
 
 #include <inttypes.h>
@@ -33,6 +33,14 @@ static int connection_failed(PGconn *connection, const char *remedy, struct erro
 
     return error_set(err, ERR_STOP, _("cannot connect to PostgreSQL: %s. %s"),
                      first_line(arena, PQerrorMessage(connection)), remedy);
+}
+
+static int connection_lost(PGconn *connection, struct error *err)
+{
+    scoped(arena_free) struct arena *arena = arena_new();
+
+    return error_set(err, ERR_RETRY, _("lost the connection to PostgreSQL: %s. What was shown is not all"),
+                     first_line(arena, PQerrorMessage(connection)));
 }
 
 /* Connects with the caller's DSN over what we insist on. */
@@ -76,6 +84,8 @@ int query_failed(PGconn *connection, const PGresult *result, struct error *err)
             _("database %s has no ledger that this version reads (%s). Is it the broker's database, and has "
               "selaras-broker run with it? (--database, SELARAS_DATABASE)"),
             PQdb(connection), message);
+    if (!state)
+        return connection_lost(connection, err);
     pg_error_set(err, result);
     return error_wrap(err, _("PostgreSQL did not answer a query"));
 }
@@ -94,7 +104,7 @@ int query_run(PGconn *connection, const char *sql, const char *const *parameters
 
 int db_open(const char *dsn, struct db **ret, struct error *err)
 {
-    PGconn *connection;
+    PGconn *connection = NULL;
     struct db *db;
 
     if (connect_to(dsn,
@@ -247,7 +257,7 @@ static int rights_read(PGconn *connection, struct arena *arena, struct db_rights
 
 int db_rights(const char *dsn, struct arena *arena, struct db_rights *ret, struct error *err)
 {
-    PGconn *connection;
+    PGconn *connection = NULL;
 
     if (connect_to(dsn, _("Is PostgreSQL running there, and is broker/database right?"), &connection, err) < 0)
         return err->code;

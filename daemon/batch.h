@@ -134,6 +134,7 @@ struct batch {
     struct found known;   /* what it knows */
     struct found found;
     struct writes writes;
+    bool begins, ends; /* the first and the last part of what is written in one transaction; mostly it is both */
     int64_t now_us;
 };
 

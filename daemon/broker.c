@@ -1,11 +1,13 @@
 #include "daemon/broker.h"
 
 #include "daemon/decide.h"
-#include "daemon/peer.h"
+#include "daemon/work.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { BATCH_CHANGES_FIRST = 256 }; /* until it is known how large the records are */
 
 /* ---- life ---- */
 
@@ -52,6 +54,7 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     broker->next_record = state->opened ? state->next_record : 1;
     broker->catalog_version = state->catalog_version;
     broker->step_arena = arena_new();
+    broker->batch_changes = options->batch_changes < BATCH_CHANGES_FIRST ? options->batch_changes : BATCH_CHANGES_FIRST;
     make_hash_key(broker);
     broker->cache = cache_new(options->cache_bytes, &broker->hash_key);
     broker->recent = recent_new(options->cache_bytes / 4);
@@ -96,6 +99,7 @@ void broker_free(struct broker **broker)
 
     if (!old)
         return;
+    old->large = NULL; /* nobody is given its turn any more */
     for (uint32_t i = 0; i < old->peer_count; i++)
         peer_free(old, &old->peers[i]);
     if (old->work)
@@ -104,6 +108,7 @@ void broker_free(struct broker **broker)
     cache_free(&old->cache);
     recent_free(&old->recent);
     arena_free(&old->step_arena);
+    parts_end(&old->parts);
     free(old->suspects.list);
     free(old->peers);
     free(old);
@@ -125,12 +130,17 @@ static void lookup(struct broker *broker)
 
 static void on_found(struct broker *broker)
 {
-    if (!decide_found(broker)) {
-        broker->batch->found = (struct found){ 0 };
-        lookup(broker);
+    enum decided decided;
+
+    do
+        decided = decide_found(broker);
+    while (decided == DECIDED_RESOLVED && !is_anything_wanted(&broker->batch->wanted));
+    if (decided == DECIDED) {
+        action_add(broker, BROKER_ACTION_STORE)->batch = broker->batch;
         return;
     }
-    action_add(broker, BROKER_ACTION_STORE)->batch = broker->batch;
+    broker->batch->found = (struct found){ 0 };
+    lookup(broker);
 }
 
 /* A batch has begun: what it needs is looked up, unless all of it is known. */
@@ -144,6 +154,7 @@ static void find(struct broker *broker)
 
 static void on_tick(struct broker *broker)
 {
+    stage_watch(broker);
     for (uint32_t i = 0; i < broker->peer_count; i++) {
         session_watch(broker, &broker->peers[i]);
         feed_idle(broker, &broker->peers[i]);
@@ -167,7 +178,8 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
         on_found(broker);
         break;
     case BROKER_EVENT_STORED:
-        decide_stored(broker);
+        if (decide_stored(broker))
+            find(broker);
         break;
     case BROKER_EVENT_REFUSED:
         decide_refused(broker, event->why);

@@ -20,8 +20,9 @@ struct route {
 };
 
 struct broker_options {
-    uint64_t window_bytes; /* of changes that an agency may send ahead */
-    uint64_t stage_bytes;  /* of one agency's unfinished transaction */
+    uint64_t window_bytes; /* of changes that an agency may send ahead ... */
+    uint64_t total_bytes;  /* ... and all together, unless that is less than a frame for each */
+    uint64_t stage_bytes;  /* of one agency's unfinished transaction; one at a time may be larger than its share */
     uint32_t batch_changes;
     uint32_t feed_items;
     uint64_t cache_bytes; /* of records that need no lookup; a quarter more for the last entries */
@@ -79,7 +80,7 @@ enum broker_action_kind {
                             _REFUSED */
     BROKER_ACTION_SCAN,   /* scan; answered by BROKER_EVENT_SCANNED */
     BROKER_ACTION_ANSWER, /* request: ok, text */
-    BROKER_ACTION_LOG,    /* level, agency (NULL: the broker), text */
+    BROKER_ACTION_LOG,    /* level, agency (NULL: the broker), text; type and position where it is about an entry */
     BROKER_ACTION_STOP,   /* text: a person is needed */
     BROKER_ACTION_COUNT,
 };
@@ -95,6 +96,8 @@ struct broker_action {
     int level; /* of shell/log.h */
     const char *agency;
     const char *text;
+    const char *type; /* of record */
+    feed_position position;
 };
 
 /* Everything in it lives until the next broker_step. */

@@ -227,6 +227,8 @@ static void changes_of_a_parked_record_count_as_made_before_the_item(void **stat
     apply(&b);
     say_report(&b, REPORT_PARKED, 1, b.base, "too long");
     assert_int_equal(last_entry(world)->entry.kind, ENTRY_PARKED);
+    assert_string_equal(world->said_type, "person");
+    assert_int_equal(world->said_position, last_entry(world)->entry.position);
     say_change(&b, change_of(&b, OPERATION_UPDATE, "1", "name", "w", NULL)); /* it has not seen y */
     assert_int_equal(verdict_in(last_entry(world), "name"), VERDICT_LOST);
     say_report(&b, REPORT_RELEASED, 1, b.base, "");

@@ -50,6 +50,8 @@ static inline void take_actions(struct world *world)
             world->stopped = true;
             break;
         case BROKER_ACTION_LOG:
+            world->said_type = action->type;
+            world->said_position = action->position;
             if (getenv("TELL"))
                 printf("    log %s: %s\n", action->agency ? action->agency : "-", action->text);
             break;
@@ -75,6 +77,7 @@ static inline void answer_batch(struct world *world)
     world->batch = NULL;
     if (is_refused(world, batch)) {
         world->refusal_count++;
+        roll_back(world);
         step(world, &(struct broker_event){
                         .kind = BROKER_EVENT_REFUSED, .batch = batch, .why = "PostgreSQL 23514: a constraint" });
     } else if (world->storing) {
@@ -142,6 +145,7 @@ static inline void world_drop(struct world *world)
 {
     struct arena *arena = world->batch ? world->batch->arena : NULL;
 
+    roll_back(world);
     broker_free(&world->broker);
     arena_free(&arena);
     world->batch = NULL;
@@ -164,9 +168,12 @@ static inline struct world *world_new(const char *catalog_text)
         fprintf(stderr, "%s\n", err.text);
         abort();
     }
-    world->options = (struct broker_options){
-        .window_bytes = 1 << 20, .stage_bytes = 8 << 20, .batch_changes = 100, .feed_items = 50, .cache_bytes = 1 << 16
-    };
+    world->options = (struct broker_options){ .window_bytes = 1 << 20,
+                                              .total_bytes = 64 << 20,
+                                              .stage_bytes = 8 << 20,
+                                              .batch_changes = 100,
+                                              .feed_items = 50,
+                                              .cache_bytes = 1 << 16 };
     world->now_ms = 1000;
     world_start(world);
     return world;

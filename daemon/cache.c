@@ -212,7 +212,7 @@ static void record_forget(struct cache *cache, struct cached *cached)
     free(cached);
 }
 
-static void forget_all(struct cache *cache)
+void cache_clear(struct cache *cache)
 {
     while (cache->oldest)
         record_forget(cache, cache->oldest);
@@ -224,7 +224,7 @@ void cache_free(struct cache **cache)
 
     if (!old)
         return;
-    forget_all(old);
+    cache_clear(old);
     free(old->records);
     free(old->keys);
     free(old);
@@ -537,7 +537,7 @@ void cache_keep(struct cache *cache, const struct batch *batch)
 
     for (uint32_t i = 0; i < batch->writes.agency_count; i++)
         if (batch->writes.agencies[i].reset) { /* all its links are gone */
-            forget_all(cache);
+            cache_clear(cache);
             return;
         }
     forget_links(cache, batch, touched);

@@ -21,6 +21,9 @@ void cache_answer(struct cache *cache, struct batch *batch);
 /* Takes over a batch that is committed: what was found for it and what it has written. */
 void cache_keep(struct cache *cache, const struct batch *batch);
 
+/* Forgets everything. */
+void cache_clear(struct cache *cache);
+
 /* The block and local key by which an item at `position` reaches the agency's row of this record, borrowed until the
  * next cache_keep(); both of length 0 when it has none. False: the record is not here. */
 bool cache_key_at(const struct cache *cache, uint64_t record, uint16_t agency, feed_position position,

@@ -137,8 +137,11 @@ static void hold_change(struct broker *broker, struct work *work, struct entry_r
     entry->fields[0] =
         (struct entry_field){ .name = text_of("existence"), .verdict = VERDICT_HELD, .rule = text_of(why) };
     entry->field_count = 1;
-    action_log(broker, LOG_LEVEL_WARN, peer, "entry %" PRIu64 ": a change is held: %s; see: selaras log --verdict held",
-               FEED_SEQUENCE(entry->position), why);
+    action_about(broker,
+                 action_log(broker, LOG_LEVEL_WARN, peer,
+                            "entry %" PRIu64 ": a change is held: %s; see: selaras log --verdict held",
+                            FEED_SEQUENCE(entry->position), why),
+                 entry);
 }
 
 uint64_t target_resolve(struct broker *broker, struct work *work, const struct peer *peer, const struct piece *piece,

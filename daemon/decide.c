@@ -6,8 +6,7 @@
 #include <string.h>
 
 enum {
-    WHOLE_CHANGES_MAX = 10000, /* a transaction of at most so many reaches its readers whole */
-    WHOLE_BYTES_MAX = 8 * 1024 * 1024,
+    BATCH_MEMORY = 48 * 1024 * 1024, /* that one batch should take */
 };
 
 /* One piece; `resolved` are the records of its changes. */
@@ -44,20 +43,17 @@ static void decide_piece(struct broker *broker, struct work *work, struct share 
 
 /* A feed batch may end where a transaction ends, and within one that is too large for a reader to apply, or even to
  * keep, as a whole. */
-static void set_boundaries(struct writes *writes, uint32_t first)
+static void set_boundaries(struct writes *writes, uint32_t first, uint32_t *changes, size_t *bytes, bool ends)
 {
-    uint32_t count = 0;
-    size_t bytes = 0;
-
     for (uint32_t i = first; i < writes->entry_count; i++) {
         struct entry_row *row = &writes->entries[i];
 
-        bytes += row->body.length;
-        row->boundary =
-            row->boundary || i + 1 == writes->entry_count || ++count == WHOLE_CHANGES_MAX || bytes >= WHOLE_BYTES_MAX;
+        *bytes += row->body.length;
+        row->boundary = row->boundary || (ends && i + 1 == writes->entry_count) || ++*changes == WHOLE_CHANGES_MAX ||
+                        *bytes >= WHOLE_BYTES_MAX;
         if (row->boundary) {
-            count = 0;
-            bytes = 0;
+            *changes = 0;
+            *bytes = 0;
         }
     }
 }
@@ -67,7 +63,8 @@ static void set_boundaries(struct writes *writes, uint32_t first)
 static uint32_t decide_transaction(struct broker *broker, struct work *work, struct share *share, uint32_t first)
 {
     struct writes *writes = &work->batch->writes;
-    uint32_t before = writes->entry_count, count = 1;
+    uint32_t before = writes->entry_count, count = 1, changes = 0;
+    size_t bytes = 0;
     uint64_t **resolved;
 
     while (!share->pieces[first + count - 1]->final)
@@ -84,8 +81,36 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
     }
     for (uint32_t p = 0; p < count; p++)
         decide_piece(broker, work, share, share->pieces[first + p], resolved[p]);
-    set_boundaries(writes, before);
+    set_boundaries(writes, before, &changes, &bytes, true);
     return count;
+}
+
+/* The pieces of one part of a large transaction. What may be hidden by an earlier part is resolved already. */
+static void decide_part(struct broker *broker, struct work *work, struct share *share)
+{
+    struct parts *parts = &broker->parts;
+    struct writes *writes = &work->batch->writes;
+
+    for (uint32_t p = 0; p < share->piece_count; p++) {
+        const struct piece *piece = share->pieces[p];
+        uint64_t *resolved = arena_array(work->batch->arena, piece->change_count, sizeof *resolved);
+
+        for (uint32_t c = 0; c < piece->change_count; c++)
+            resolved[c] = parts->resolved_count > 0 && is_resolved_first(&piece->changes[c])
+                              ? parts_resolved(parts)
+                              : target_resolve(broker, work, share->peer, piece, &piece->changes[c]);
+        decide_piece(broker, work, share, piece, resolved);
+    }
+    set_boundaries(writes, 0, &parts->changes, &parts->bytes, parts->last);
+}
+
+static void resolve_part(struct broker *broker, struct work *work, const struct share *share)
+{
+    for (uint32_t p = 0; p < share->piece_count; p++)
+        for (uint32_t c = 0; c < share->pieces[p]->change_count; c++)
+            if (is_resolved_first(&share->pieces[p]->changes[c]))
+                parts_resolve(&broker->parts, target_resolve(broker, work, share->peer, share->pieces[p],
+                                                             &share->pieces[p]->changes[c]));
 }
 
 static void write_agency(struct work *work, const struct share *share)
@@ -125,7 +150,7 @@ static bool want_key_as_identifier(struct work *work, const struct peer *peer, c
     return any;
 }
 
-static bool want_more(struct work *work)
+static bool want_more(struct work *work, bool resolving)
 {
     uint32_t capacity = work->batch->wanted.identifier_count;
     bool more = false;
@@ -138,7 +163,8 @@ static bool want_more(struct work *work)
             const struct piece *piece = work->shares[s].pieces[p];
 
             for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&work->shares[s].peer->row, piece); c++)
-                more |= want_key_as_identifier(work, work->shares[s].peer, piece, &piece->changes[c], &capacity);
+                more |= (!resolving || is_resolved_first(&piece->changes[c])) &&
+                        want_key_as_identifier(work, work->shares[s].peer, piece, &piece->changes[c], &capacity);
         }
     return more;
 }
@@ -169,26 +195,27 @@ static void join_known(struct batch *batch)
     found->record_count += known->record_count;
 }
 
-bool decide_found(struct broker *broker)
+/* A change is small, the record that it is about may not be, and that is known only when it has been looked up: how
+ * many changes the next batches have follows from what this one takes. */
+static void adapt_batches(struct broker *broker, const struct work *work)
 {
-    struct work *work = broker->work;
-    struct batch *batch = work->batch;
-    struct writes *writes = &batch->writes;
+    uint32_t most = broker->batch_changes, changes = work->batch->found.fill_rows;
+    size_t used = arena_used(work->batch->arena);
 
-    join_known(batch);
-    work->links = links_new(batch);
-    work->records = map_new(batch->arena, batch->hash_key);
-    work->identifiers = map_new(batch->arena, batch->hash_key);
-    if (want_more(work))
-        return false;
-    for (uint32_t i = 0; i < batch->found.record_count; i++)
-        index_record(work, batch->found.records[i]);
-    *writes = (struct writes){ .old_head = broker->head,
-                               .head = broker->head,
-                               .head_time_us = broker->head_time_us,
-                               .next_record = broker->next_record,
-                               .catalog_version = broker->catalog_version };
-    batch->now_us = broker->now_us;
+    for (uint32_t s = 0; s < work->share_count; s++)
+        changes += work->shares[s].taken.changes;
+    if (used > BATCH_MEMORY && changes > 0)
+        most = (uint32_t)((uint64_t)changes * (BATCH_MEMORY / 2) / used);
+    else if (used < BATCH_MEMORY / 2)
+        most *= 2;
+    if (most > broker->options.batch_changes)
+        most = broker->options.batch_changes;
+    broker->batch_changes = most > 0 ? most : 1;
+}
+
+/* What each agency has in the batch, and what operators ask for. */
+static void decide_shares(struct broker *broker, struct work *work)
+{
     open_ledger(broker, work);
     decide_admins(broker, work);
     for (uint32_t i = 0; i < work->share_count; i++) {
@@ -203,11 +230,14 @@ bool decide_found(struct broker *broker)
         if (share->fill && share->row.state == STATE_FILLING)
             decide_fill(broker, work, share);
     }
-    links_write(work->links, writes);
-    pack_records(work);
-    pack_leaves(work);
-    writes->agencies = arena_array(batch->arena, work->share_count, sizeof *writes->agencies);
-    writes->applied = arena_array(batch->arena, work->share_count, sizeof *writes->applied);
+}
+
+static void write_agencies(struct broker *broker, struct work *work)
+{
+    struct writes *writes = &work->batch->writes;
+
+    writes->agencies = arena_array(work->batch->arena, work->share_count, sizeof *writes->agencies);
+    writes->applied = arena_array(work->batch->arena, work->share_count, sizeof *writes->applied);
     for (uint32_t i = 0; i < work->share_count; i++) {
         struct share *share = &work->shares[i];
 
@@ -222,5 +252,44 @@ bool decide_found(struct broker *broker)
         if (share->write)
             write_agency(work, share);
     }
-    return true;
+}
+
+enum decided decide_found(struct broker *broker)
+{
+    struct work *work = broker->work;
+    struct parts *parts = &broker->parts;
+    bool is_part = parts->peer != NULL;
+    struct batch *batch = work->batch;
+    struct writes *writes = &batch->writes;
+
+    join_known(batch);
+    work->links = links_new(batch);
+    work->records = map_new(batch->arena, batch->hash_key);
+    work->identifiers = map_new(batch->arena, batch->hash_key);
+    if (want_more(work, is_part && parts->resolving))
+        return DECIDED_MORE;
+    for (uint32_t i = 0; i < batch->found.record_count; i++)
+        index_record(work, batch->found.records[i]);
+    if (is_part && parts->resolving) {
+        resolve_part(broker, work, &work->shares[0]);
+        batch_next_part(broker);
+        return DECIDED_RESOLVED;
+    }
+    *writes = (struct writes){ .old_head = broker->head,
+                               .head = parts->begun ? parts->head : broker->head,
+                               .head_time_us = parts->begun ? parts->head_time_us : broker->head_time_us,
+                               .next_record = parts->begun ? parts->next_record : broker->next_record,
+                               .catalog_version = broker->catalog_version };
+    batch->now_us = broker->now_us;
+    if (is_part)
+        decide_part(broker, work, &work->shares[0]);
+    else
+        decide_shares(broker, work);
+    links_write(work->links, writes);
+    pack_records(work);
+    pack_leaves(work);
+    if (batch->ends)
+        write_agencies(broker, work);
+    adapt_batches(broker, work);
+    return DECIDED;
 }

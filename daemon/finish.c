@@ -71,7 +71,7 @@ static void start_session(struct broker *broker, struct peer *peer)
     peer->contested = peer->went_on = false;
     peer->in_number = 0;
     peer->in_used = peer->out_used = 0;
-    peer->in_credit = broker->options.window_bytes;
+    peer->in_credit = stage_share(broker);
     peer->out_credit = peer->hello.credit;
     peer->queued_lsn = peer->row.lsn;
     peer->queued_number = peer->row.load_number;
@@ -175,7 +175,8 @@ static void finish_share(struct broker *broker, struct share *share)
     if (share->quarantined) {
         peer_fail(broker, peer, quarantine_code(peer->row.quarantine), "%s", peer->row.reason);
         action_log(broker, LOG_LEVEL_ERROR, peer,
-                   "quarantined: %s. Nothing of it takes effect until an operator has decided", peer->row.reason);
+                   "quarantined: %s. Nothing of it takes effect until an operator has decided", peer->row.reason)
+            ->position = peer->row.quarantine_entry;
     }
     if (share->hello)
         finish_hello(broker, share);
@@ -228,19 +229,37 @@ void batch_end(struct broker *broker)
         stage_bury(&broker->peers[i]);
 }
 
-void decide_stored(struct broker *broker)
+void batch_next_part(struct broker *broker)
+{
+    struct work *work = broker->work;
+    struct arena *arena = work->batch->arena;
+
+    parts_go_on(broker, work);
+    work_free(work);
+    arena_free(&arena);
+    decide_next_part(broker);
+}
+
+bool decide_stored(struct broker *broker)
 {
     struct work *work = broker->work;
     struct arena *arena = work->batch->arena;
     const struct writes *writes = &work->batch->writes;
 
+    if (!work->batch->ends) {
+        batch_next_part(broker);
+        return true;
+    }
     broker->head = writes->head;
     broker->head_time_us = writes->head_time_us;
     broker->next_record = writes->next_record;
     broker->catalog_version = writes->catalog_version;
     broker->catalog_fresh = false;
     broker->opened = true;
-    cache_keep(broker->cache, work->batch);
+    if (broker->parts.peer)
+        cache_clear(broker->cache); /* of all but the last part it has not heard */
+    else
+        cache_keep(broker->cache, work->batch);
     recent_add(broker->recent, work->batch);
     if (writes->applied_count > 0)
         broker->applied_ms = broker->now_ms;
@@ -248,9 +267,11 @@ void decide_stored(struct broker *broker)
         finish_share(broker, &work->shares[i]);
     finish_admins(broker, work);
     suspects_cleared(broker);
+    parts_end(&broker->parts);
     batch_end(broker);
     for (uint32_t i = 0; i < broker->peer_count; i++)
         feed_wake(broker, &broker->peers[i]);
     work_free(work);
     arena_free(&arena);
+    return false;
 }

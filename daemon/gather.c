@@ -4,9 +4,13 @@
 #include "daemon/work.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { FILL_RECORDS = 1000 };
+enum {
+    FILL_RECORDS = 1000,
+    BATCH_BYTES_MOST = 8 * 1024 * 1024, /* of frames; what is made of them is several times as much */
+};
 
 struct text text_of(const char *string)
 {
@@ -46,34 +50,63 @@ struct share *share_make(struct work *work, struct peer *peer)
     return share;
 }
 
-uint32_t take_transactions(struct work *work, struct peer *peer, uint32_t changes_most, uint32_t most)
+void decode_pieces(struct work *work, const struct share *share)
+{
+    struct error err;
+
+    for (uint32_t p = 0; p < share->piece_count; p++) {
+        struct piece *piece = share->pieces[p];
+
+        for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&share->peer->row, piece); c++)
+            if (change_decode(work->batch->arena, &piece->changes[c], &err) < 0)
+                abort();
+    }
+}
+
+uint32_t take_transactions(struct work *work, struct peer *peer, const struct amount *limit)
 {
     struct share *share = share_make(work, peer);
-    uint32_t capacity = 0, changes = 0, complete = 0, count = 0;
+    uint32_t most = limit->transactions < peer->ready ? limit->transactions : peer->ready;
+    uint32_t capacity = 0, complete = 0;
+    struct amount taken = { 0 }, open = { 0 }; /* with the transaction that is read; and of it alone */
 
-    for (struct staged *at = peer->staged; at; at = at->next)
-        for (uint32_t i = at->done; i < at->changes.piece_count; i++) {
-            struct piece *piece = &at->changes.pieces[i];
+    for (struct staged *at = peer->staged; at && most > 0; at = at->next) {
+        struct changes changes = staged_read(work->batch->arena, at);
+
+        for (uint32_t i = at->done; i < changes.piece_count; i++) {
+            struct piece *piece = &changes.pieces[i];
 
             share->pieces = room(work, share->pieces, share->piece_count, &capacity, sizeof(struct piece *));
             share->pieces[share->piece_count++] = piece;
-            changes += piece->change_count;
+            taken.changes += piece->change_count;
+            taken.bytes += at->size / at->piece_count;
+            open.changes += piece->change_count;
+            open.bytes += at->size / at->piece_count;
+            if ((open.changes > WHOLE_CHANGES_MAX || open.bytes > WHOLE_BYTES_MAX) &&
+                !piece_is_duplicate(&peer->row, piece)) {
+                peer->large_first = complete == 0;
+                goto enough;
+            }
             if (!piece->final)
                 continue;
+            open = (struct amount){ 0 };
+            taken.transactions++;
             complete = share->piece_count;
-            share->changes = changes;
-            if (changes >= changes_most || ++count >= most)
+            share->taken = taken;
+            if (taken.changes >= limit->changes || taken.bytes >= limit->bytes || taken.transactions >= most)
                 goto enough;
         }
+    }
 enough:
     share->piece_count = complete;
+    decode_pieces(work, share);
     /* What is taken is done with, and so are duplicates: they stand before. */
     for (struct staged *at = peer->staged; at && complete > 0; at = at->next) {
-        uint32_t left = at->changes.piece_count - at->done;
-        uint32_t taken = left < complete ? left : complete;
+        uint32_t left = at->piece_count - at->done;
+        uint32_t done = left < complete ? left : complete;
 
-        at->done += taken;
-        complete -= taken;
+        at->done += done;
+        complete -= done;
     }
     return share->piece_count;
 }
@@ -142,10 +175,20 @@ static void want_key(struct work *work, const struct peer *peer, const struct ag
         (struct wanted_key){ .agency = peer->row.id, .type = block->type, .block = block->name, .key = key };
 }
 
-/* Says what must be known before the pieces can be decided. */
-static void want_pieces(struct work *work)
+static void want_record(struct work *work, uint16_t type, uint64_t number, uint32_t *capacity)
 {
     struct wanted *wanted = &work->batch->wanted;
+
+    wanted->records = room(work, wanted->records, wanted->record_count, capacity, sizeof *wanted->records);
+    wanted->records[wanted->record_count++] = (struct wanted_record){ .type = type, .number = number };
+}
+
+/* Says what must be known before the pieces can be decided. */
+static void want_pieces(const struct broker *broker, struct work *work)
+{
+    bool resolving = broker->parts.peer && broker->parts.resolving;
+    bool moves = broker->parts.resolved_count > 0 && !resolving;
+    uint32_t ahead = broker->parts.resolved_used;
     uint32_t keys = 0, identifiers = 0, records = 0;
 
     for (uint32_t s = 0; s < work->share_count; s++) {
@@ -160,18 +203,20 @@ static void want_pieces(struct work *work)
                 const struct change *change = &piece->changes[c];
                 const struct agency_block *block = peer_block_named(share->peer, change->block);
 
+                if (resolving && !is_resolved_first(change))
+                    continue;
+                if (moves && is_resolved_first(change))
+                    want_record(work, block->type, broker->parts.resolved[ahead++], &records);
                 want_key(work, share->peer, block, change->key, &keys);
                 want_key(work, share->peer, block, change->old_key, &keys);
                 want_identifiers(work, block->type, change, &identifiers);
             }
-            for (uint32_t r = 0; r < piece->report_count; r++) {
+            for (uint32_t r = 0; r < piece->report_count && !resolving; r++) {
                 const struct agency_block *block = peer_block_named(share->peer, piece->reports[r].block);
 
                 if (!block)
                     continue;
-                wanted->records = room(work, wanted->records, wanted->record_count, &records, sizeof *wanted->records);
-                wanted->records[wanted->record_count++] =
-                    (struct wanted_record){ .type = block->type, .number = piece->reports[r].record };
+                want_record(work, block->type, piece->reports[r].record, &records);
             }
         }
     }
@@ -187,9 +232,11 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer)
     share = share_make(work, peer);
     while (peer->fill_type < broker->catalog->type_count) {
         if (peer_inserts(peer, peer->fill_type)) {
-            wanted->fill = (struct wanted_fill){
-                .agency = peer->row.id, .type = peer->fill_type, .after = peer->fill_after, .limit = FILL_RECORDS
-            };
+            wanted->fill = (struct wanted_fill){ .agency = peer->row.id,
+                                                 .type = peer->fill_type,
+                                                 .after = peer->fill_after,
+                                                 .limit = broker->batch_changes < FILL_RECORDS ? broker->batch_changes
+                                                                                               : FILL_RECORDS };
             share->fill = true;
             return true;
         }
@@ -201,11 +248,17 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer)
     return true;
 }
 
+static void amount_take(struct amount *left, const struct amount *taken)
+{
+    left->changes -= taken->changes < left->changes ? taken->changes : left->changes;
+    left->bytes -= taken->bytes < left->bytes ? taken->bytes : left->bytes;
+}
+
 /* Whatever is there. Another agency comes first each time, so that one that fills whole batches does not keep the
  * others waiting. */
 static void take_all(struct broker *broker, struct work *work)
 {
-    uint32_t changes = 0;
+    struct amount left = { broker->batch_changes, BATCH_BYTES_MOST, UINT32_MAX };
 
     take_admins(broker, work);
     broker->turn++;
@@ -219,9 +272,9 @@ static void take_all(struct broker *broker, struct work *work)
         if (peer->quarantine_waits)
             continue; /* what it sent may be what must not even be looked up */
         take_fill(broker, work, peer);
-        if (changes < broker->options.batch_changes)
-            take_transactions(work, peer, broker->options.batch_changes - changes, UINT32_MAX);
-        changes += share_of(work, peer)->changes;
+        if (left.changes > 0 && left.bytes > 0)
+            take_transactions(work, peer, &left);
+        amount_take(&left, &share_of(work, peer)->taken);
     }
 }
 
@@ -245,6 +298,7 @@ static void batch_begin(struct broker *broker)
     broker->batch->catalog = broker->catalog;
     broker->batch->ids = &broker->ids;
     broker->batch->hash_key = &broker->hash_key;
+    broker->batch->begins = broker->batch->ends = true;
     work = broker->work = arena_alloc(arena, sizeof *work);
     work->batch = broker->batch;
     work->shares = arena_array(arena, broker->peer_count, sizeof *work->shares);
@@ -256,10 +310,21 @@ bool decide_start(struct broker *broker)
     if (!any_work(broker))
         return false;
     operators_place(broker);
+    if (broker->suspects.count == 0 && parts_begin(broker)) {
+        decide_next_part(broker);
+        return true;
+    }
     batch_begin(broker);
     if (broker->suspects.count == 0 || !suspects_take(broker, broker->work))
         take_all(broker, broker->work);
-    want_pieces(broker->work);
+    want_pieces(broker, broker->work);
     cache_answer(broker->cache, broker->batch);
     return true;
+}
+
+void decide_next_part(struct broker *broker)
+{
+    batch_begin(broker);
+    parts_take(broker, broker->work);
+    want_pieces(broker, broker->work);
 }

@@ -24,7 +24,7 @@ struct broker_action *action_add(struct broker *broker, enum broker_action_kind 
     return &actions->actions[actions->count++];
 }
 
-void action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
+struct broker_action *action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
 {
     struct broker_action *action;
     char text[512];
@@ -37,6 +37,14 @@ void action_log(struct broker *broker, int level, const struct peer *peer, const
     action->level = level;
     action->agency = peer ? peer->row.name : NULL;
     action->text = arena_copy(broker->step_arena, text, strlen(text));
+    return action;
+}
+
+void action_about(struct broker *broker, struct broker_action *line, const struct entry *entry)
+{
+    if (entry->type.length > 0)
+        line->type = arena_copy(broker->step_arena, entry->type.bytes, entry->type.length);
+    line->position = entry->position;
 }
 
 static size_t send_message(struct broker *broker, const struct route *route, const struct message *message)

@@ -12,13 +12,15 @@
 enum { GROUND_BYTES_MAX = 400 };
 enum { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_NOTE = 5 }; /* of shell/log.h */
 
-/* A changes frame that waits for its batch. */
+/* A changes frame that waits for its batch: as it came, which is a tenth of what it takes when it is read. */
 struct staged {
     struct staged *next;
-    struct arena *arena; /* frame and message */
-    struct changes changes;
     size_t size;
+    uint32_t piece_count;
     uint32_t done; /* pieces that are in a batch already or were duplicates */
+    bool ends;     /* a transaction */
+    bool moves;    /* a local key */
+    char frame[];
 };
 
 /* A feed frame that waits for credit. */
@@ -54,12 +56,13 @@ struct peer {
     struct staged *staged, *staged_last;
     uint64_t staged_bytes; /* of their frames */
     uint64_t open_bytes;   /* of the frames of a transaction whose end has not come */
-    uint64_t open_memory;  /* what they take here */
+    int64_t staged_ms;     /* when the last frame came */
     uint32_t ready;        /* complete transactions waiting */
     uint64_t queued_lsn;   /* of the last piece that came */
     uint32_t queued_number;
     feed_position queued_base;
     bool queued_open;        /* that piece was not final */
+    bool large_first;        /* the transaction that is to be taken next is too large for one batch */
     uint32_t hello_timeline; /* what its hello said; kept once a fence has proved it */
     bool load_ended;         /* in a batch or committed */
 
@@ -114,6 +117,25 @@ struct suspects {
     uint32_t taken; /* of the front: in the batch in flight */
 };
 
+/* A transaction that is too large to be decided at once, while it is decided part by part: see parts.c. */
+struct parts {
+    struct peer *peer;    /* NULL: there is none */
+    struct staged *frame; /* with the next piece */
+    uint32_t piece;       /* which one of it */
+    uint32_t taken;       /* pieces before that */
+    bool resolving;       /* the first time through: what is moved or deleted is looked up */
+    bool begun;           /* a part is written: PostgreSQL's transaction is open */
+    bool last;            /* the part in flight ends it */
+    uint64_t *resolved;   /* records of what is moved or deleted, in order */
+    uint32_t resolved_count, resolved_capacity, resolved_used;
+    struct agency_row row; /* as the parts so far leave it, and where they leave the ledger */
+    feed_position head;
+    int64_t head_time_us;
+    uint64_t next_record;
+    uint32_t changes; /* since a batch of the feed could last end */
+    size_t bytes;
+};
+
 struct broker {
     struct broker_options options;
     const struct catalog *catalog;
@@ -137,7 +159,10 @@ struct broker {
     struct batch *batch;      /* in flight; NULL: idle */
     struct work *work;        /* what it is about: see decide.h */
     struct admin *admins;     /* oldest first */
+    struct parts parts;       /* of the transaction that the batch is a part of */
     struct suspects suspects; /* of a batch that was refused; see suspects.c */
+    struct peer *large;       /* whose transaction may go beyond its share of what is staged; NULL: nobody's */
+    uint32_t batch_changes;   /* at most in one: fewer while the records of them are large */
     uint32_t turn;            /* the agency whose changes are taken first next time */
     uint64_t salts;           /* made so far */
     int64_t now_us, now_ms;
@@ -149,8 +174,10 @@ struct broker {
 };
 
 struct broker_action *action_add(struct broker *broker, enum broker_action_kind kind);
-void action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
+struct broker_action *action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* Says in fields of the journal which entry a line is about. */
+void action_about(struct broker *broker, struct broker_action *line, const struct entry *entry);
 /* Sends a message of the peer's session, numbered; returns the frame's bytes. */
 size_t peer_send(struct broker *broker, struct peer *peer, struct message *message);
 /* Sends an error to whoever it is. */
@@ -205,13 +232,19 @@ void *admin_pop(struct admin **list);
 
 /* stage.c: what an agency has sent and no batch has taken yet. */
 void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
-                   size_t size);
+                   const void *frame, size_t size);
+/* What an agency may send before any of it is stored. */
+uint64_t stage_share(const struct broker *broker);
+/* Ends the session of an agency that keeps others waiting. */
+void stage_watch(struct broker *broker);
 /* Whether the broker has this piece, so that it only needs another ack: "a transaction at or below the last committed
  * end LSN is a duplicate as a whole". */
 bool piece_is_duplicate(const struct agency_row *row, const struct piece *piece);
 /* The last `count` pieces that a batch has taken are to be taken again. */
 void stage_give_back(struct peer *peer, uint32_t count);
 void stage_clear(struct broker *broker, struct peer *peer);
+/* Reads a frame that was staged: what it says borrows from it, and its changes are not decoded. */
+struct changes staged_read(struct arena *arena, const struct staged *staged);
 /* No batch is in flight: what was kept for it may go. */
 void stage_bury(struct peer *peer);
 /* Forgets frames all of whose pieces are done, and gives credit back. */

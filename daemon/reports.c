@@ -85,8 +85,10 @@ static void report_parked(struct broker *broker, struct work *work, struct peer 
         .reason = { arena_copy(work->batch->arena, report->text.bytes, report->text.length), report->text.length },
     };
     debt_open(work, peer, &debt);
-    action_log(broker, LOG_LEVEL_WARN, peer, "record %" PRIu64 " is parked: %s; see: selaras parked list",
-               report->record, debt.reason.bytes);
+    action_about(broker,
+                 action_log(broker, LOG_LEVEL_WARN, peer, "record %" PRIu64 " is parked: %s; see: selaras parked list",
+                            report->record, debt.reason.bytes),
+                 &row->entry);
 }
 
 static void report_settled(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,

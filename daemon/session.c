@@ -13,34 +13,31 @@ enum {
     HELLO_FORGET_MS = 500,               /* ... of which 1 is forgotten each time */
 };
 
-typedef void message_handler(struct broker *broker, struct peer *peer, struct arena **arena,
-                             const struct message *message, size_t size);
+typedef void message_handler(struct broker *broker, struct peer *peer, struct arena *arena,
+                             const struct message *message, const struct broker_event *event);
 
-static void on_changes(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
-                       size_t size)
+static void on_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
+                       const struct broker_event *event)
 {
-    struct arena *taken = *arena;
-
-    *arena = NULL;
-    stage_changes(broker, peer, taken, message, size);
+    stage_changes(broker, peer, arena, message, event->frame, event->length);
 }
 
-static void on_applied(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
-                       size_t size)
+static void on_applied(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
+                       const struct broker_event *event)
 {
     (void)arena;
-    (void)size;
+    (void)event;
     if (message->applied.position > peer->feed_sent)
         peer_fail(broker, peer, "base", "applied is above what was sent to this agency");
     else if (message->applied.position > peer->applied)
         peer->applied = message->applied.position;
 }
 
-static void on_credit(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
-                      size_t size)
+static void on_credit(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
+                      const struct broker_event *event)
 {
     (void)arena;
-    (void)size;
+    (void)event;
     if (message->credit.total > peer->out_used + FEED_CREDIT_MOST)
         peer_fail(broker, peer, "credit", "no more than %d bytes of feed go ahead", FEED_CREDIT_MOST);
     else if (message->credit.total > peer->out_credit)
@@ -48,13 +45,13 @@ static void on_credit(struct broker *broker, struct peer *peer, struct arena **a
     feed_wake(broker, peer);
 }
 
-static void on_ping(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
-                    size_t size)
+static void on_ping(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
+                    const struct broker_event *event)
 {
     struct message pong = { .kind = MESSAGE_PONG };
 
     (void)arena;
-    (void)size;
+    (void)event;
     pong.pong.time_us = message->ping.time_us;
     pong.pong.broker_time_us = broker->now_us;
     peer_send(broker, peer, &pong);
@@ -66,11 +63,11 @@ static bool text_is(struct text text, const char *word)
 }
 
 /* An agent reports why it stops: perhaps its history is in doubt. */
-static void on_error(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
-                     size_t size)
+static void on_error(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
+                     const struct broker_event *event)
 {
     (void)arena;
-    (void)size;
+    (void)event;
     action_log(broker, LOG_LEVEL_WARN, peer, "its agent stops, %.*s: %.*s", (int)message->error.code.length,
                message->error.code.bytes, (int)message->error.text.length, message->error.text.bytes);
     if (text_is(message->error.code, "history"))
@@ -81,11 +78,11 @@ static void on_error(struct broker *broker, struct peer *peer, struct arena **ar
     peer_drop(broker, peer);
 }
 
-static void on_bye(struct broker *broker, struct peer *peer, struct arena **arena, const struct message *message,
-                   size_t size)
+static void on_bye(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
+                   const struct broker_event *event)
 {
     (void)arena;
-    (void)size;
+    (void)event;
     action_log(broker, LOG_LEVEL_NOTE, peer, "session %" PRIu64 " ended by its agent: %.*s", peer->row.session,
                (int)message->bye.text.length, message->bye.text.bytes);
     peer->left = true;
@@ -239,7 +236,7 @@ void session_frame(struct broker *broker, const struct broker_event *event)
         on_hello(broker, peer, &arena, &message, &event->route);
     } else if (in_session(broker, peer, &event->route, &message)) {
         if (handlers[message.kind])
-            handlers[message.kind](broker, peer, &arena, &message, event->length);
+            handlers[message.kind](broker, peer, arena, &message, event);
         else
             peer_fail(broker, peer, "malformed", "%s is not for an agent to send", message_name(message.kind));
     }

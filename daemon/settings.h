@@ -11,6 +11,7 @@ struct broker_settings {
     const char *catalog;  /* file */
     const char *control;  /* socket */
     uint64_t window_bytes;
+    uint64_t total_bytes;
     uint64_t stage_bytes;
     uint32_t batch_changes;
     uint32_t feed_items;

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool piece_is_duplicate(const struct agency_row *row, const struct piece *piece)
@@ -200,60 +201,142 @@ static bool stage_piece(struct broker *broker, struct peer *peer, struct arena *
     return true;
 }
 
-/* Raises the agency's credit when it is worth a message: what waits for a batch counts against the window. A
- * transaction whose end has not come does not: it must not wait for credit that only its own end could free;
- * stage-limit bounds it. */
+/* ---- how much ---- */
+
+/* A quarter of what it may send is not given back at once; what is left must do for a frame. */
+enum { SHARE_LEAST = FRAME_BYTES_MAX / 3 * 4 + 4 };
+
+uint64_t stage_share(const struct broker *broker)
+{
+    uint64_t share = broker->options.total_bytes / (broker->peer_count ? broker->peer_count : 1);
+
+    if (share < SHARE_LEAST)
+        share = SHARE_LEAST;
+    return share < broker->options.window_bytes ? share : broker->options.window_bytes;
+}
+
+/* Whether its transaction, whose end has not come, may take more than the agency's share: else it would wait for credit
+ * that only its own end could free. One agency at a time, or two of them could fill what there is and both wait for
+ * ever; others wait for it. stage-limit bounds it. */
+static bool may_exceed(struct broker *broker, struct peer *peer)
+{
+    if (!broker->large && peer->open_bytes > 0)
+        broker->large = peer;
+    return broker->large == peer;
+}
+
+/* Raises the agency's credit when it is worth a message: what waits for a batch counts against its share. */
 static void give_credit(struct broker *broker, struct peer *peer)
 {
     struct message message = { .kind = MESSAGE_CREDIT };
-    uint64_t waiting = peer->staged_bytes, total;
+    uint64_t share = stage_share(broker), waiting = peer->staged_bytes, total;
 
-    waiting -= peer->open_bytes < waiting ? peer->open_bytes : waiting;
-    total = peer->in_used + broker->options.window_bytes -
-            (waiting < broker->options.window_bytes ? waiting : broker->options.window_bytes);
-    if (total < peer->in_credit + broker->options.window_bytes / 4)
+    if (waiting > share / 2 && may_exceed(broker, peer))
+        waiting -= peer->open_bytes < waiting ? peer->open_bytes : waiting;
+    total = peer->in_used + share - (waiting < share ? waiting : share);
+    if (total < peer->in_credit + share / 4)
         return;
     peer->in_credit = message.credit.total = total;
     peer_send(broker, peer, &message);
 }
 
-void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
-                   size_t size)
+/* The agency has no more than its share any more: another one's turn. */
+static void give_way(struct broker *broker, struct peer *peer)
 {
-    struct staged *staged = arena_alloc(arena, sizeof *staged);
-    uint32_t ready = peer->ready;
+    if (broker->large != peer || peer->open_bytes > 0 || peer->staged_bytes > stage_share(broker))
+        return;
+    broker->large = NULL;
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        if (broker->peers[i].up)
+            give_credit(broker, &broker->peers[i]);
+}
 
-    staged->arena = arena;
-    staged->changes = message->changes;
-    staged->size = size;
-    peer->in_used += size;
-    if (peer->in_used > peer->in_credit) {
-        arena_free(&arena);
-        peer_fail(broker, peer, "credit", "%" PRIu64 " bytes of changes were sent, %" PRIu64 " were allowed",
-                  peer->in_used, peer->in_credit);
-        return;
+static bool is_waited_for(const struct broker *broker)
+{
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        if (&broker->peers[i] != broker->large && broker->peers[i].open_bytes > stage_share(broker) / 2)
+            return true;
+    return false;
+}
+
+void stage_watch(struct broker *broker)
+{
+    enum { STALLED_MS = 30 * 1000 };
+    struct peer *large = broker->large;
+
+    if (large && large->up && large->open_bytes > 0 && broker->now_ms - large->staged_ms > STALLED_MS &&
+        is_waited_for(broker))
+        peer_fail(
+            broker, large, "busy",
+            "nothing more of its transaction came for half a minute, and another agency's large one waits for it");
+}
+
+/* ---- frames ---- */
+
+static bool moves_keys(const struct piece *piece)
+{
+    for (uint32_t i = 0; i < piece->change_count; i++)
+        if (piece->changes[i].old_key.length > 0)
+            return true;
+    return false;
+}
+
+static void staged_add(struct peer *peer, const struct changes *changes, const void *frame, size_t size)
+{
+    struct staged *staged = malloc(sizeof *staged + size + 1); /* a NUL behind it, as arena_copy() leaves one */
+
+    if (!staged)
+        abort();
+    *staged = (struct staged){ .size = size, .piece_count = changes->piece_count };
+    for (uint32_t i = 0; i < changes->piece_count; i++) {
+        staged->ends = staged->ends || changes->pieces[i].final;
+        staged->moves = staged->moves || moves_keys(&changes->pieces[i]);
     }
-    if (staged->changes.piece_count == 0) {
-        arena_free(&arena);
-        peer_fail(broker, peer, "malformed", "a changes message without a piece");
-        return;
-    }
-    for (uint32_t i = 0; i < staged->changes.piece_count; i++)
-        if (!stage_piece(broker, peer, arena, &staged->changes.pieces[i])) {
-            arena_free(&arena);
-            return;
-        }
+    memcpy(staged->frame, frame, size);
+    staged->frame[size] = '\0';
     if (peer->staged_last)
         peer->staged_last->next = staged;
     else
         peer->staged = staged;
     peer->staged_last = staged;
     peer->staged_bytes += size;
+}
+
+struct changes staged_read(struct arena *arena, const struct staged *staged)
+{
+    struct message message;
+    struct error err;
+
+    if (message_read(arena, staged->frame, staged->size, &message, &err) < 0)
+        abort(); /* it was read when it came */
+    return message.changes;
+}
+
+void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,
+                   const void *frame, size_t size)
+{
+    const struct changes *changes = &message->changes;
+    uint32_t ready = peer->ready;
+
+    peer->in_used += size;
+    if (peer->in_used > peer->in_credit) {
+        peer_fail(broker, peer, "credit", "%" PRIu64 " bytes of changes were sent, %" PRIu64 " were allowed",
+                  peer->in_used, peer->in_credit);
+        return;
+    }
+    if (changes->piece_count == 0) {
+        peer_fail(broker, peer, "malformed", "a changes message without a piece");
+        return;
+    }
+    for (uint32_t i = 0; i < changes->piece_count; i++)
+        if (!stage_piece(broker, peer, arena, &changes->pieces[i]))
+            return;
+    staged_add(peer, changes, frame, size);
+    peer->staged_ms = broker->now_ms;
     /* Only a frame that ends nothing adds to the open transaction; one that ends some begins it anew with its last
      * piece. */
     peer->open_bytes = !peer->queued_open ? 0 : peer->ready > ready ? size : peer->open_bytes + size;
-    peer->open_memory = !peer->queued_open ? 0 : arena_used(arena) + (peer->ready > ready ? 0 : peer->open_memory);
-    if (peer->open_memory > broker->options.stage_bytes)
+    if (peer->open_bytes > broker->options.stage_bytes)
         peer_fail(broker, peer, "malformed",
                   "one transaction is larger than stage-limit (%" PRIu64 " bytes): raise it in broker.zpl",
                   broker->options.stage_bytes);
@@ -263,18 +346,18 @@ void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena
 
 void stage_release(struct broker *broker, struct peer *peer)
 {
-    while (peer->staged && peer->staged->done == peer->staged->changes.piece_count) {
+    while (peer->staged && peer->staged->done == peer->staged->piece_count) {
         struct staged *done = peer->staged;
-        struct arena *arena = done->arena;
 
         peer->staged = done->next;
         peer->staged_bytes -= done->size;
         if (!peer->staged)
             peer->staged_last = NULL;
-        arena_free(&arena);
+        free(done);
     }
     if (peer->up)
         give_credit(broker, peer);
+    give_way(broker, peer);
 }
 
 void stage_give_back(struct peer *peer, uint32_t count)
@@ -287,7 +370,7 @@ void stage_give_back(struct peer *peer, uint32_t count)
         return; /* its session has ended: what was taken is dropped, and comes again */
     done -= count;
     for (struct staged *at = peer->staged; at; at = at->next) {
-        at->done = done < at->changes.piece_count ? done : at->changes.piece_count;
+        at->done = done < at->piece_count ? done : at->piece_count;
         done -= at->done;
     }
 }
@@ -295,10 +378,10 @@ void stage_give_back(struct peer *peer, uint32_t count)
 static void staged_free(struct staged **list)
 {
     while (*list) {
-        struct arena *arena = (*list)->arena;
+        struct staged *old = *list;
 
-        *list = (*list)->next;
-        arena_free(&arena);
+        *list = old->next;
+        free(old);
     }
 }
 
@@ -317,8 +400,9 @@ void stage_clear(struct broker *broker, struct peer *peer)
     staged_free(&peer->staged);
     peer->staged_last = NULL;
     peer->staged_bytes = 0;
-    peer->open_bytes = peer->open_memory = 0;
+    peer->open_bytes = 0;
     peer->ready = 0;
-    peer->queued_open = false;
+    peer->queued_open = peer->large_first = false;
     peer->load_ended = false;
+    give_way(broker, peer);
 }

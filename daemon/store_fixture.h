@@ -29,6 +29,15 @@ struct sent_frame {
     struct message message;
 };
 
+/* What there was when the open transaction began. */
+struct savepoint {
+    bool open;
+    struct stored_record *records;
+    struct link *links;
+    struct stored_debt *debts;
+    uint32_t record_count, link_count, debt_count, entry_count;
+};
+
 struct world {
     struct arena *arena; /* everything the store has */
     const struct catalog *catalog;
@@ -65,11 +74,15 @@ struct world {
     uint32_t debt_count;
     struct entry_row entries[ROWS_MAX];
     uint32_t entry_count;
+    struct savepoint savepoint;
+    int part_count; /* batches that were not a whole transaction */
 
     struct sent_frame frames[FRAMES_MAX];
     int frame_count;
     int answer_count;
     bool answer_ok;
+    const char *said_type; /* what the last log line is about: only until the next step */
+    feed_position said_position;
 };
 
 static inline struct text kept(struct world *world, struct text text)
@@ -100,6 +113,8 @@ static inline void find_record(struct world *world, struct batch *batch, const s
     record->exists = stored->exists;
     record->meta = stored->meta;
     memcpy(record->values, stored->values, stored->type->field_count * sizeof *record->values);
+    for (uint16_t i = 0; i < stored->type->field_count; i++) /* as read_records() does */
+        record->values[i].bytes = arena_copy(batch->arena, stored->values[i].bytes, stored->values[i].length);
     canonical_note_stored(batch->arena, record);
     if (canonical_meta_read(batch->arena, stored->meta.bytes, stored->meta.length, batch->ids, record, &err) < 0)
         abort();
@@ -350,18 +365,55 @@ static inline bool is_refused(const struct world *world, const struct batch *bat
     return false;
 }
 
+static inline void begin(struct world *world)
+{
+    struct savepoint *to = &world->savepoint;
+
+    *to = (struct savepoint){ .open = true,
+                              .records = arena_array(world->arena, world->record_count, sizeof *to->records),
+                              .links = arena_array(world->arena, world->link_count, sizeof *to->links),
+                              .debts = arena_array(world->arena, world->debt_count, sizeof *to->debts),
+                              .record_count = world->record_count,
+                              .link_count = world->link_count,
+                              .debt_count = world->debt_count,
+                              .entry_count = world->entry_count };
+    memcpy(to->records, world->records, world->record_count * sizeof *to->records);
+    memcpy(to->links, world->links, world->link_count * sizeof *to->links);
+    memcpy(to->debts, world->debts, world->debt_count * sizeof *to->debts);
+}
+
+static inline void roll_back(struct world *world)
+{
+    const struct savepoint *from = &world->savepoint;
+
+    if (!from->open)
+        return;
+    world->record_count = from->record_count;
+    world->link_count = from->link_count;
+    world->debt_count = from->debt_count;
+    world->entry_count = from->entry_count;
+    memcpy(world->records, from->records, world->record_count * sizeof *from->records);
+    memcpy(world->links, from->links, world->link_count * sizeof *from->links);
+    memcpy(world->debts, from->debts, world->debt_count * sizeof *from->debts);
+    world->savepoint.open = false;
+}
+
 static inline void keep_batch(struct world *world, const struct batch *batch)
 {
     const struct writes *writes = &batch->writes;
+    feed_position next =
+        world->entry_count > 0 ? world->entries[world->entry_count - 1].entry.position + 1 : (UINT64_C(1) << 48);
 
     check_known(world, batch);
-
-    assert_int_equal(writes->old_head, world->state.head); /* compare-and-set */
+    assert_int_equal(batch->begins, !world->savepoint.open);
+    world->part_count += !batch->begins || !batch->ends;
+    if (batch->begins)
+        begin(world);
     for (uint32_t i = 0; i < writes->entry_count; i++) {
         struct entry_row *row = &world->entries[world->entry_count++];
 
         *row = writes->entries[i];
-        assert_int_equal(row->entry.position, i + 1 + (writes->old_head ? writes->old_head : (UINT64_C(1) << 48) - 1));
+        assert_int_equal(row->entry.position, next + i);
         row->leaf = kept(world, row->leaf);
         row->body = kept(world, row->body);
         row->effect = kept(world, row->effect);
@@ -379,8 +431,12 @@ static inline void keep_batch(struct world *world, const struct batch *batch)
         keep_record(world, batch, writes->records[i]);
     keep_links(world, writes);
     keep_debts(world, writes);
+    if (!batch->ends)
+        return;
+    world->savepoint.open = false;
     for (uint32_t i = 0; i < writes->agency_count; i++)
         keep_agency(world, &writes->agencies[i]);
+    assert_int_equal(writes->old_head, world->state.head); /* compare-and-set */
     world->state.opened = true;
     world->state.head = writes->head;
     world->state.head_time_us = writes->head_time_us;

@@ -496,7 +496,8 @@ static void write_state(struct store *store, const struct batch *batch)
 
 void store_write_batch(struct store *store, const struct batch *batch)
 {
-    pg_statement(store->writer, "BEGIN", false, NULL);
+    if (batch->begins)
+        pg_statement(store->writer, "BEGIN", false, NULL);
     make_partitions(store, batch);
     write_entries(store, batch);
     for (uint16_t i = 0; i < batch->catalog->type_count && batch->writes.record_count > 0; i++)
@@ -505,6 +506,8 @@ void store_write_batch(struct store *store, const struct batch *batch)
     write_links(store, batch, false);
     write_debts(store, batch);
     write_settled(store, batch);
+    if (!batch->ends)
+        return; /* the transaction stays open: what is looked up for its next part is looked up in it */
     for (uint32_t i = 0; i < batch->writes.agency_count; i++)
         write_agency(store, batch->arena, &batch->writes.agencies[i]);
     write_applied(store, batch);

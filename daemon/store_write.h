@@ -4,7 +4,7 @@
 
 #include "daemon/store_sql.h"
 
-/* Queues BEGIN to COMMIT on the writer; the caller ends the unit. */
+/* Queues BEGIN to COMMIT on the writer, or so much of it as the batch is; the caller ends the unit. */
 void store_write_batch(struct store *store, const struct batch *batch);
 
 #endif

@@ -31,9 +31,13 @@ static uint32_t transactions_in(const struct share *share)
     return count;
 }
 
-static void suspects_of(const struct work *work, struct suspects *suspects)
+static void suspects_of(const struct broker *broker, const struct work *work, struct suspects *suspects)
 {
     suspects->count = 0;
+    if (broker->parts.peer) {
+        suspect_add(suspects, SUSPECT_TRANSACTION, broker->parts.peer->row.id);
+        return;
+    }
     if (work->admins)
         suspect_add(suspects, SUSPECT_ADMINS, 0);
     for (uint32_t i = 0; i < work->share_count; i++) {
@@ -78,7 +82,7 @@ bool suspects_take(struct broker *broker, struct work *work)
             transactions++;
             if (i + 1 < suspects->taken && next->kind == suspect->kind && next->agency == suspect->agency)
                 break; /* they are taken together */
-            any = take_transactions(work, peer, UINT32_MAX, transactions) > 0 || any;
+            any = take_transactions(work, peer, &(struct amount){ UINT32_MAX, SIZE_MAX, transactions }) > 0 || any;
             transactions = 0;
             break;
         case SUSPECT_OTHER:
@@ -188,7 +192,7 @@ static void undo(struct broker *broker, struct work *work)
     broker->admins = work->admins;
     work->admins = NULL;
     for (uint32_t i = 0; i < work->share_count; i++) {
-        stage_give_back(work->shares[i].peer, work->shares[i].piece_count);
+        stage_give_back(work->shares[i].peer, broker->parts.peer ? broker->parts.taken : work->shares[i].piece_count);
         debts_undo(work->shares[i].peer->debts);
     }
 }
@@ -201,7 +205,7 @@ void decide_refused(struct broker *broker, const char *why)
     bool opening = !broker->opened || broker->catalog_fresh;
     bool first = suspects->count == 0;
 
-    suspects_of(work, suspects);
+    suspects_of(broker, work, suspects);
     suspects->taken = 0;
     undo(broker, work);
     if (opening)
@@ -214,6 +218,7 @@ void decide_refused(struct broker *broker, const char *why)
                    suspects->count, why);
     if (opening || suspects->count == 1)
         suspects->count = 0;
+    parts_end(&broker->parts);
     batch_end(broker);
     work_free(work);
     arena_free(&arena);

@@ -6,12 +6,25 @@
 #include "daemon/links.h"
 #include "daemon/peer.h"
 
+enum {
+    WHOLE_CHANGES_MAX = 10000, /* a transaction of at most so many reaches its readers whole */
+    WHOLE_BYTES_MAX = 8 * 1024 * 1024,
+};
+
+/* So much of what waits. */
+struct amount {
+    uint32_t changes;
+    size_t bytes;
+    uint32_t transactions;
+};
+
 /* What one peer has in the batch. */
 struct share {
     struct peer *peer;
     struct agency_row row; /* as it will be */
     struct piece **pieces;
-    uint32_t piece_count, changes;
+    uint32_t piece_count;
+    struct amount taken;
     bool hello, refused; /* a hello, and whether it is answered with an error */
     const char *refusal;
     char refusal_text[512];
@@ -46,9 +59,12 @@ struct share *share_make(struct work *work, struct peer *peer);
 struct share *share_of(const struct work *work, const struct peer *peer);
 
 /* gather.c: takes what waits into the batch. */
-/* Complete transactions of the peer, whole, until they have so many changes or are so many; returns the pieces taken.
- */
-uint32_t take_transactions(struct work *work, struct peer *peer, uint32_t changes_most, uint32_t most);
+/* Complete transactions of the peer, whole, until any of the limit is reached; returns the pieces taken. */
+uint32_t take_transactions(struct work *work, struct peer *peer, const struct amount *limit);
+/* Decodes the changes of what the share has taken: they were looked at when they came, but for duplicates. */
+void decode_pieces(struct work *work, const struct share *share);
+/* Begins the batch of the next part of a large transaction. */
+void decide_next_part(struct broker *broker);
 /* False: there is nothing to take. */
 bool take_admins(struct broker *broker, struct work *work);
 bool take_hello(struct broker *broker, struct work *work, struct peer *peer);
@@ -57,6 +73,22 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer);
 /* A record that has this identifier must be known; `values` are copied, what they borrow is not. */
 void want_identifier(struct work *work, uint16_t type, uint16_t unit, const struct value *values, uint32_t *capacity);
 
+/* parts.c: a transaction that is too large to be decided at once. */
+/* Whether one comes next, and nothing of it is taken yet. */
+bool parts_begin(struct broker *broker);
+/* Takes its next pieces into this batch. */
+void parts_take(struct broker *broker, struct work *work);
+/* What must be looked up before anything of the transaction is decided, because another change of it may move the key.
+ */
+bool is_resolved_first(const struct change *change);
+/* Remembers, and gives back in the same order, the records of such changes. */
+void parts_resolve(struct parts *parts, uint64_t record);
+uint64_t parts_resolved(struct parts *parts);
+/* What the part in flight leaves is where the next one goes on. */
+void parts_go_on(struct broker *broker, const struct work *work);
+/* It is committed, or as if it had never been. */
+void parts_end(struct parts *parts);
+
 /* suspects.c: what a refused batch was made of. */
 /* Takes the first half of it into this batch. False: none of it is there any more. */
 bool suspects_take(struct broker *broker, struct work *work);
@@ -64,6 +96,8 @@ bool suspects_take(struct broker *broker, struct work *work);
 void suspects_cleared(struct broker *broker);
 
 /* finish.c */
+/* The part in flight is done with: the next one's batch begins. */
+void batch_next_part(struct broker *broker);
 /* No batch is in flight: what was kept for it may go. */
 void batch_end(struct broker *broker);
 /* The hello is answered; one that came meanwhile is next. */

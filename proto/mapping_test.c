@@ -266,10 +266,6 @@ static void what_is_wrong_is_refused_with_its_path(void **state)
         { "    insert = yes\n", "    constants\n        kind\n", "peserta/constants/kind: has no value" },
         { "    key = nik\n", "    key = kind\n    constants\n        kind = 1\n",
           "peserta/key: has constants only: by which column is a row found?" },
-        { "    key = nik\n", "    key = generated id\n",
-          "peserta/insert: is not supported yet with a generated key by this version: what the database makes of it "
-          "would "
-          "not be known" },
         { "    key = nik\n", "    key = generated\n",
           "peserta/key: there is no mapped field \"generated\"; known: nik, village, "
           "address, covered, premium" },

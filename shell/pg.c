@@ -2,6 +2,7 @@
 
 #include "shell/pg_connect.h"
 #include "shell/pg_unit.h"
+#include "shell/text.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -62,7 +63,7 @@ static void tell_lost(struct pg *pg)
 
         outcome.results = unit->results;
         outcome.result_count = unit->result_count;
-        error_set(&outcome.err, ERR_RETRY, "the connection to PostgreSQL was lost or is not up yet");
+        error_set(&outcome.err, ERR_RETRY, _("the connection to PostgreSQL was lost or is not up yet"));
         units_pop(&pg->units);
         unit_tell(pg, unit, &outcome);
     }
@@ -115,9 +116,9 @@ static void lose_link(struct pg *pg)
     struct error err;
     const char *host = PQhost(pg->conn);
 
-    error_set(&err, ERR_RETRY, "lost the connection to PostgreSQL (database %s at %s): %s", PQdb(pg->conn),
-              host && host[0] ? host : "the default socket",
-              pg->farewell[0] ? pg->farewell : "it was closed without a reason; is the server running?");
+    error_set(&err, ERR_RETRY, _("lost the connection to PostgreSQL (database %s at %s): %s"), PQdb(pg->conn),
+              host && host[0] ? host : _("the default socket"),
+              pg->farewell[0] ? pg->farewell : _("it was closed without a reason; is the server running?"));
     lose(pg, &err);
 }
 
@@ -247,7 +248,7 @@ static void unit_finish(struct pg *pg)
         outcome_fail(pg, unit, &outcome);
     } else if (unit->not_committed) {
         snprintf(outcome.sqlstate, sizeof outcome.sqlstate, "25P02");
-        error_set(&outcome.err, ERR_RETRY, "not committed: the transaction had failed in an earlier step");
+        error_set(&outcome.err, ERR_RETRY, _("not committed: the transaction had failed in an earlier step"));
     }
     if (outcome.err.code != 0) {
         outcome.ok = false;
@@ -356,7 +357,7 @@ static void fail_connecting(struct pg *pg, const char *reason)
     char line[400];
 
     text_line(line, sizeof line, reason);
-    error_set(&err, ERR_RETRY, "cannot connect to PostgreSQL: %s", line);
+    error_set(&err, ERR_RETRY, _("cannot connect to PostgreSQL: %s"), line);
     lose(pg, &err);
 }
 
@@ -365,7 +366,7 @@ static void connect_timeout(void *context)
     struct pg *pg = context;
 
     enter(pg);
-    fail_connecting(pg, "no answer within 10 s; is the server running, and does a firewall let us through?");
+    fail_connecting(pg, _("no answer within 10 s; is the server running, and does a firewall let us through?"));
     leave(pg);
 }
 
@@ -399,8 +400,8 @@ static void connect_failed_at_once(void *context)
         fail_connecting(pg, PQerrorMessage(pg->conn));
     } else { /* libpq's own words may quote a password */
         error_set(&err, ERR_STOP,
-                  "the database setting is no connection string that libpq understands (PostgreSQL 15, section "
-                  "34.1.1); example: \"host=/run/postgresql dbname=selaras\"");
+                  _("the database setting is no connection string that libpq understands (PostgreSQL 15, section "
+                    "34.1.1); example: \"host=/run/postgresql dbname=selaras\""));
         lose(pg, &err);
     }
     leave(pg);

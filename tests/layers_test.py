@@ -20,7 +20,7 @@ SHELLS = {
 }
 CORES = {
     "agents/csv": ["compare", "corrections", "encoding", "form", "refusal", "sheet", "spelling"],
-    "agents/postgres": ["applied", "fold", "key_index", "parked", "pgoutput", "row_view", "stream",
+    "agents/postgres": ["alterations", "applied", "beyond", "fold", "key_index", "parked", "pgoutput", "row_view", "stream",
                         "touched"],
 }
 

@@ -1,6 +1,7 @@
 #include "agents/csv/folder.h"
 
 #include "agents/csv/form.h"
+#include "shell/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -32,7 +33,7 @@ struct folder {
 
 static int folder_error(const struct folder *folder, int code, const char *what, struct error *err)
 {
-    return error_set(err, code, "agent/folder %s: %s: %s; selaras-agent --prepare says what is needed", folder->path,
+    return error_set(err, code, _("agent/folder %s: %s: %s; selaras-agent --prepare says what is needed"), folder->path,
                      what, strerror(errno));
 }
 
@@ -354,7 +355,7 @@ int folder_write_begin(struct folder *folder, const char *block, int *ret_fd, st
 int folder_write(int fd, const struct buffer *bytes, struct error *err)
 {
     if (write_all(fd, bytes->bytes, bytes->length) < 0)
-        return error_set(err, ERR_RETRY, "writing corrections: %s", strerror(errno));
+        return error_set(err, ERR_RETRY, _("writing corrections: %s"), strerror(errno));
     return 0;
 }
 

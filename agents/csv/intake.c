@@ -2,6 +2,7 @@
 
 #include "agents/csv/convert.h"
 #include "shell/log.h"
+#include "shell/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -46,6 +47,13 @@ static int64_t saved_time_us(const struct stat *status, int64_t now_us)
     int64_t saved_us = status->st_mtim.tv_sec * INT64_C(1000000) + status->st_mtim.tv_nsec / 1000;
 
     return saved_us < now_us ? saved_us : now_us;
+}
+
+static struct log_about about_list(const struct intake *intake)
+{
+    const struct mapping_block *block = intake->said.block >= 0 ? &intake->mapping->blocks[intake->said.block] : NULL;
+
+    return (struct log_about){ .table = block ? block->table : NULL, .type = block ? block->type_name : NULL };
 }
 
 static const char *block_name(const struct intake *intake)
@@ -102,7 +110,7 @@ static int begin(struct intake *intake, const char *name, int64_t now_us, struct
     memset(&intake->status, 0, sizeof intake->status);
     intake->fd = folder_file(intake->folder, name, &intake->status, &plain);
     if (!plain) {
-        log_write(LOG_WARN, "a file in the folder is no plain file, so it is left where it is");
+        log_write(LOG_WARN, _("a file in the folder is no plain file, so it is left where it is"));
         folder_leave(intake->folder, name);
         return 0;
     }
@@ -144,13 +152,13 @@ static void import_begin(struct intake *intake, bool outbox)
     intake->stage = STAGE_IMPORT;
 }
 
-static void on_converted(void *context, char *text, size_t length, const char *why)
+static void on_converted(void *context, char *text, size_t length, enum refusal_kind why)
 {
     struct intake *intake = context;
 
     convert_free(&intake->convert);
-    if (why) {
-        refuse_file(intake, REFUSAL_WORKBOOK, why, 0);
+    if (why != REFUSAL_KIND_COUNT) {
+        refuse_file(intake, why, "", 0);
     } else {
         intake->text = text;
         intake->length = length;
@@ -172,7 +180,7 @@ static int read_end(struct intake *intake, struct error *err)
     intake->length = 0;
     intake->stage = STAGE_CONVERT;
     if (lseek(intake->fd, 0, SEEK_SET) < 0)
-        return error_set(err, ERR_RETRY, "reading a list: %s", strerror(errno));
+        return error_set(err, ERR_RETRY, _("reading a list: %s"), strerror(errno));
     return convert_start(intake->loop, intake->fd, form->page, intake->options->list_bytes, on_converted, intake,
                          &intake->convert, err);
 }
@@ -196,7 +204,7 @@ static int read_step(struct intake *intake, struct error *err)
         abort();
     got = read(intake->fd, intake->text + intake->length, READ_BYTES);
     if (got < 0)
-        return errno == EINTR ? 0 : error_set(err, ERR_RETRY, "reading a list: %s", strerror(errno));
+        return errno == EINTR ? 0 : error_set(err, ERR_RETRY, _("reading a list: %s"), strerror(errno));
     crypto_hash_sha256_update(&intake->hash, (const uint8_t *)intake->text + intake->length, (size_t)got);
     intake->length += (size_t)got;
     if (intake->length > intake->options->list_bytes)
@@ -242,13 +250,14 @@ static void note_taken(const struct intake *intake, const struct import_result *
 static int taken(struct intake *intake, int64_t now_us, struct error *err)
 {
     const struct import_result *result = import_result(intake->import);
+    struct log_about about = about_list(intake);
     struct buffer note = { 0 };
     int code;
 
-    log_write(LOG_NOTE,
-              "list %s taken: %" PRIu32 " rows%s, %" PRIu32 " new, %" PRIu32 " changed, %" PRIu32 " removed%s",
-              block_name(intake), result->rows, result->complete ? ", complete" : "", result->inserts, result->updates,
-              result->deletes, result->keyless > 0 ? "; some have no key and were left out" : "");
+    log_about(LOG_NOTE, &about,
+              _("list %s taken: %" PRIu32 " rows%s, %" PRIu32 " new, %" PRIu32 " changed, %" PRIu32 " removed%s"),
+              block_name(intake), result->rows, result->complete ? _(", complete") : "", result->inserts,
+              result->updates, result->deletes, result->keyless > 0 ? _("; some have no key and were left out") : "");
     note_taken(intake, result, &note);
     intake->refused[0] = '\0';
     code = folder_put(intake->folder, intake->name, &intake->status, true, now_us, &note, err);
@@ -260,10 +269,11 @@ static int taken(struct intake *intake, int64_t now_us, struct error *err)
 static int refused(struct intake *intake, int64_t now_us, struct error *err)
 {
     const char *first = refusals_first(intake->arena, &intake->refusals);
+    struct log_about about = about_list(intake);
     struct buffer note = { 0 };
     int code;
 
-    log_write(LOG_WARN, "list %s refused for %" PRIu32 " reasons; the first: %s", block_name(intake),
+    log_about(LOG_WARN, &about, _("list %s refused for %" PRIu32 " reasons; the first: %s"), block_name(intake),
               intake->refusals.count, first);
     snprintf(intake->refused, sizeof intake->refused, "%.200s: %.300s", intake->name, first);
     refusals_write(&intake->refusals, intake->name, &note);

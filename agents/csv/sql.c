@@ -1,5 +1,7 @@
 #include "agents/csv/sql.h"
 
+#include "shell/text.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +28,7 @@ static int sql_error(const struct sql *sql, int code, struct error *err)
     bool moment =
         primary == SQLITE_FULL || primary == SQLITE_IOERR || primary == SQLITE_BUSY || primary == SQLITE_LOCKED;
 
-    return error_set(err, moment ? ERR_RETRY : ERR_STOP, "state file %s: %s", sql->path,
+    return error_set(err, moment ? ERR_RETRY : ERR_STOP, _("state file %s: %s"), sql->path,
                      sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(code));
 }
 
@@ -38,7 +40,7 @@ static int make_private(const char *path, struct error *err)
 
     if (!good)
         error_set(err, errno == ENOSPC || errno == EIO ? ERR_RETRY : ERR_STOP,
-                  "state file %s: %s; selaras-agent --prepare says what is needed", path, strerror(errno));
+                  _("state file %s: %s; selaras-agent --prepare says what is needed"), path, strerror(errno));
     if (fd >= 0)
         close(fd);
     return good ? 0 : err->code;

@@ -1,6 +1,8 @@
 /* How far this agency is, and what the broker still must hear of it. */
 #include "agents/csv/state.h"
 
+#include "shell/text.h"
+
 #include <inttypes.h>
 #include <sodium.h>
 #include <string.h>
@@ -277,15 +279,15 @@ int state_prove(struct state *state, const struct source *known, uint64_t number
 {
     if (known->system.length > 0 && (known->system.length != strlen(state->system) ||
                                      memcmp(known->system.bytes, state->system, known->system.length) != 0))
-        return error_set(err, ERR_DOUBT, "the state file is another one than the broker knows");
+        return error_set(err, ERR_DOUBT, _("the state file is another one than the broker knows"));
     if (check_token(state, &known->fence, err) < 0)
         return err->code;
     if (number > state->number || base > state->applied)
-        return error_set(err, ERR_DOUBT, "the state file ends before what the broker has received: it was restored");
+        return error_set(err, ERR_DOUBT, _("the state file ends before what the broker has received: it was restored"));
     if (number < state->forgotten)
         return error_set(err, ERR_LOST,
-                         "the broker has changes of this agency up to %" PRIu64 ", but those up to %" PRIu64
-                         " are no longer in the state file: the broker was restored",
+                         _("the broker has changes of this agency up to %" PRIu64 ", but those up to %" PRIu64
+                           " are no longer in the state file: the broker was restored"),
                          number, state->forgotten);
     return 0;
 }

@@ -218,19 +218,16 @@ static void assert_reports(struct world *world, const char *expected)
     for (int row = 0; row < PQntuples(result); row++) {
         const char *bytes = PQgetvalue(result, row, 0);
         size_t head = 1 + 1 + 8 + sizeof APPLIED_PREFIX + 4; /* kind, flags, lsn, prefix, length */
-        struct report *reports;
-        feed_position position;
-        uint32_t count;
+        struct applied applied;
         struct error err;
 
         if (bytes[0] != 'M' || strcmp(bytes + 10, APPLIED_PREFIX) != 0)
             continue;
-        assert_int_equal(applied_read(arena, bytes + head, (size_t)PQgetlength(result, row, 0) - head, &position,
-                                      &reports, &count, &err),
+        assert_int_equal(applied_read(arena, bytes + head, (size_t)PQgetlength(result, row, 0) - head, &applied, &err),
                          0);
-        for (uint32_t i = 0; i < count; i++)
-            snprintf(text + strlen(text), sizeof text - strlen(text), "%s %d %d;", report_name(reports[i].kind),
-                     (int)reports[i].record, (int)reports[i].position);
+        for (uint32_t i = 0; i < applied.report_count; i++)
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s %d %d;", report_name(applied.reports[i].kind),
+                     (int)applied.reports[i].record, (int)applied.reports[i].position);
     }
     assert_string_equal(text, expected);
     arena_free(&arena);

@@ -1,5 +1,4 @@
 #include "agents/postgres/fold.h"
-#include "agents/postgres/row_view.h"
 #include "agents/row_change.h"
 
 #include <stdlib.h>
@@ -57,6 +56,18 @@ int fold_add(struct fold *fold, const struct pgoutput_message *message, struct e
             "or raise the limit",
             fold->bytes_max >> 20);
     return 0;
+}
+
+void fold_gone(struct fold *fold, const struct seen *old)
+{
+    arena_reset(fold->set.scratch);
+    if (!touched_delete(&fold->set, old))
+        problem_note(&fold->problems, &fold->mapping->blocks[old->block], "two rows with one key were deleted");
+}
+
+const struct views *fold_views(const struct fold *fold)
+{
+    return &fold->views;
 }
 
 int fold_relation(struct fold *fold, const struct pgoutput_relation *relation, struct error *err)
