@@ -218,14 +218,7 @@ static int read_step(struct intake *intake, struct error *err)
 
 static void note_add(struct buffer *note, const char *text)
 {
-    size_t length = strlen(text);
-
-    note->bytes = realloc(note->bytes, note->length + length + 1);
-    if (!note->bytes)
-        abort();
-    memcpy(note->bytes + note->length, text, length);
-    note->length += length;
-    note->capacity = note->length + 1;
+    buffer_add(note, text, strlen(text));
 }
 
 /* What its makers should know of a list that was taken. */

@@ -1,7 +1,6 @@
 #include "agents/csv/refusal.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* {lines}, {column}, {title}, {n} and {m} stand for what the reason holds. */
@@ -91,22 +90,9 @@ static const struct {
                          "\"# lengkap 0 baris\"" },
 };
 
-static void add(struct buffer *out, const void *bytes, size_t length)
-{
-    if (out->length + length > out->capacity) {
-        out->capacity = 2 * (out->length + length) + 256;
-        out->bytes = realloc(out->bytes, out->capacity);
-        if (!out->bytes)
-            abort();
-    }
-    if (length > 0)
-        memcpy(out->bytes + out->length, bytes, length);
-    out->length += length;
-}
-
 static void add_text(struct buffer *out, const char *text)
 {
-    add(out, text, strlen(text));
+    buffer_add(out, text, strlen(text));
 }
 
 static bool same_place(const struct refusal *refusal, enum refusal_kind kind, uint32_t column, const char *title)
@@ -164,7 +150,7 @@ static void add_refusal(const struct refusal *refusal, bool english, struct buff
     while (*at) {
         const char *brace = strchr(at, '{');
 
-        add(out, at, brace ? (size_t)(brace - at) : strlen(at));
+        buffer_add(out, at, brace ? (size_t)(brace - at) : strlen(at));
         if (!brace)
             break;
         if (strncmp(brace, "{lines}", 7) == 0)
