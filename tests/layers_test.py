@@ -19,7 +19,7 @@ SHELLS = {
     "agents": ["check", "drivers", "link", "main", "requests", "run", "settings", "status"],
 }
 CORES = {
-    "agents/csv": ["compare", "corrections", "encoding", "form", "refusal", "sheet", "spelling"],
+    "agents/csv": ["compare", "corrections", "encoding", "form", "refusal", "sheet", "spelling", "titles"],
     "agents/postgres": ["alterations", "applied", "beyond", "fold", "key_index", "parked", "pgoutput", "row_view", "stream",
                         "touched"],
 }
