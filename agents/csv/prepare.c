@@ -15,10 +15,10 @@ static int find_owner(uid_t *ret_user, gid_t *ret_group, struct error *err)
 {
     const struct passwd *user = geteuid() == 0 ? getpwnam("selaras") : NULL;
 
-    if (geteuid() == 0 && !user)
-        return error_set(err, ERR_STOP, _("there is no user selaras: run systemd-sysusers first"));
     *ret_user = user ? user->pw_uid : geteuid();
     *ret_group = user ? user->pw_gid : getegid();
+    if (geteuid() == 0 && !user)
+        return error_set(err, ERR_STOP, _("there is no user selaras: run systemd-sysusers first"));
     return 0;
 }
 
