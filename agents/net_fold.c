@@ -200,6 +200,7 @@ struct folding {
     struct net **list; /* of the present run, then of the next, in one array */
     uint32_t used, start;
     struct index index;
+    struct index keyless; /* of all runs */
 };
 
 static void run_end(struct folding *folding)
@@ -216,6 +217,13 @@ static void run_end(struct folding *folding)
     folding->index.run++;
 }
 
+/* Where a row is whose key only this database will know once it is made: all that happens to it is one net effect,
+ * since no later run could say which row it is. NULL: its own fields, or the broker, tell its key. */
+static struct net **keyless_place(struct folding *folding, const struct mapping *mapping, const struct net *net)
+{
+    return mapping->blocks[net->block].generated ? index_place(&folding->keyless, net->block, net->record) : NULL;
+}
+
 int net_fold(struct arena *arena, const struct mapping *mapping, const struct item *const *items, uint32_t count,
              struct net_run **ret, uint32_t *ret_count, struct error *err)
 {
@@ -226,13 +234,20 @@ int net_fold(struct arena *arena, const struct mapping *mapping, const struct it
     };
 
     index_new(arena, &folding.index, count);
+    index_new(arena, &folding.keyless, count);
     for (uint32_t i = 0; i < count; i++) {
-        struct net *net, **place;
+        struct net *net, **place, **keyless;
 
         if (net_new(arena, mapping, items[i], &net, err) < 0)
             return err->code;
         if (net->operation == OPERATION_DELETE && mapping->blocks[net->block].delete == DELETE_IGNORE)
             continue;
+        keyless = keyless_place(&folding, mapping, net);
+        if (keyless && *keyless) {
+            if (net_add(arena, mapping, *keyless, items[i], err) < 0)
+                return err->code;
+            continue;
+        }
         if (net->moves)
             run_end(&folding);
         place = index_place(&folding.index, net->block, net->record);
@@ -241,6 +256,8 @@ int net_fold(struct arena *arena, const struct mapping *mapping, const struct it
                 return err->code;
         } else {
             *place = net;
+            if (keyless && net->key.length == 0)
+                *keyless = net;
             folding.list[folding.used++] = net;
         }
         if (net->moves)

@@ -1,7 +1,8 @@
 /* net_fold.h: what the items of a batch do to each record, net, in the order in which it must be done.
  *
  * Set-based statements want each row once. Items of one record are folded to their net effect, but never past a change
- * of a local key: keys then are free and taken in the order in which they were at the source. Pure. */
+ * of a local key: keys then are free and taken in the order in which they were at the source. A row whose key the
+ * database is yet to make is one net effect in any case. Pure. */
 #ifndef SELARAS_NET_FOLD_H
 #define SELARAS_NET_FOLD_H
 
@@ -14,6 +15,7 @@ struct net {
     uint64_t record;
     feed_position position; /* of the first item in it */
     struct text key;        /* of the row as it is now; length 0 when only its own fields can tell */
+    bool key_of_ours;       /* the key is what our own links say, not the broker: the row may be another one by now */
     struct value *fields;   /* in the block's order; absent ones are left alone */
     struct reason *reasons; /* the same; verdict of length 0: none to give. NULL when no field has one */
     struct reason reason;   /* why the row as a whole comes or goes */

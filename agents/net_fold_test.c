@@ -33,7 +33,18 @@ static const char lines[] = "participant\n"
                             "        number\n"
                             "            column = number\n"
                             "        colour\n"
-                            "            column = colour\n";
+                            "            column = colour\n"
+                            "visitor\n"
+                            "    type = resident\n"
+                            "    table = public.visitor\n"
+                            "    key = generated id\n"
+                            "    insert = yes\n"
+                            "    delete = row\n"
+                            "    fields\n"
+                            "        nik\n"
+                            "            column = nik\n"
+                            "        name\n"
+                            "            column = name\n";
 
 struct world {
     struct arena *arena;
@@ -276,6 +287,24 @@ static void a_field_that_is_not_mapped_is_an_error(void **state)
     assert_null(strstr(err.text, "43"));
 }
 
+/* No later run could say which row it is: its key is made in this transaction. */
+static void a_row_whose_key_is_yet_to_be_made_is_one_net_effect(void **state)
+{
+    struct world *world = *state;
+
+    feed(world, OPERATION_INSERT, "visitor", 5, NULL, "nik", "1", "name", "x", NULL);
+    feed(world, OPERATION_UPDATE, "participant", 2, "2", "nik", "7", NULL); /* a key that moves: runs end */
+    feed(world, OPERATION_UPDATE, "visitor", 5, NULL, "name", "y", NULL);
+    feed(world, OPERATION_UPDATE, "visitor", 6, "66", "name", "z", NULL);
+    fold(world);
+    assert_int_equal(world->run_count, 3);
+    assert_int_equal(world->runs[0].count, 1);
+    assert_int_equal(world->runs[0].list[0]->operation, OPERATION_INSERT);
+    assert_memory_equal(world->runs[0].list[0]->fields[NAME].bytes, "y", 1);
+    assert_int_equal(world->runs[2].count, 1);
+    assert_int_equal(world->runs[2].list[0]->record, 6);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
@@ -288,6 +317,7 @@ int main(void)
         T(a_deletion_that_the_mapping_ignores_leaves_what_came_before),
         T(deletions_come_first_and_insertions_last),
         T(nothing_is_folded_past_a_change_of_key),
+        T(a_row_whose_key_is_yet_to_be_made_is_one_net_effect),
         T(a_key_that_is_set_to_itself_does_not_move),
         T(an_insertion_for_a_row_under_another_key_moves_it),
         T(a_reason_stays_with_the_field_that_was_put_back),

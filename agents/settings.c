@@ -3,6 +3,7 @@
 #include "agents/csv/form.h"
 #include "shell/key.h"
 #include "shell/log.h"
+#include "shell/text.h"
 #include "shell/zpl.h"
 
 #include <string.h>
@@ -11,31 +12,34 @@
 
 const struct setting agent_settings_table[] = {
     { "agent/agency", SETTING_TEXT, AT(agency), 0, 0, NULL, false,
-      "name of the agency, as the broker's catalog has it" },
+      N_("name of the agency, as the broker's catalog has it") },
     { "agent/driver", SETTING_TEXT, AT(driver_name), 0, 0, "postgres", false,
-      "what the agency keeps its data in: postgres, or csv for lists that people save in a folder" },
+      N_("what the agency keeps its data in: postgres, or csv for lists that people save in a folder") },
     { "agent/database", SETTING_TEXT, AT(database), 0, 0, "", false,
-      "libpq connection string of the agency's database" },
-    { "agent/folder", SETTING_TEXT, AT(folder), 0, 0, "", false, "folder that the lists are saved in" },
+      N_("libpq connection string of the agency's database") },
+    { "agent/folder", SETTING_TEXT, AT(folder), 0, 0, "", false, N_("folder that the lists are saved in") },
     { "agent/state", SETTING_TEXT, AT(state), 0, 0, "", false,
-      "folder of the agent's own, in which it keeps what it knows of the lists" },
+      N_("folder of the agent's own, in which it keeps what it knows of the lists") },
     { "agent/list-size", SETTING_SIZE, AT(list_bytes), 1024, UINT64_C(1) << 30, "64MiB", false,
-      "a list may have so much" },
-    { "agent/list-rows", SETTING_NUMBER, AT(list_rows), 1, 10000000, "500000", false, "a list may have so many rows" },
-    { "agent/key", SETTING_TEXT, AT(key), 0, 0, NULL, false, "path of the agent's key file (selaras key new)" },
+      N_("a list may have so much") },
+    { "agent/list-rows", SETTING_NUMBER, AT(list_rows), 1, 10000000, "500000", false,
+      N_("a list may have so many rows") },
+    { "agent/key", SETTING_TEXT, AT(key), 0, 0, NULL, false, N_("path of the agent's key file (selaras key new)") },
     { "agent/control", SETTING_TEXT, AT(control), 0, 0, "", false,
-      "path of the socket by which selaras asks this agent; default /run/selaras/agent-AGENCY.socket" },
+      N_("path of the socket by which selaras asks this agent; default /run/selaras/agent-AGENCY.socket") },
     { "agent/fence-interval", SETTING_DURATION, AT(fence_interval_ms), 100, 300000, "10s", false,
-      "how often the database proves that it goes on from where it was" },
+      N_("how often the database proves that it goes on from where it was") },
     { "agent/retry-interval", SETTING_DURATION, AT(retry_interval_ms), 100, 86400000, "60s", false,
-      "how often parked records are tried again" },
+      N_("how often parked records are tried again") },
+    { "agent/notice-days", SETTING_NUMBER, AT(notice_days), 1, 36500, "90", false,
+      N_("notices that are older are removed from selaras.notice") },
     { "agent/unlimited-wal", SETTING_YES, AT(unlimited_wal), 0, 0, "no", false,
-      "start although max_slot_wal_keep_size is unlimited" },
-    { "agent/log", SETTING_TEXT, AT(log), 0, 0, "note", false, "what is logged: error, warning, note or detail" },
+      N_("start although max_slot_wal_keep_size is unlimited") },
+    { "agent/log", SETTING_TEXT, AT(log), 0, 0, "note", false, N_("what is logged: error, warning, note or detail") },
     { "broker/endpoint", SETTING_TEXT, AT(broker_endpoint), 0, 0, NULL, false,
-      "where the broker listens: tcp://HOST:PORT" },
+      N_("where the broker listens: tcp://HOST:PORT") },
     { "broker/key", SETTING_TEXT, AT(broker_key_text), 0, 0, NULL, false,
-      "the broker's public key, 64 hexadecimal digits" },
+      N_("the broker's public key, 64 hexadecimal digits") },
     { 0 },
 };
 
@@ -60,9 +64,9 @@ static int read_driver(struct agent_settings *settings, struct error *err)
     const struct {
         const char *driver, *name, *value, *meaning;
     } wanted[] = {
-        { "postgres", "agent/database", settings->database, "libpq connection string of the agency's database" },
-        { "csv", "agent/folder", settings->folder, "folder that the lists are saved in" },
-        { "csv", "agent/state", settings->state, "folder in which the agent keeps what it knows of the lists" },
+        { "postgres", "agent/database", settings->database, N_("libpq connection string of the agency's database") },
+        { "csv", "agent/folder", settings->folder, N_("folder that the lists are saved in") },
+        { "csv", "agent/state", settings->state, N_("folder in which the agent keeps what it knows of the lists") },
     };
 
     settings->driver = driver_named(settings->driver_name);
@@ -73,9 +77,9 @@ static int read_driver(struct agent_settings *settings, struct error *err)
         bool ours = strcmp(wanted[i].driver, settings->driver_name) == 0;
 
         if (ours && !*wanted[i].value)
-            return error_set(err, ERR_REJECT, "%s: must be given (%s)", wanted[i].name, wanted[i].meaning);
+            return error_set(err, ERR_REJECT, _("%s: must be given (%s)"), wanted[i].name, _(wanted[i].meaning));
         if (!ours && *wanted[i].value)
-            return error_set(err, ERR_REJECT, "%s: is for agent/driver = %s", wanted[i].name, wanted[i].driver);
+            return error_set(err, ERR_REJECT, _("%s: is for agent/driver = %s"), wanted[i].name, wanted[i].driver);
     }
     return 0;
 }
@@ -134,6 +138,7 @@ struct driver_options agent_driver_options(const struct agent_settings *settings
         .list_rows = settings->list_rows,
         .fence_interval_ms = settings->fence_interval_ms,
         .retry_interval_ms = settings->retry_interval_ms,
+        .notice_days = settings->notice_days,
         .allow_unlimited_wal = settings->unlimited_wal,
     };
 }

@@ -1,7 +1,7 @@
 /* What an operator decides about an agency that is stopped. */
 #include "cli/answer.h"
 #include "cli/commands.h"
-#include "cli/text.h"
+#include "shell/text.h"
 
 /* Asks the broker for `verb` on the agency, with the ground that will stand in the ledger. */
 static int ask(struct call *call, const char *verb, const char *done)

@@ -1,8 +1,8 @@
 #include "cli/answer.h"
 
 #include "cli/output.h"
-#include "cli/text.h"
 #include "shell/control.h"
+#include "shell/text.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 #include "cli/arrival.h"
 
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 #include "cli/call.h"
 
 #include "cli/show.h"
-#include "cli/text.h"
 #include "proto/tree.h"
+#include "shell/text.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -37,6 +37,10 @@ static const struct {
     [OPTION_BROKER_FILE] = { "broker", "FILE", N_("check this broker.zpl and what it names") },
     [OPTION_AGENT_FILE] = { "agent", "FILE", N_("check this agent's file and what it names") },
     [OPTION_CATALOG_FILE] = { "catalog", "FILE", N_("the catalog to bind to") },
+    [OPTION_ALL] = { "all", NULL, N_("all entries, however many") },
+    [OPTION_JSON_LINES] = { "json-lines", NULL, N_("print JSON, an object a line: for very many entries") },
+    [OPTION_NO_PAGER] = { "no-pager", NULL, N_("print to the terminal itself, not through a pager") },
+    [OPTION_OFFLINE] = { "offline", NULL, N_("without the agency's database") },
     [OPTION_GROUND] = { "ground", "TEXT", N_("why: it stands in the ledger") },
 };
 
@@ -239,6 +243,7 @@ bool call_has(const struct call *call, enum option_name option)
 
 int call_fail(const struct call *call, const struct error *err)
 {
+    fflush(stdout);
     fprintf(stderr, "selaras %s: %s\n", call->command->name, show_clean(call->arena, err->text, strlen(err->text)));
     return STATUS_WRONG;
 }

@@ -2,9 +2,9 @@
 #include "cli/answer.h"
 #include "cli/checks.h"
 #include "cli/query.h"
-#include "cli/text.h"
 #include "daemon/settings.h"
 #include "shell/key.h"
+#include "shell/text.h"
 #include "shell/zpl.h"
 
 #include <errno.h>

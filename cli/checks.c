@@ -1,6 +1,6 @@
 #include "cli/checks.h"
 
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <assert.h>
 #include <string.h>

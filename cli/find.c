@@ -1,7 +1,7 @@
 #include "cli/find.h"
 
 #include "cli/call.h"
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <string.h>
 

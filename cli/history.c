@@ -1,8 +1,8 @@
 #include "cli/history.h"
 
 #include "cli/show.h"
-#include "cli/text.h"
 #include "proto/cursor.h"
+#include "shell/text.h"
 
 #include <string.h>
 
@@ -200,8 +200,16 @@ static void field_cells(struct output *output, struct arena *arena, const struct
     output_flag(output, AT_MASKED, masked);
 }
 
-static void entry_print(struct output *output, struct arena *arena, const struct ledger_entry *entry,
-                        const struct history_options *options)
+void history_table(struct output *output, const char *key, bool streamed)
+{
+    if (streamed)
+        output_stream(output, key, columns);
+    else
+        output_table(output, key, columns);
+}
+
+void history_entry(struct output *output, struct arena *arena, const struct ledger_entry *entry,
+                   const struct history_options *options)
 {
     int type = catalog_type(options->catalog, entry->type, strlen(entry->type));
     struct contents contents = contents_read(arena, entry);
@@ -222,13 +230,4 @@ static void entry_print(struct output *output, struct arena *arena, const struct
         output_row(output, false);
         entry_cells(output, arena, entry, &contents, options->one_record);
     }
-}
-
-void history_print(struct output *output, struct arena *arena, const char *key, const struct ledger *ledger,
-                   const struct history_options *options)
-{
-    output_table(output, key, columns);
-    for (int i = 0; i < ledger->count; i++)
-        entry_print(output, arena, &ledger->entries[i], options);
-    output_table_end(output);
 }

@@ -21,8 +21,11 @@ struct history_options {
     const char *verdict; /* NULL: all; otherwise only fields with this verdict */
     bool one_record;     /* all is about one record: type and number need not be shown */
 };
-/* Adds table `key`: a row for each field of each entry, one for an entry without fields. */
-void history_print(struct output *output, struct arena *arena, const char *key, const struct ledger *ledger,
+/* Opens table `key`, whole or streamed (output.h). */
+void history_table(struct output *output, const char *key, bool streamed);
+/* Adds a row for each field of the entry, one for an entry without fields. What is made on the way is in `arena`, which
+ * may be reset when this returns. */
+void history_entry(struct output *output, struct arena *arena, const struct ledger_entry *entry,
                    const struct history_options *options);
 
 #endif

@@ -37,7 +37,6 @@ static const char catalog_text[] = "catalog\n"
 struct world {
     struct arena *arena;
     const struct catalog *catalog;
-    struct ledger ledger;
     struct ledger_entry entry;
 };
 
@@ -86,7 +85,6 @@ static int start(void **state)
                                          .field_count = 2,
                                          .has_body = true,
                                          .body = body(world.arena) };
-    world.ledger = (struct ledger){ .entries = &world.entry, .count = 1 };
     *state = &world;
     return 0;
 }
@@ -111,7 +109,9 @@ static const char *printed(struct world *world, bool json, bool reveal, const ch
     fflush(stdout);
     saved = dup(STDOUT_FILENO);
     dup2(fileno(file), STDOUT_FILENO);
-    history_print(output, world->arena, "log", &world->ledger, &options);
+    history_table(output, "log", false);
+    history_entry(output, world->arena, &world->entry, &options);
+    output_table_end(output);
     output_end(output);
     fflush(stdout);
     dup2(saved, STDOUT_FILENO);

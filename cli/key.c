@@ -3,8 +3,8 @@
 #include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/text.h"
 #include "proto/tree.h"
+#include "shell/text.h"
 
 #include <string.h>
 

@@ -1,15 +1,16 @@
 #include "cli/commands.h"
 #include "cli/find.h"
 #include "cli/history.h"
+#include "cli/pager.h"
 #include "cli/reveal.h"
-#include "cli/text.h"
 #include "cli/when.h"
 #include "proto/tree.h"
 #include "shell/loop.h"
+#include "shell/text.h"
 
 #include <string.h>
 
-enum { LIMIT_USUAL = 100, LIMIT_MOST = 100000 };
+enum { LIMIT_USUAL = 100, LIMIT_MOST = 1000000000 };
 
 static const char *verdict_word(int i)
 {
@@ -71,7 +72,7 @@ static int filter_of(const struct call *call, struct ledger_filter *ret, struct 
         word_of(call, OPTION_VERDICT, verdict_word, VERDICT_COUNT, &ret->verdict, err) < 0 ||
         word_of(call, OPTION_KIND, kind_word, ENTRY_KIND_COUNT, &ret->kind, err) < 0)
         return err->code;
-    ret->limit = (int)limit;
+    ret->limit = call_has(call, OPTION_ALL) ? 0 : (int)limit;
     return times_of(call, ret, err);
 }
 
@@ -95,33 +96,87 @@ static int agency_check(struct db *db, struct arena *arena, const char *agency, 
     return word_error(err, ERR_REJECT, agency, words, _("no agency is called \"%.40s\""), agency);
 }
 
-static int print(const struct call *call, struct db *db, struct ledger_filter *filter, struct error *err)
+static enum output_form form_of(const struct call *call)
+{
+    if (call_has(call, OPTION_JSON_LINES))
+        return OUTPUT_JSON_LINES;
+    return call_has(call, OPTION_JSON) ? OUTPUT_JSON : OUTPUT_TABLE;
+}
+
+/* Before anything is shown whole, the ledger says what will be. */
+static int reveal(const struct call *call, struct db *db, const struct ledger_filter *filter,
+                  const struct ledger_range *range, struct error *err)
+{
+    struct ledger_count count;
+
+    if (db_count(db, call->arena, filter, range, &count, err) < 0)
+        return err->code;
+    if (!count.entries)
+        return 0;
+    return reveal_record(call, count.type, filter->record, reveal_of_ledger(call->arena, &count, filter), err);
+}
+
+/* Prints the entries as they come; `entry` is the first of them. What was made for one is given back before the next.
+ */
+static int stream(struct output *output, struct ledger_reader *reader, struct arena *arena, struct ledger_entry *entry,
+                  const struct history_options *options, struct error *err)
+{
+    bool found = true;
+    int failed = 0;
+
+    history_table(output, "log", true);
+    while (found && !failed && output_wanted(output)) {
+        history_entry(output, arena, entry, options);
+        arena_reset(arena);
+        failed = ledger_next(reader, arena, entry, &found, err);
+    }
+    output_table_end(output);
+    return failed;
+}
+
+static int print(const struct call *call, struct db *db, const struct ledger_filter *filter,
+                 const struct ledger_range *range, const struct history_options *options, struct error *err)
+{
+    scoped(ledger_reader_free) struct ledger_reader *reader = ledger_reader_new(db, filter, range);
+    scoped(output_free) struct output *output = output_new(call->arena, form_of(call));
+    scoped(arena_free) struct arena *arena = arena_new();
+    struct ledger_entry entry;
+    bool found;
+
+    if (ledger_next(reader, arena, &entry, &found, err) < 0)
+        return err->code;
+    if (!found && agency_check(db, call->arena, filter->agency, err) < 0)
+        return err->code;
+    if (!output_is_json(output) && !call_has(call, OPTION_NO_PAGER))
+        pager_start();
+    if (found && stream(output, reader, arena, &entry, options, err) < 0)
+        return err->code;
+    if (!found) {
+        history_table(output, "log", true);
+        output_table_end(output);
+        output_say(output, _("No entry is like that."));
+    }
+    if (range->more)
+        output_say(output, _("These are the newest %d; older ones match too (--all, --limit N, --until TIME)."),
+                   filter->limit);
+    output_end(output);
+    return 0;
+}
+
+static int log_print(const struct call *call, struct db *db, struct ledger_filter *filter, struct error *err)
 {
     struct history_options options = { .reveal = call_has(call, OPTION_REVEAL), .verdict = filter->verdict };
-    scoped(output_free) struct output *output = NULL;
-    struct ledger ledger;
+    struct ledger_range range;
 
     if (db_catalog(db, call->arena, &options.catalog, err) < 0)
         return err->code;
     if (call_has(call, OPTION_RECORD) && record_find(db, call->arena, options.catalog, call->options[OPTION_RECORD],
                                                      call->arguments[0], NULL, &filter->record, err) < 0)
         return err->code;
-    if (db_entries(db, call->arena, filter, &ledger, err) < 0)
+    if (db_range(db, call->arena, filter, &range, err) < 0 ||
+        (options.reveal && reveal(call, db, filter, &range, err) < 0))
         return err->code;
-    if (!ledger.count && agency_check(db, call->arena, filter->agency, err) < 0)
-        return err->code;
-    if (options.reveal && ledger.count &&
-        reveal_record(call, filter->record ? ledger.entries[0].type : NULL, filter->record,
-                      reveal_of_ledger(call->arena, &ledger, filter), err) < 0)
-        return err->code;
-    output = output_new(call->arena, call_has(call, OPTION_JSON));
-    history_print(output, call->arena, "log", &ledger, &options);
-    if (!ledger.count)
-        output_say(output, _("No entry is like that."));
-    if (ledger.more)
-        output_say(output, _("These are the newest %d; older ones match too (--limit N, --until TIME)."), ledger.count);
-    output_end(output);
-    return 0;
+    return print(call, db, filter, &range, &options, err);
 }
 
 int log_run(struct call *call)
@@ -135,9 +190,13 @@ int log_run(struct call *call)
                             _("--record TYPE goes with a KEY: field=value of an identifier, or the record's number"));
     if (call_has(call, OPTION_RECORD) && call_has(call, OPTION_RECORD_NUMBER))
         return call_misused(call, _("give --record or --record-number, not both"));
+    if (call_has(call, OPTION_ALL) && call_has(call, OPTION_LIMIT))
+        return call_misused(call, _("give --all or --limit, not both"));
+    if (call_has(call, OPTION_JSON) && call_has(call, OPTION_JSON_LINES))
+        return call_misused(call, _("give --json or --json-lines, not both"));
     if (filter_of(call, &filter, &err) < 0)
         return call_misused(call, "%s", err.text);
-    if (db_open(call_database(call), &db, &err) < 0 || print(call, db, &filter, &err) < 0)
+    if (db_open(call_database(call), &db, &err) < 0 || log_print(call, db, &filter, &err) < 0)
         return call_fail(call, &err);
     return STATUS_OK;
 }

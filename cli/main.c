@@ -1,6 +1,7 @@
 /* selaras: the command of the sysadmin and the auditor. */
 #include "cli/commands.h"
-#include "cli/text.h"
+#include "cli/pager.h"
+#include "shell/text.h"
 
 #include <locale.h>
 #include <stddef.h>
@@ -12,7 +13,8 @@
 static const struct command commands[] = {
     { "status", "", 0, 0, status_run, N_("who is in step, who is not, and what to do"), NEEDS_DAEMON, 0 },
     { "log", "[KEY]", 0, 1, log_run, N_("every change and every decision, as the audit log has them"), NEEDS_DATABASE,
-      FILTERS | OPTION(RECORD) | OPTION(RECORD_NUMBER) | OPTION(REVEAL) | OPTION(SOCKET) },
+      FILTERS | OPTION(ALL) | OPTION(JSON_LINES) | OPTION(NO_PAGER) | OPTION(RECORD) | OPTION(RECORD_NUMBER) |
+          OPTION(REVEAL) | OPTION(SOCKET) },
     { "record", "TYPE KEY", 2, 2, record_run, N_("one record: its values, its history, and where each has arrived"),
       NEEDS_DATABASE, OPTION(REVEAL) | OPTION(LIMIT) | OPTION(SOCKET) },
     { "key new", "FILE", 1, 1, key_new_run, N_("make a key pair and print its public key"), NEEDS_NOTHING, 0 },
@@ -34,8 +36,9 @@ static const struct command commands[] = {
     { "check", "", 0, 0, check_run, N_("check a configuration and all it names before a service starts"), NEEDS_NOTHING,
       OPTION(BROKER_FILE) | OPTION(AGENT_FILE) },
     { "check catalog", "FILE", 1, 1, check_catalog_run, N_("check a catalog alone"), NEEDS_NOTHING, 0 },
-    { "check mapping", "AGENTFILE", 1, 1, check_mapping_run, N_("check an agency's mapping against a catalog"),
-      NEEDS_NOTHING, OPTION(CATALOG_FILE) },
+    { "check mapping", "AGENTFILE", 1, 1, check_mapping_run,
+      N_("check an agency's mapping against a catalog and its own tables, with a row both ways"), NEEDS_NOTHING,
+      OPTION(CATALOG_FILE) | OPTION(OFFLINE) | OPTION(REVEAL) },
     { 0 },
 };
 
@@ -52,6 +55,8 @@ int main(int argc, char **argv)
     if (status < 0)
         status = call.command->run(&call);
     arena_free(&arena);
+    if (pager_end())
+        return status;
     if (fflush(stdout) == EOF || ferror(stdout)) {
         perror("selaras");
         return STATUS_WRONG;

@@ -1,7 +1,7 @@
 #include "cli/output.h"
 
 #include "cli/show.h"
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS_MAX = 32 };
+enum { COLUMNS_MAX = 32, PAGE_ROWS = 1000 };
+#define ROW_FORM (JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE)
+#define WHOLE_FORM (JSON_C_TO_STRING_PRETTY | ROW_FORM)
 
 struct row {
     bool more;
@@ -22,7 +24,8 @@ struct row {
 
 struct output {
     struct arena *arena;
-    bool json;
+    bool json, lines;
+    bool begun; /* of the object in JSON, a part is printed already */
     struct json_object *root;
     struct json_object *notes;
     /* Of the open table: */
@@ -34,15 +37,143 @@ struct output {
     struct row *row;
     struct json_object *array;
     struct json_object *object;
+    /* Of a streamed one: */
+    bool streamed;
+    struct arena *cells; /* what its rows hold; of the others `arena` does */
+    uint64_t printed;    /* rows */
+    int page_rows;
+    size_t widths[COLUMNS_MAX];
 };
 
-struct output *output_new(struct arena *arena, bool json)
+/* Whether people see a column; the same for all pages of a streamed table. */
+static bool column_shown(const struct output *output, int column)
+{
+    if (!output->columns[column].heading)
+        return false;
+    if (!(output->columns[column].look & LOOK_OPTIONAL) ||
+        (output->streamed && (output->printed > 0 || output->page_rows == PAGE_ROWS)))
+        return true; /* of a streamed table nobody knows what comes */
+    for (const struct row *row = output->rows; row; row = row->next)
+        if (row->cells[column])
+            return true;
+    return false;
+}
+
+static const char *cell_shown(const struct output *output, const struct row *row, int column)
+{
+    if (row->more && output->columns[column].look & LOOK_ONCE)
+        return "";
+    return row->cells[column] ? row->cells[column] : "-";
+}
+
+/* gettext("") is the translation's own header. */
+static const char *heading_of(const struct column *column)
+{
+    return *column->heading ? _(column->heading) : "";
+}
+
+/* Columns are as wide as on the page before, or wider. */
+static void table_print(struct output *output)
+{
+    struct libscols_table *table = scols_new_table();
+    struct libscols_column *made[COLUMNS_MAX];
+    int shown[COLUMNS_MAX];
+    int count = 0;
+
+    if (!table || scols_table_set_column_separator(table, "  "))
+        abort();
+    for (int i = 0; i < output->column_count; i++)
+        if (column_shown(output, i)) {
+            int flags = output->columns[i].look & LOOK_RIGHT ? SCOLS_FL_RIGHT : 0;
+
+            made[count] =
+                scols_table_new_column(table, heading_of(&output->columns[i]), (double)output->widths[i], flags);
+            if (!made[count])
+                abort();
+            shown[count++] = i;
+        }
+    if (output->printed && scols_table_enable_noheadings(table, 1))
+        abort();
+    for (const struct row *row = output->rows; row; row = row->next) {
+        struct libscols_line *line = scols_table_new_line(table, NULL);
+
+        if (!line)
+            abort();
+        for (int i = 0; i < count; i++)
+            if (scols_line_set_data(line, (size_t)i, cell_shown(output, row, shown[i])))
+                abort();
+    }
+    if (scols_print_table(table))
+        abort();
+    for (int i = 0; i < count; i++)
+        output->widths[shown[i]] = scols_column_get_width(made[i]);
+    scols_unref_table(table);
+}
+
+/* What is known of the object beside its tables, as far as it is known. */
+static void members_print(struct output *output)
+{
+    json_object_object_foreach(output->root, name, value)
+    {
+        printf("%s\n  \"%s\": %s", output->begun ? "," : "{", name, json_object_to_json_string_ext(value, ROW_FORM));
+        output->begun = true;
+    }
+    json_object_put(output->root);
+    output->root = json_object_new_object();
+}
+
+static void page_leave(struct output *output)
+{
+    table_print(output);
+    output->printed += (uint64_t)output->page_rows;
+    output->page_rows = 0;
+    output->rows = output->row = NULL;
+    output->end = &output->rows;
+    arena_reset(output->cells);
+}
+
+/* The row that is complete, if there is one. */
+static void row_leave(struct output *output)
+{
+    if (!output->json) {
+        if (output->page_rows == PAGE_ROWS)
+            page_leave(output);
+        return;
+    }
+    if (!output->object)
+        return;
+    printf("%s%s",
+           output->lines     ? ""
+           : output->printed ? ",\n    "
+                             : "\n    ",
+           json_object_to_json_string_ext(output->object, ROW_FORM));
+    if (output->lines)
+        putchar('\n');
+    json_object_put(output->object);
+    output->object = NULL;
+    output->printed++;
+    arena_reset(output->cells);
+}
+
+static void stream_end(struct output *output)
+{
+    if (!output->streamed)
+        return;
+    json_object_put(output->object);
+    output->object = NULL;
+    arena_free(&output->cells);
+    output->cells = output->arena;
+    output->streamed = false;
+}
+
+struct output *output_new(struct arena *arena, enum output_form form)
 {
     struct output *output = arena_alloc(arena, sizeof *output);
 
-    output->arena = arena;
-    output->json = json;
-    if (json) {
+    output->arena = output->cells = arena;
+    output->json = form != OUTPUT_TABLE;
+    output->lines = form == OUTPUT_JSON_LINES;
+    if (output->json) {
         output->root = json_object_new_object();
         output->notes = json_object_new_array();
     }
@@ -55,6 +186,7 @@ void output_free(struct output **output)
         return;
     json_object_put((*output)->root);
     json_object_put((*output)->notes);
+    stream_end(*output);
     *output = NULL;
 }
 
@@ -123,7 +255,9 @@ void output_say(struct output *output, const char *fmt, ...)
     va_start(arguments, fmt);
     said = sentence(output, fmt, arguments);
     va_end(arguments);
-    if (output->json)
+    if (output->lines)
+        fprintf(stderr, "%s\n", said);
+    else if (output->json)
         json_object_array_add(output->notes, json_object_new_string(said));
     else
         puts(said);
@@ -149,18 +283,45 @@ void output_table(struct output *output, const char *key, const struct column *c
     output->array = output->json ? json_object_new_array() : NULL;
 }
 
+void output_stream(struct output *output, const char *key, const struct column *columns)
+{
+    output_table(output, key, columns);
+    json_object_put(output->array);
+    output->array = NULL;
+    output->streamed = true;
+    output->cells = arena_new();
+    output->printed = 0;
+    output->page_rows = 0;
+    memset(output->widths, 0, sizeof output->widths);
+    if (output->json && !output->lines) {
+        members_print(output);
+        printf("%s\n  \"%s\": [", output->begun ? "," : "{", key);
+        output->begun = true;
+    }
+}
+
+bool output_wanted(const struct output *output)
+{
+    (void)output;
+    return !ferror(stdout);
+}
+
 void output_row(struct output *output, bool more)
 {
     assert(output->columns);
+    if (output->streamed)
+        row_leave(output);
     if (output->json) {
         output->object = json_object_new_object();
         for (int i = 0; i < output->column_count; i++)
             if (output->columns[i].key)
                 json_object_object_add(output->object, output->columns[i].key, NULL);
-        json_object_array_add(output->array, output->object);
+        if (!output->streamed)
+            json_object_array_add(output->array, output->object);
         return;
     }
-    output->row = arena_alloc(output->arena, sizeof *output->row);
+    output->page_rows++;
+    output->row = arena_alloc(output->cells, sizeof *output->row);
     output->row->more = more;
     *output->end = output->row;
     output->end = &output->row->next;
@@ -183,19 +344,19 @@ static void cell_set(struct output *output, int column, const char *shown, struc
 void output_text(struct output *output, int column, const char *text)
 {
     if (text)
-        cell_set(output, column, arena_copy(output->arena, text, strlen(text)),
+        cell_set(output, column, arena_copy(output->cells, text, strlen(text)),
                  output->json ? json_object_new_string(text) : NULL);
 }
 
 void output_number(struct output *output, int column, uint64_t number)
 {
-    cell_set(output, column, output->json ? NULL : show_count(output->arena, number),
+    cell_set(output, column, output->json ? NULL : show_count(output->cells, number),
              output->json ? json_object_new_uint64(number) : NULL);
 }
 
 void output_id(struct output *output, int column, uint64_t number)
 {
-    cell_set(output, column, output->json ? NULL : arena_printf(output->arena, "%" PRIu64, number),
+    cell_set(output, column, output->json ? NULL : arena_printf(output->cells, "%" PRIu64, number),
              output->json ? json_object_new_uint64(number) : NULL);
 }
 
@@ -207,20 +368,20 @@ void output_flag(struct output *output, int column, bool flag)
 void output_time(struct output *output, int column, int64_t time_us)
 {
     if (output->json)
-        cell_set(output, column, NULL, json_object_new_string(show_time_utc(output->arena, time_us)));
+        cell_set(output, column, NULL, json_object_new_string(show_time_utc(output->cells, time_us)));
     else
-        cell_set(output, column, show_time(output->arena, time_us), NULL);
+        cell_set(output, column, show_time(output->cells, time_us), NULL);
 }
 
 void output_position(struct output *output, int column, feed_position position)
 {
-    cell_set(output, column, show_position(output->arena, position),
+    cell_set(output, column, show_position(output->cells, position),
              output->json ? json_object_new_uint64(position) : NULL);
 }
 
 void output_value(struct output *output, int column, struct value value, bool masked)
 {
-    const char *shown = show_value(output->arena, value, masked);
+    const char *shown = show_value(output->cells, value, masked);
 
     if (!output->json)
         cell_set(output, column, shown, NULL);
@@ -239,79 +400,38 @@ void output_list(struct output *output, int column, const char *shown, const cha
     cell_set(output, column, shown, array);
 }
 
-static bool column_shown(const struct output *output, int column)
-{
-    if (!output->columns[column].heading)
-        return false;
-    if (!(output->columns[column].look & LOOK_OPTIONAL))
-        return true;
-    for (const struct row *row = output->rows; row; row = row->next)
-        if (row->cells[column])
-            return true;
-    return false;
-}
-
-static const char *cell_shown(const struct output *output, const struct row *row, int column)
-{
-    if (row->more && output->columns[column].look & LOOK_ONCE)
-        return "";
-    return row->cells[column] ? row->cells[column] : "-";
-}
-
-/* gettext("") is the translation's own header. */
-static const char *heading_of(const struct column *column)
-{
-    return *column->heading ? _(column->heading) : "";
-}
-
-static void table_print(const struct output *output)
-{
-    struct libscols_table *table = scols_new_table();
-    int shown[COLUMNS_MAX];
-    int count = 0;
-
-    if (!table || scols_table_set_column_separator(table, "  "))
-        abort();
-    for (int i = 0; i < output->column_count; i++)
-        if (column_shown(output, i)) {
-            int flags = output->columns[i].look & LOOK_RIGHT ? SCOLS_FL_RIGHT : 0;
-
-            shown[count++] = i;
-            if (!scols_table_new_column(table, heading_of(&output->columns[i]), 0, flags))
-                abort();
-        }
-    for (const struct row *row = output->rows; row; row = row->next) {
-        struct libscols_line *line = scols_table_new_line(table, NULL);
-
-        if (!line)
-            abort();
-        for (int i = 0; i < count; i++)
-            if (scols_line_set_data(line, (size_t)i, cell_shown(output, row, shown[i])))
-                abort();
-    }
-    if (scols_print_table(table))
-        abort();
-    scols_unref_table(table);
-}
-
 void output_table_end(struct output *output)
 {
     assert(output->columns);
-    if (output->json)
+    if (output->streamed) {
+        row_leave(output);
+        if (output->rows)
+            page_leave(output);
+        if (output->json && !output->lines)
+            fputs(output->printed ? "\n  ]" : "]", stdout);
+        stream_end(output);
+    } else if (output->json) {
         json_object_object_add(output->root, output->key, output->array);
-    else if (output->rows)
+    } else if (output->rows) {
         table_print(output);
+    }
     output->columns = NULL;
     output->array = output->object = NULL;
+    output->page_rows = 0;
+    output->printed = 0;
 }
 
 void output_end(struct output *output)
 {
     assert(!output->columns);
-    if (!output->json)
+    if (!output->json || output->lines)
         return;
     if (json_object_array_length(output->notes))
         json_object_object_add(output->root, "notes", json_object_get(output->notes));
-    puts(json_object_to_json_string_ext(output->root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                          JSON_C_TO_STRING_NOSLASHESCAPE));
+    if (output->begun) {
+        members_print(output);
+        puts("\n}");
+        return;
+    }
+    puts(json_object_to_json_string_ext(output->root, WHOLE_FORM));
 }

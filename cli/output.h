@@ -23,7 +23,12 @@ struct column {
     unsigned look;
 };
 
-struct output *output_new(struct arena *arena, bool json);
+enum output_form {
+    OUTPUT_TABLE,
+    OUTPUT_JSON,
+    OUTPUT_JSON_LINES, /* an object a line, of one streamed table alone; what is said goes to standard error */
+};
+struct output *output_new(struct arena *arena, enum output_form form);
 void output_free(struct output **output);
 
 /* A fact of its own: one line for people (NULL: none), a member in JSON. */
@@ -41,6 +46,12 @@ void output_heading(struct output *output, const char *text);
 
 /* `columns` (ends in a row without key and heading) stays the caller's. Tables do not nest. */
 void output_table(struct output *output, const char *key, const struct column *columns);
+/* The same for one that may have any number of rows: they leave as they come, and nothing is kept of them. People get
+ * it in pages under one heading; a page that is wider than those before widens its columns. In JSON it is the same
+ * object, its rows one a line; one that breaks off is no JSON. */
+void output_stream(struct output *output, const char *key, const struct column *columns);
+/* Whether anybody still takes what is printed. */
+bool output_wanted(const struct output *output);
 void output_row(struct output *output, bool more);
 /* Sets a cell of the current row. NULL leaves it unset. */
 void output_text(struct output *output, int column, const char *text);

@@ -2,8 +2,8 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/query.h"
-#include "cli/text.h"
 #include "cli/when.h"
+#include "shell/text.h"
 
 #include <string.h>
 

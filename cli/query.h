@@ -1,7 +1,7 @@
 /* query.h: what the command reads of the broker's PostgreSQL, with the caller's own role, read-only.
  *
  * Each statement stands beside the one function that runs it. Results are in the caller's arena; every query has a
- * limit. */
+ * limit, but the ledger's entries, which come one by one. */
 #ifndef SELARAS_QUERY_H
 #define SELARAS_QUERY_H
 
@@ -30,15 +30,7 @@ struct ledger_entry {
     int field_count;
     bool has_body; /* false when redacted, or when it never had one */
     struct text body;
-    bool has_reply;
-    struct text reply;
 };
-struct ledger {
-    struct ledger_entry *entries;
-    int count;
-    bool more; /* older ones match too */
-};
-
 struct ledger_filter {
     uint64_t record;     /* 0: any */
     const char *agency;  /* NULL: any; likewise below */
@@ -46,11 +38,37 @@ struct ledger_filter {
     const char *kind;
     bool since, until; /* whether these are set: from since_us on, before until_us */
     int64_t since_us, until_us;
-    int limit; /* the newest so many */
+    int limit; /* the newest so many; 0: all */
 };
-/* In the order of the ledger. */
-must_check int db_entries(struct db *db, struct arena *arena, const struct ledger_filter *filter, struct ledger *ret,
-                          struct error *err);
+
+/* Where the wanted entries lie: a range that stays the same while the ledger grows. */
+struct ledger_range {
+    feed_position after, last; /* entries behind `after`, up to `last` */
+    bool more;                 /* older ones match too */
+};
+/* May take as long as it must: what a filter lets through is found by reading. */
+must_check int db_range(struct db *db, struct arena *arena, const struct ledger_filter *filter,
+                        struct ledger_range *ret, struct error *err);
+/* What lies there: how much, from where to where. */
+struct ledger_count {
+    uint64_t entries;
+    feed_position first, last;
+    const char *type; /* of the record, when the filter names one; else NULL */
+};
+must_check int db_count(struct db *db, struct arena *arena, const struct ledger_filter *filter,
+                        const struct ledger_range *range, struct ledger_count *ret, struct error *err);
+
+/* Reads the entries of a range one by one, in the order of the ledger. Nothing but the entry at hand is in memory, and
+ * between two pages no statement is open at the server, however slowly they are read. Nothing else may be asked of `db`
+ * meanwhile. `db`, `filter` and `range` stay the caller's. */
+struct ledger_reader;
+struct ledger_reader *ledger_reader_new(struct db *db, const struct ledger_filter *filter,
+                                        const struct ledger_range *range);
+/* NULL inside is fine. */
+void ledger_reader_free(struct ledger_reader **reader);
+/* The next entry, in `arena`; *ret_found is false behind the last. */
+must_check int ledger_next(struct ledger_reader *reader, struct arena *arena, struct ledger_entry *ret, bool *ret_found,
+                           struct error *err);
 
 /* The record with this identifier: its number, or 0. */
 must_check int db_record_find(struct db *db, struct arena *arena, const struct catalog_type *type,

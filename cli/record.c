@@ -4,7 +4,7 @@
 #include "cli/history.h"
 #include "cli/reveal.h"
 #include "cli/show.h"
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -63,13 +63,13 @@ struct subject {
     int reply_count;
     struct debt_row *debts;
     int debt_count;
-    struct ledger history;
+    struct ledger_filter filter; /* of the history: */
+    struct ledger_range range;
 };
 
 static int subject_read(const struct call *call, struct db *db, struct subject *ret, struct error *err)
 {
     struct arena *arena = call->arena;
-    struct ledger_filter filter = { 0 };
     uint64_t limit;
     bool found;
 
@@ -84,13 +84,12 @@ static int subject_read(const struct call *call, struct db *db, struct subject *
     if (!found)
         return error_set(err, ERR_REJECT, _("there is no %s with record number %" PRIu64), ret->type->name,
                          ret->number);
-    filter.record = ret->number;
-    filter.limit = (int)limit;
+    ret->filter = (struct ledger_filter){ .record = ret->number, .limit = (int)limit };
     if (db_last_writes(db, arena, ret->number, &ret->writes, &ret->write_count, err) < 0 ||
         db_agencies(db, arena, &ret->agencies, &ret->agency_count, err) < 0 ||
         db_replies(db, arena, ret->number, &ret->replies, &ret->reply_count, err) < 0 ||
         db_debts(db, arena, ret->number, NULL, DEBTS_MAX, &ret->debts, &ret->debt_count, err) < 0 ||
-        db_entries(db, arena, &filter, &ret->history, err) < 0)
+        db_range(db, arena, &ret->filter, &ret->range, err) < 0)
         return err->code;
     return 0;
 }
@@ -238,6 +237,24 @@ static int arrivals_print(struct output *output, struct arena *arena, struct db 
     return failed;
 }
 
+static int history_of(struct output *output, struct arena *arena, struct db *db, const struct subject *subject,
+                      const struct history_options *options, struct error *err)
+{
+    scoped(ledger_reader_free) struct ledger_reader *reader = ledger_reader_new(db, &subject->filter, &subject->range);
+    struct ledger_entry entry;
+    bool found = true;
+
+    history_table(output, "history", false);
+    while (found) {
+        if (ledger_next(reader, arena, &entry, &found, err) < 0)
+            return err->code;
+        if (found)
+            history_entry(output, arena, &entry, options);
+    }
+    output_table_end(output);
+    return 0;
+}
+
 static int print(const struct call *call, struct db *db, const struct subject *subject, struct error *err)
 {
     struct arena *arena = call->arena;
@@ -253,10 +270,11 @@ static int print(const struct call *call, struct db *db, const struct subject *s
     output_fact_number(output, NULL, "record", subject->number);
     values_print(output, arena, subject, options.reveal);
     output_heading(output, _("History"));
-    history_print(output, arena, "history", &subject->history, &options);
-    if (subject->history.more)
+    if (history_of(output, arena, db, subject, &options, err) < 0)
+        return err->code;
+    if (subject->range.more)
         output_say(output, _("These are the newest %d entries; there are older ones (--limit N)."),
-                   subject->history.count);
+                   subject->filter.limit);
     if (arrivals_print(output, arena, db, subject, err) < 0)
         return err->code;
     output_end(output);

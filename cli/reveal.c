@@ -2,7 +2,7 @@
 
 #include "cli/answer.h"
 #include "cli/show.h"
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <inttypes.h>
 
@@ -17,11 +17,10 @@ int reveal_record(const struct call *call, const char *type, uint64_t record, co
     return 0;
 }
 
-const char *reveal_of_ledger(struct arena *arena, const struct ledger *ledger, const struct ledger_filter *filter)
+const char *reveal_of_ledger(struct arena *arena, const struct ledger_count *count, const struct ledger_filter *filter)
 {
-    const struct ledger_entry *first = &ledger->entries[0], *last = &ledger->entries[ledger->count - 1];
-    const char *what = arena_printf(arena, "log, %d entries from %s to %s", ledger->count,
-                                    show_position(arena, first->position), show_position(arena, last->position));
+    const char *what = arena_printf(arena, "log, %" PRIu64 " entries from %s to %s", count->entries,
+                                    show_position(arena, count->first), show_position(arena, count->last));
 
     if (filter->agency)
         what = arena_printf(arena, "%s, of %s", what, filter->agency);

@@ -11,6 +11,6 @@
 must_check int reveal_record(const struct call *call, const char *type, uint64_t record, const char *what,
                              struct error *err);
 /* What `selaras log` shows, for such an entry: how many entries, from which to which, chosen how. */
-const char *reveal_of_ledger(struct arena *arena, const struct ledger *ledger, const struct ledger_filter *filter);
+const char *reveal_of_ledger(struct arena *arena, const struct ledger_count *count, const struct ledger_filter *filter);
 
 #endif

@@ -1,6 +1,6 @@
 #include "cli/show.h"
 
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <inttypes.h>
 #include <locale.h>

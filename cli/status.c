@@ -2,8 +2,8 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/show.h"
-#include "cli/text.h"
 #include "shell/loop.h"
+#include "shell/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #include "cli/when.h"
 
-#include "cli/text.h"
+#include "shell/text.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

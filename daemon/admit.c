@@ -202,17 +202,14 @@ void decide_fill(struct broker *broker, struct work *work, struct share *share)
 {
     struct peer *peer = share->peer;
     const struct wanted_fill *fill = &work->batch->wanted.fill;
-    const struct agency_block *block = peer_block(peer, fill->type);
     const struct found *found = &work->batch->found;
-    struct text held;
 
     for (uint32_t i = 0; i < found->record_count; i++) {
         struct canonical *record = found->records[i];
         bool due = record->type == &broker->catalog->types[fill->type] && record->number > fill->after &&
                    record->number <= found->fill_last; /* what was found for other reasons may lie beyond */
 
-        if (due && record->exists && block_takes(block, record->type, record->values) &&
-            !links_held(work->links, peer->row.id, block->name, record->number, &held))
+        if (due && record->exists && reach_inserts(work, peer, record))
             send_item(broker, work, peer, record);
     }
     share->fill_after = found->fill_last;

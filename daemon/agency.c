@@ -1,5 +1,7 @@
 #include "daemon/agency.h"
 
+#include "daemon/identity.h"
+
 #include <string.h>
 
 static const char *const mode_names[MODE_COUNT] = {
@@ -140,6 +142,13 @@ static int block_bind(struct arena *arena, const struct catalog *catalog, agency
             return err->code;
         ret->key_fields[i] = (uint16_t)field;
     }
+    for (uint8_t i = 0; i < block->constant_count; i++)
+        if (constant_bind(arena, type, block, &block->constants[i], ret->constants, err) < 0)
+            return err->code;
+    if (!ret->generated && !identity_in_key(type, ret))
+        return error_set(err, ERR_REJECT,
+                         "the key of block %.*s holds no identifier of %s whole, so two records could have one key",
+                         (int)block->name.length, block->name.bytes, type->name);
     ret->fed[UNIT_EXISTENCE] = policy_reads(&type->units[UNIT_EXISTENCE].policy, agency);
     for (uint16_t i = 0; i < block->field_count; i++) {
         int field = field_bind(type, block, block->fields[i], err);
@@ -149,9 +158,6 @@ static int block_bind(struct arena *arena, const struct catalog *catalog, agency
         ret->fields[field] = true;
         ret->fed[type->fields[field].unit] = policy_reads(&type->units[type->fields[field].unit].policy, agency);
     }
-    for (uint8_t i = 0; i < block->constant_count; i++)
-        if (constant_bind(arena, type, block, &block->constants[i], ret->constants, err) < 0)
-            return err->code;
     return groups_check(type, agency, block, ret->fields, err);
 }
 
@@ -162,6 +168,14 @@ bool block_takes(const struct agency_block *block, const struct catalog_type *ty
             !value_equal(block->constants[i], values[i]))
             return false;
     return true;
+}
+
+/* Whether one new record could come into either. */
+static bool blocks_compete(const struct catalog *catalog, const struct agency_block *left,
+                           const struct agency_block *right)
+{
+    return left->type == right->type && left->insert && right->insert &&
+           block_takes(left, &catalog->types[left->type], right->constants);
 }
 
 int blocks_bind(struct arena *arena, const struct catalog *catalog, agency_index agency, struct text packed,
@@ -178,9 +192,10 @@ int blocks_bind(struct arena *arena, const struct catalog *catalog, agency_index
         if (block_bind(arena, catalog, agency, &blocks[i], &bound[i], err) < 0)
             return err->code;
         for (uint16_t j = 0; j < i; j++)
-            if (bound[j].type == bound[i].type)
+            if (blocks_compete(catalog, &bound[j], &bound[i]))
                 return error_set(err, ERR_REJECT,
-                                 "blocks %.*s and %.*s both map %s; this version takes one block a record type",
+                                 "blocks %.*s and %.*s both take new records of %s, and no constant says which goes "
+                                 "where: give them constants that differ, or let one of them say insert = no",
                                  (int)bound[j].name.length, bound[j].name.bytes, (int)bound[i].name.length,
                                  bound[i].name.bytes, catalog->types[bound[i].type].name);
     }

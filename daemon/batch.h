@@ -15,17 +15,16 @@ struct wanted_key {
     struct text block, key;
 };
 struct wanted_identifier {
-    uint16_t type, field;
-    struct value value;
+    uint16_t type, unit;
+    const struct value *values; /* of the unit's fields */
 };
 struct wanted_record {
     uint16_t type;
     uint64_t number;
 };
-/* Records of a type that an agency must be filled up with after its load: existing ones without a link to its block. */
+/* Records of a type that an agency must be filled up with after its load: existing ones that it has no link to. */
 struct wanted_fill {
     uint16_t agency, type;
-    struct text block;
     uint64_t after; /* record number */
     uint32_t limit; /* 0: none wanted */
 };
@@ -166,8 +165,8 @@ struct scan {
         feed_position position;
         struct text type;
         uint64_t record;
-        struct text key;     /* of its link before this entry; empty when it has none */
-        struct text sending; /* effect, or reply when it is the writer's own */
+        struct text block, key; /* of its link before this entry; empty when it has none */
+        struct text sending;    /* effect, or reply when it is the writer's own */
     } * rows;
     uint32_t row_count;
     feed_position end; /* everything up to here has been seen; a boundary, unless a transaction is cut */

@@ -91,7 +91,7 @@ enum broker_action_kind {
                             _REFUSED */
     BROKER_ACTION_SCAN,   /* scan; answered by BROKER_EVENT_SCANNED */
     BROKER_ACTION_ANSWER, /* request: ok, text */
-    BROKER_ACTION_LOG,    /* level, agency (NULL: the broker), text */
+    BROKER_ACTION_LOG,    /* level, agency (NULL: the broker), text; type and position where it is about an entry */
     BROKER_ACTION_STOP,   /* text: a person is needed */
     BROKER_ACTION_COUNT,
 };
@@ -107,6 +107,8 @@ struct broker_action {
     int level; /* of shell/log.h */
     const char *agency;
     const char *text;
+    const char *type; /* of record */
+    feed_position position;
 };
 
 /* Everything in it lives until the next broker_step. */

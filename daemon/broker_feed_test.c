@@ -153,6 +153,27 @@ static void a_skip_is_answered_with_the_whole_record(void **state)
     world_free(&world);
 }
 
+static void a_late_change_is_decided_as_before_the_item_and_answered(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "1", "nik", "1", "name", "x", NULL));
+    apply(&b);
+    say_change(&a, change_of(&a, OPERATION_UPDATE, "1", "name", "y", NULL));
+    apply(&b);
+    say_report(&b, REPORT_LATE, 1, b.base, "");
+    say_change(&b, change_of(&b, OPERATION_UPDATE, "1", "name", "w", NULL));
+    assert_int_equal(verdict_in(last_entry(world), "name"), VERDICT_LOST);
+    assert_string_equal(item_value(last_item(&b, 1), "name"), "y");
+    apply(&b);
+    say_change(&b, change_of(&b, OPERATION_UPDATE, "1", "name", "v", NULL)); /* found by its key as before */
+    assert_int_equal(verdict_in(last_entry(world), "name"), VERDICT_APPLIED);
+    assert_true(world->debts[0].settled);
+    world_free(&world);
+}
+
 static void a_skip_that_is_said_again_is_answered_once(void **state)
 {
     struct world *world = world_new(fixture_catalog);
@@ -206,6 +227,8 @@ static void changes_of_a_parked_record_count_as_made_before_the_item(void **stat
     apply(&b);
     say_report(&b, REPORT_PARKED, 1, b.base, "too long");
     assert_int_equal(last_entry(world)->entry.kind, ENTRY_PARKED);
+    assert_string_equal(world->said_type, "person");
+    assert_int_equal(world->said_position, last_entry(world)->entry.position);
     say_change(&b, change_of(&b, OPERATION_UPDATE, "1", "name", "w", NULL)); /* it has not seen y */
     assert_int_equal(verdict_in(last_entry(world), "name"), VERDICT_LOST);
     say_report(&b, REPORT_RELEASED, 1, b.base, "");
@@ -256,7 +279,7 @@ static void a_fill_leaves_no_record_out(void **state)
     settle(world);
     assert_int_equal(row_of(&b)->state, STATE_ACTIVE);
     for (uint32_t i = 0; i < world->record_count; i++)
-        assert_true(has_link(world, world->records[i].number, b.id, said("people")));
+        assert_true(has_link(world, world->records[i].number, b.id));
     world_free(&world);
 }
 
@@ -549,6 +572,7 @@ int main(void)
         T(an_idle_agency_is_told_how_far_the_ledger_is),
         T(applied_positions_are_stored),
         T(a_skip_is_answered_with_the_whole_record),
+        T(a_late_change_is_decided_as_before_the_item_and_answered),
         T(a_skip_that_is_said_again_is_answered_once),
         T(a_skip_of_a_deleted_record_is_answered_with_its_deletion),
         T(changes_of_a_parked_record_count_as_made_before_the_item),

@@ -50,6 +50,8 @@ static inline void take_actions(struct world *world)
             world->stopped = true;
             break;
         case BROKER_ACTION_LOG:
+            world->said_type = action->type;
+            world->said_position = action->position;
             if (getenv("TELL"))
                 printf("    log %s: %s\n", action->agency ? action->agency : "-", action->text);
             break;

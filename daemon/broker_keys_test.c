@@ -108,10 +108,12 @@ static void a_second_row_with_an_identifier_takes_nothing_over(void **state)
 static void a_key_too_long_for_an_index_is_not_linked(void **state)
 {
     struct world *world = world_new(fixture_catalog);
-    struct agent a = agent_join(world, "a", "nik");
+    struct agent a = agent_join(world, "a", "nik"), b = agent_new(world, "b", "nik");
 
     (void)state;
-    (void)agent_join(world, "b", "name");
+    b.blocks[0].key_fields[b.blocks[0].key_field_count++] = said("name");
+    greet(&b);
+    say_load_end(&b);
     say_change(&a, numbered(&a, 1, long_text(world, 4000)));
     assert_int_equal(world->record_count, 1);
     for (uint32_t i = 0; i < world->link_count; i++)

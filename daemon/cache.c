@@ -553,14 +553,15 @@ void cache_keep(struct cache *cache, const struct batch *batch)
         record_forget(cache, cache->oldest);
 }
 
-bool cache_key_at(const struct cache *cache, uint64_t record, uint16_t agency, feed_position position, struct text *ret)
+bool cache_key_at(const struct cache *cache, uint64_t record, uint16_t agency, feed_position position,
+                  struct text *ret_block, struct text *ret)
 {
     const struct cached *cached = record_find(cache, record);
     feed_position best = 0;
 
     if (!cached)
         return false;
-    *ret = (struct text){ "", 0 };
+    *ret_block = *ret = (struct text){ "", 0 };
     for (uint32_t i = 0; i < cached->link_count; i++) {
         const struct cached_link *link = &cached->links[i];
 
@@ -568,6 +569,7 @@ bool cache_key_at(const struct cache *cache, uint64_t record, uint16_t agency, f
             (ret->length > 0 && link->since < best))
             continue;
         best = link->since;
+        *ret_block = link->key->block;
         *ret = link->key->key;
     }
     return true;

@@ -24,9 +24,9 @@ void cache_keep(struct cache *cache, const struct batch *batch);
 /* Forgets everything. */
 void cache_clear(struct cache *cache);
 
-/* The local key by which an item at `position` reaches the agency's row of this record, borrowed until the next
- * cache_keep(); length 0 when it has none. False: the record is not here. */
+/* The block and local key by which an item at `position` reaches the agency's row of this record, borrowed until the
+ * next cache_keep(); both of length 0 when it has none. False: the record is not here. */
 bool cache_key_at(const struct cache *cache, uint64_t record, uint16_t agency, feed_position position,
-                  struct text *ret);
+                  struct text *ret_block, struct text *ret);
 
 #endif

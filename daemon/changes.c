@@ -1,4 +1,5 @@
 /* The changes of a piece: which record each is about, and what it does to it. */
+#include "daemon/identity.h"
 #include "daemon/work.h"
 
 #include <inttypes.h>
@@ -6,15 +7,14 @@
 
 static void index_identifiers(struct work *work, struct canonical *record)
 {
-    for (uint16_t i = 0; i < record->type->field_count; i++) {
-        struct value value = record->values[i];
+    for (uint16_t u = 0; u < record->type->unit_count; u++) {
+        struct value values[KEY_FIELDS_MAX];
+        struct text name;
 
-        if (!record->type->fields[i].identifier || value.state != VALUE_SET)
+        if (!identity_values(record->type, u, record->values, values))
             continue;
-        struct text key =
-            map_key(work->batch->arena, i, text_of(record->type->name), (struct text){ value.bytes, value.length });
-
-        *map_slot(work->identifiers, key.bytes, key.length) = record;
+        name = identity_name(work->batch->arena, record->type, u, values);
+        *map_slot(work->identifiers, name.bytes, name.length) = record;
     }
 }
 
@@ -23,15 +23,14 @@ struct canonical *record_numbered(const struct work *work, uint64_t number)
     return map_find(work->records, &number, sizeof number);
 }
 
-static struct canonical *record_identified(const struct work *work, const struct catalog_type *type, uint16_t field,
-                                           struct value value)
+struct canonical *record_identified(const struct work *work, const struct catalog_type *type, uint16_t unit,
+                                    const struct value *values)
 {
-    struct text key =
-        map_key(work->batch->arena, field, text_of(type->name), (struct text){ value.bytes, value.length });
-    struct canonical *record = map_find(work->identifiers, key.bytes, key.length);
+    struct text name = identity_name(work->batch->arena, type, unit, values);
+    struct canonical *record = map_find(work->identifiers, name.bytes, name.length);
 
     /* An identifier that has moved on within this batch leaves its old place behind. */
-    return record && value_equal(record->values[field], value) ? record : NULL;
+    return record && identity_is(record, unit, values) ? record : NULL;
 }
 
 void index_record(struct work *work, struct canonical *record)
@@ -56,6 +55,7 @@ static struct canonical *record_create(struct broker *broker, struct work *work,
         canonical_new(work->batch->arena, &broker->catalog->types[type], work->batch->writes.next_record++);
 
     *map_slot(work->records, &record->number, sizeof record->number) = record;
+    work->created = record;
     return record;
 }
 
@@ -89,16 +89,20 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
                                       const struct value *fields, feed_position base)
 {
     const struct catalog_type *type = &broker->catalog->types[block->type];
+    const struct agency_block *holds;
     struct canonical *found = NULL;
     uint64_t linked;
     struct text held;
 
-    for (uint16_t i = 0; i < type->field_count; i++) {
+    for (uint16_t u = 0; u < type->unit_count; u++) {
+        struct value values[KEY_FIELDS_MAX];
         struct canonical *other;
 
-        if (!type->fields[i].identifier || fields[i].state != VALUE_SET)
+        if (!identity_values(type, u, fields, values))
             continue;
-        other = record_identified(work, type, i, fields[i]);
+        other = record_identified(work, type, u, values);
+        if (other && exchange_gives(work->exchange, other, u) && !exchange_wants(work->exchange, type, u, values))
+            continue; /* it is free once this transaction is over */
         if (other && found && other != found)
             return (struct target){ .held = "names two records" };
         if (other)
@@ -112,8 +116,9 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
     if (!found)
         found = record_put_back(work, peer, block, change);
     /* Two rows of one agency with one identifier are never merged. */
-    if (found && links_held(work->links, peer->row.id, block->name, found->number, &held) &&
-        (held.length != change->key.length || memcmp(held.bytes, change->key.bytes, held.length) != 0))
+    holds = found ? reach_held(work, peer, found, &held) : NULL;
+    if (holds && (holds != block || held.length != change->key.length ||
+                  memcmp(held.bytes, change->key.bytes, held.length) != 0))
         return (struct target){ .held = "another row there is this record" };
     return (struct target){ .record = found ? found : record_create(broker, work, block->type) };
 }
@@ -126,16 +131,16 @@ static struct target target_of_key(struct broker *broker, struct work *work, con
     struct text key = change->old_key.length > 0 ? change->old_key : change->key;
     uint64_t number = links_find(work->links, peer->row.id, block->name, key, base);
     struct canonical *record = number ? record_numbered(work, number) : NULL;
+    struct value values[KEY_FIELDS_MAX];
 
-    if (!record && !block->generated && block->key_count == 1)
-        record = record_identified(work, type, block->key_fields[0],
-                                   (struct value){ .bytes = key.bytes, .length = key.length, .state = VALUE_SET });
+    for (uint16_t u = 0; !record && identity_of_key(work->batch->arena, type, block, key, &u, values); u++)
+        record = record_identified(work, type, u, values);
     if (record && record->type != type)
         record = NULL;
     return (struct target){ .record = record, .held = record ? NULL : "no record has this key" };
 }
 
-static void fields_of_change(const struct catalog_type *type, const struct change *change, struct value *fields)
+void fields_of_change(const struct catalog_type *type, const struct change *change, struct value *fields)
 {
     for (uint16_t i = 0; i < change->field_count; i++) {
         int field = catalog_field(type, change->fields[i].name.bytes, change->fields[i].name.length);
@@ -145,11 +150,55 @@ static void fields_of_change(const struct catalog_type *type, const struct chang
     }
 }
 
-static bool taken_by_other(void *context, const struct canonical *record, uint16_t field, struct value value)
+static bool taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
 {
-    const struct canonical *other = record_identified(context, record->type, field, value);
+    const struct work *work = context;
+    const struct canonical *other = record_identified(work, record->type, unit, values);
 
-    return other && other != record;
+    if (!other || other == record)
+        return false;
+    if (!exchange_gives(work->exchange, other, unit))
+        return true;
+    return record != work->created ? !exchange_grants(work->exchange, record, unit)
+                                   : exchange_wants(work->exchange, record->type, unit, values);
+}
+
+static struct writer writer_of(const struct share *share, const struct piece *piece, const struct agency_block *block,
+                               uint64_t record)
+{
+    const struct peer *peer = share->peer;
+
+    return (struct writer){
+        .agency = peer->index,
+        .base = debts_base(peer->debts, record, piece->nothing_seen ? share->row.load : piece->base),
+        .since = share->row.since,
+        .nothing_seen = piece->nothing_seen,
+        .restored = piece->nothing_seen && share->row.restored,
+        .fed = block->fed,
+        .commit_time_us = piece->commit_time_us,
+    };
+}
+
+void exchange_change(struct broker *broker, struct work *work, const struct share *share, const struct piece *piece,
+                     const struct change *change, uint64_t resolved)
+{
+    const struct agency_block *block = peer_block_named(share->peer, change->block);
+    const struct catalog_type *type = &broker->catalog->types[block->type];
+    struct writer writer;
+    struct value *fields;
+    bool identifies = false;
+
+    for (uint16_t i = 0; i < change->field_count && !identifies; i++) {
+        int field = catalog_field(type, change->fields[i].name.bytes, change->fields[i].name.length);
+
+        identifies = field >= 0 && type->units[type->fields[field].unit].identifier;
+    }
+    if (!identifies || resolved == 0 || change->operation != OPERATION_UPDATE)
+        return;
+    writer = writer_of(share, piece, block, resolved);
+    fields = arena_array(work->batch->arena, type->field_count, sizeof *fields);
+    fields_of_change(type, change, fields);
+    exchange_ask(broker, work->exchange, &writer, record_numbered(work, resolved), fields);
 }
 
 /* A change that cannot be decided is in the ledger whole, and shown; nothing else happens. */
@@ -162,8 +211,11 @@ static void hold_change(struct broker *broker, struct work *work, struct entry_r
     entry->fields[0] =
         (struct entry_field){ .name = text_of("existence"), .verdict = VERDICT_HELD, .rule = text_of(why) };
     entry->field_count = 1;
-    action_log(broker, LOG_LEVEL_WARN, peer, "entry %" PRIu64 ": a change is held: %s; see: selaras log --verdict held",
-               FEED_SEQUENCE(entry->position), why);
+    action_about(broker,
+                 action_log(broker, LOG_LEVEL_WARN, peer,
+                            "entry %" PRIu64 ": a change is held: %s; see: selaras log --verdict held",
+                            FEED_SEQUENCE(entry->position), why),
+                 entry);
 }
 
 uint64_t target_resolve(struct broker *broker, struct work *work, const struct peer *peer, const struct piece *piece,
@@ -190,6 +242,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     struct entry_row *row = entry_add(broker, work, ENTRY_CHANGE, peer);
     struct outcome outcome;
     struct target target;
+    struct writer writer;
     struct text key = { arena_copy(arena, change->key.bytes, change->key.length), change->key.length };
 
     entry_source(row, share, piece, number);
@@ -210,15 +263,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
         return;
     }
     row->entry.record = target.record->number;
-    struct writer writer = {
-        .agency = peer->index,
-        .base = debts_base(peer->debts, target.record->number, piece->nothing_seen ? share->row.load : piece->base),
-        .since = share->row.since,
-        .nothing_seen = piece->nothing_seen,
-        .restored = piece->nothing_seen && share->row.restored,
-        .fed = block->fed,
-        .commit_time_us = piece->commit_time_us,
-    };
+    writer = writer_of(share, piece, block, target.record->number);
     if (insert || change->old_key.length > 0)
         links_move(work->links, peer->row.id, block->name, key, target.record->number,
                    piece->nothing_seen ? share->row.load : piece->base);

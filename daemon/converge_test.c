@@ -78,12 +78,12 @@ static unsigned roll(struct world *world, unsigned sides)
     return (unsigned)((world->random * UINT64_C(2685821657736338717)) >> 33) % sides;
 }
 
-static bool taken(void *context, const struct canonical *record, uint16_t field, struct value value)
+static bool taken(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
 {
     (void)context;
     (void)record;
-    (void)field;
-    (void)value;
+    (void)unit;
+    (void)values;
     return false;
 }
 

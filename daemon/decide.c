@@ -1,5 +1,6 @@
 /* A batch from what was found to what is written. */
 #include "daemon/decide.h"
+#include "daemon/identity.h"
 #include "daemon/work.h"
 
 #include <string.h>
@@ -57,6 +58,24 @@ static void set_boundaries(struct writes *writes, uint32_t first, uint32_t *chan
     }
 }
 
+/* What the transaction exchanges, before anything of it is decided. */
+static void exchange_find(struct broker *broker, struct work *work, struct share *share, uint32_t first, uint32_t count,
+                          uint64_t *const *resolved)
+{
+    work->exchange = NULL;
+    if (share->pieces[first]->lsn == 0 || (count == 1 && share->pieces[first]->change_count < 2))
+        return;
+    debts_answered(work, share->peer, share->pieces[first]->base); /* it says on which base each change counts */
+    work->exchange = exchange_new(work);
+    for (uint32_t p = 0; p < count; p++) {
+        const struct piece *piece = share->pieces[first + p];
+
+        for (uint32_t c = 0; c < piece->change_count; c++)
+            exchange_change(broker, work, share, piece, &piece->changes[c], resolved[p][c]);
+    }
+    exchange_settle(work->exchange);
+}
+
 /* The source transaction whose pieces begin at `first`: returns how many they are. What each change is about is looked
  * up before any of them moves a key. */
 static uint32_t decide_transaction(struct broker *broker, struct work *work, struct share *share, uint32_t first)
@@ -79,6 +98,7 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
         for (uint32_t c = 0; c < piece->change_count; c++)
             resolved[p][c] = target_resolve(broker, work, share->peer, piece, &piece->changes[c]);
     }
+    exchange_find(broker, work, share, first, count, resolved);
     for (uint32_t p = 0; p < count; p++)
         decide_piece(broker, work, share, share->pieces[first + p], resolved[p]);
     set_boundaries(writes, before, &changes, &bytes, true);
@@ -136,24 +156,19 @@ static bool want_key_as_identifier(struct work *work, const struct peer *peer, c
                                    const struct change *change, uint32_t *capacity)
 {
     const struct agency_block *block = peer_block_named(peer, change->block);
+    const struct catalog_type *type = &work->batch->catalog->types[block->type];
     struct text key = change->old_key.length > 0 ? change->old_key : change->key;
-    struct wanted *wanted = &work->batch->wanted;
-    const struct catalog_field *field;
-    struct value value;
-    struct error err;
+    struct value values[KEY_FIELDS_MAX];
+    bool any = false;
 
-    if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD || block->generated ||
-        block->key_count != 1 || links_find(work->links, peer->row.id, block->name, key, piece->base))
+    if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD ||
+        links_find(work->links, peer->row.id, block->name, key, piece->base))
         return false;
-    field = &work->batch->catalog->types[block->type].fields[block->key_fields[0]];
-    if (!field->identifier ||
-        value_parse(work->batch->arena, field->type, field->scale, key.bytes, key.length, &value, &err) < 0)
-        return false; /* no record can have it */
-    wanted->identifiers =
-        room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
-    wanted->identifiers[wanted->identifier_count++] =
-        (struct wanted_identifier){ .type = block->type, .field = block->key_fields[0], .value = value };
-    return true;
+    for (uint16_t u = 0; identity_of_key(work->batch->arena, type, block, key, &u, values); u++) {
+        want_identifier(work, block->type, u, values, capacity);
+        any = true;
+    }
+    return any;
 }
 
 static bool want_more(struct work *work, bool resolving)

@@ -94,33 +94,41 @@ static bool item_make(struct broker *broker, struct peer *peer, struct arena *ar
                       struct item *item)
 {
     int type_index = catalog_type(broker->catalog, row->type.bytes, row->type.length);
-    const struct agency_block *block = type_index < 0 ? NULL : peer_block(peer, (uint16_t)type_index);
+    const struct agency_block *block;
     const struct catalog_type *type;
     struct value *values;
     struct error err;
     uint16_t kept = 0;
 
-    if (!block || effect_read(arena, row->sending.bytes, row->sending.length, item, &err) < 0)
+    if (type_index < 0 || effect_read(arena, row->sending.bytes, row->sending.length, item, &err) < 0)
         return false;
     type = &broker->catalog->types[type_index];
-    item->position = row->position;
-    item->record = row->record;
-    item->block = block->name;
-    item->key = row->key;
-    if (item->operation == OPERATION_DELETE)
-        return block->fed[UNIT_EXISTENCE] && block->delete != DELETE_IGNORE;
     values = arena_array(arena, type->field_count, sizeof *values);
     for (uint16_t i = 0; i < item->field_count; i++) {
         int field = catalog_field(type, item->fields[i].name.bytes, item->fields[i].name.length);
 
         if (field >= 0)
             values[field] = item->fields[i].value;
+    }
+    /* By its link; else by its values: what is there already and no longer fits is for its people to see. */
+    block = row->key.length > 0 ? peer_block_named(peer, row->block) : NULL;
+    if (!block || block->type != type_index)
+        block = peer_block(peer, (uint16_t)type_index, values);
+    if (!block)
+        return false;
+    item->position = row->position;
+    item->record = row->record;
+    item->block = block->name;
+    item->key = row->key;
+    if (item->operation == OPERATION_DELETE)
+        return block->fed[UNIT_EXISTENCE] && block->delete != DELETE_IGNORE;
+    for (uint16_t i = 0; i < item->field_count; i++) {
+        int field = catalog_field(type, item->fields[i].name.bytes, item->fields[i].name.length);
+
         if (field >= 0 && block->fields[field] && block->fed[type->fields[field].unit])
             item->fields[kept++] = item->fields[i];
     }
     item->field_count = kept;
-    if (row->key.length == 0 && !block_takes(block, type, values))
-        return false; /* what is there already and no longer fits is for its people to see: it is parked */
     if (item->operation == OPERATION_INSERT)
         return block->fed[UNIT_EXISTENCE] && (block->insert || row->key.length > 0);
     return kept > 0 && (block->insert || row->key.length > 0);

@@ -175,7 +175,8 @@ static void finish_share(struct broker *broker, struct share *share)
     if (share->quarantined) {
         peer_fail(broker, peer, quarantine_code(peer->row.quarantine), "%s", peer->row.reason);
         action_log(broker, LOG_LEVEL_ERROR, peer,
-                   "quarantined: %s. Nothing of it takes effect until an operator has decided", peer->row.reason);
+                   "quarantined: %s. Nothing of it takes effect until an operator has decided", peer->row.reason)
+            ->position = peer->row.quarantine_entry;
     }
     if (share->hello)
         finish_hello(broker, share);

@@ -1,5 +1,6 @@
 /* What a batch is about: takes what the agencies have sent, and says what must be looked up for it. */
 #include "daemon/decide.h"
+#include "daemon/identity.h"
 #include "daemon/work.h"
 
 #include <assert.h>
@@ -151,22 +152,29 @@ static bool has_work(const struct broker *broker, const struct peer *peer)
            (peer->applied > peer->row.applied && broker->now_ms - broker->applied_ms >= 200);
 }
 
-static void want_identifiers(struct work *work, uint16_t type, const struct catalog_type *known,
-                             const struct change *change, uint32_t *capacity)
+void want_identifier(struct work *work, uint16_t type, uint16_t unit, const struct value *values, uint32_t *capacity)
 {
     struct wanted *wanted = &work->batch->wanted;
+    uint16_t count = work->batch->catalog->types[type].units[unit].field_count;
+    struct value *kept = arena_array(work->batch->arena, count, sizeof *kept);
 
-    for (uint16_t i = 0; i < change->field_count; i++) {
-        const struct change_field *changed = &change->fields[i];
-        int field = catalog_field(known, changed->name.bytes, changed->name.length);
+    memcpy(kept, values, count * sizeof *kept);
+    wanted->identifiers =
+        room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
+    wanted->identifiers[wanted->identifier_count++] =
+        (struct wanted_identifier){ .type = type, .unit = unit, .values = kept };
+}
 
-        if (field < 0 || !known->fields[field].identifier || changed->value.state != VALUE_SET)
-            continue;
-        wanted->identifiers =
-            room(work, wanted->identifiers, wanted->identifier_count, capacity, sizeof *wanted->identifiers);
-        wanted->identifiers[wanted->identifier_count++] =
-            (struct wanted_identifier){ .type = type, .field = (uint16_t)field, .value = changed->value };
-    }
+/* What a change says of identifiers; a writer of a group sends all of it, its constants included. */
+static void want_identifiers(struct work *work, uint16_t type, const struct change *change, uint32_t *capacity)
+{
+    const struct catalog_type *known = &work->batch->catalog->types[type];
+    struct value fields[CATALOG_FIELDS_MAX] = { 0 }, values[KEY_FIELDS_MAX];
+
+    fields_of_change(known, change, fields);
+    for (uint16_t u = 0; u < known->unit_count; u++)
+        if (identity_values(known, u, fields, values))
+            want_identifier(work, type, u, values, capacity);
 }
 
 static void want_key(struct work *work, const struct peer *peer, const struct agency_block *block, struct text key,
@@ -190,7 +198,7 @@ static void want_record(struct work *work, uint16_t type, uint64_t number, uint3
 }
 
 /* Says what must be known before the pieces can be decided. */
-static void want_pieces(struct broker *broker, struct work *work)
+static void want_pieces(const struct broker *broker, struct work *work)
 {
     bool resolving = broker->parts.peer && broker->parts.resolving;
     bool moves = broker->parts.resolved_count > 0 && !resolving;
@@ -215,7 +223,7 @@ static void want_pieces(struct broker *broker, struct work *work)
                     want_record(work, block->type, broker->parts.resolved[ahead++], &records);
                 want_key(work, share->peer, block, change->key, &keys);
                 want_key(work, share->peer, block, change->old_key, &keys);
-                want_identifiers(work, block->type, &broker->catalog->types[block->type], change, &identifiers);
+                want_identifiers(work, block->type, change, &identifiers);
             }
             for (uint32_t r = 0; r < piece->report_count && !resolving; r++) {
                 const struct agency_block *block = peer_block_named(share->peer, piece->reports[r].block);
@@ -237,12 +245,9 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer)
         return false;
     share = share_make(work, peer);
     while (peer->fill_type < broker->catalog->type_count) {
-        const struct agency_block *block = peer_block(peer, peer->fill_type);
-
-        if (block && block->insert && block->fed[UNIT_EXISTENCE]) {
+        if (peer_inserts(peer, peer->fill_type)) {
             wanted->fill = (struct wanted_fill){ .agency = peer->row.id,
                                                  .type = peer->fill_type,
-                                                 .block = block->name,
                                                  .after = peer->fill_after,
                                                  .limit = broker->batch_changes < FILL_RECORDS ? broker->batch_changes
                                                                                                : FILL_RECORDS };

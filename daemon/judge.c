@@ -233,6 +233,26 @@ static bool matches_pattern(const struct question *question, uint16_t field, str
     return regexec(&question->reconciler->patterns[type][field], value.bytes, 0, &range, REG_STARTEND) == 0;
 }
 
+/* What the record would be found by then. One that lacks a part finds nothing, and can be nobody else's. */
+static bool identifier_is_taken(const struct question *question, uint16_t index)
+{
+    const struct catalog_unit *unit = &type_of(question)->units[index];
+    struct value values[KEY_FIELDS_MAX];
+
+    if (!unit->identifier || unit_is_unchanged(question, index))
+        return false;
+    assert(unit->field_count <= KEY_FIELDS_MAX);
+    for (uint16_t i = 0; i < unit->field_count; i++) {
+        uint16_t field = unit->fields[i];
+
+        values[i] =
+            question->fields[field].state == VALUE_ABSENT ? question->record->values[field] : question->fields[field];
+        if (values[i].state != VALUE_SET)
+            return false;
+    }
+    return question->taken(question->context, question->record, index, values);
+}
+
 /* What is wrong with the unit's new values, whoever wrote them; NULL when nothing is. */
 static const char *defect(const struct question *question, uint16_t index)
 {
@@ -249,11 +269,8 @@ static const char *defect(const struct question *question, uint16_t index)
             continue;
         if (!matches_pattern(question, number, value))
             return "pattern";
-        if (field->identifier && !same_value(field, value, question->record->values[number]) &&
-            question->taken(question->context, question->record, number, value))
-            return "identifier taken";
     }
-    return NULL;
+    return identifier_is_taken(question, index) ? "identifier taken" : NULL;
 }
 
 /* Whether the writer of this change stands above the agency that wrote what it met. Decisions of officials stand above

@@ -20,8 +20,9 @@ struct writer {
     int64_t clock_offset_us, clock_uncertainty_us;
 };
 
-/* Whether an identifier's value belongs to another record than `record`. */
-typedef bool identifier_taken(void *context, const struct canonical *record, uint16_t field, struct value value);
+/* Whether an identifier belongs to another record than `record`: a unit, with its fields' values in their order, all of
+ * them set. */
+typedef bool identifier_taken(void *context, const struct canonical *record, uint16_t unit, const struct value *values);
 
 /* A catalog made ready to decide by: its patterns are compiled. The catalog must outlive it. */
 struct reconciler;

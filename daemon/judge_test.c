@@ -24,13 +24,12 @@ struct scene {
 
 static const bool fed[] = { true, true, true, true, true, true, true };
 
-static bool taken(void *context, const struct canonical *record, uint16_t field, struct value value)
+static bool taken(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
 {
     const struct scene *scene = context;
 
-    (void)record;
-    (void)value;
-    return scene->taken && field == NIK;
+    (void)values;
+    return scene->taken && unit == record->type->fields[NIK].unit;
 }
 
 static int scene_open(void **state)

@@ -11,6 +11,7 @@
 #include "shell/log.h"
 #include "shell/notify.h"
 #include "shell/process.h"
+#include "shell/text.h"
 #include "shell/zpl.h"
 
 #include <getopt.h>
@@ -72,10 +73,9 @@ static void act(struct program *program, const struct broker_action *action)
         control_answer(&request, action->ok, action->text);
         break;
     case BROKER_ACTION_LOG:
-        if (action->agency)
-            log_agency((enum log_level)action->level, action->agency, "%s", action->text);
-        else
-            log_write((enum log_level)action->level, "%s", action->text);
+        log_about((enum log_level)action->level,
+                  &(struct log_about){ .agency = action->agency, .type = action->type, .position = action->position },
+                  "%s", action->text);
         break;
     case BROKER_ACTION_STOP:
         log_write(LOG_ERROR, "%s", action->text);
@@ -485,6 +485,7 @@ int main(int argc, char **argv)
     struct error err = { 0 };
     int option;
 
+    text_start();
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'h' || option == 'v') {
             fputs(option == 'h' ? help : "selaras-broker " SELARAS_VERSION "\n", stdout);

@@ -24,7 +24,7 @@ struct broker_action *action_add(struct broker *broker, enum broker_action_kind 
     return &actions->actions[actions->count++];
 }
 
-void action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
+struct broker_action *action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
 {
     struct broker_action *action;
     char text[512];
@@ -37,6 +37,14 @@ void action_log(struct broker *broker, int level, const struct peer *peer, const
     action->level = level;
     action->agency = peer ? peer->row.name : NULL;
     action->text = arena_copy(broker->step_arena, text, strlen(text));
+    return action;
+}
+
+void action_about(struct broker *broker, struct broker_action *line, const struct entry *entry)
+{
+    if (entry->type.length > 0)
+        line->type = arena_copy(broker->step_arena, entry->type.bytes, entry->type.length);
+    line->position = entry->position;
 }
 
 static size_t send_message(struct broker *broker, const struct route *route, const struct message *message)
@@ -143,12 +151,26 @@ void text_copy(char *ret, size_t size, struct text text)
     ret[length] = '\0';
 }
 
-const struct agency_block *peer_block(const struct peer *peer, uint16_t type)
+const struct agency_block *peer_block(const struct peer *peer, uint16_t type, const struct value *values)
+{
+    const struct catalog_type *known = &peer->catalog->types[type];
+    const struct agency_block *found = NULL;
+
+    for (uint16_t i = 0; i < peer->block_count; i++) {
+        const struct agency_block *block = &peer->blocks[i];
+
+        if (block->type == type && block_takes(block, known, values) && (!found || (block->insert && !found->insert)))
+            found = block;
+    }
+    return found;
+}
+
+bool peer_inserts(const struct peer *peer, uint16_t type)
 {
     for (uint16_t i = 0; i < peer->block_count; i++)
-        if (peer->blocks[i].type == type)
-            return &peer->blocks[i];
-    return NULL;
+        if (peer->blocks[i].type == type && peer->blocks[i].insert && peer->blocks[i].fed[UNIT_EXISTENCE])
+            return true;
+    return false;
 }
 
 const struct agency_block *peer_block_named(const struct peer *peer, struct text name)
@@ -179,7 +201,8 @@ struct peer *peer_add(struct broker *broker, const struct agency_row *row)
 
     assert(!broker->batch && broker->peer_count < CATALOG_AGENCIES_MAX);
     peer = &broker->peers[broker->peer_count++];
-    *peer = (struct peer){ .row = *row,
+    *peer = (struct peer){ .catalog = broker->catalog,
+                           .row = *row,
                            .index = index < 0 ? AGENCY_GONE : (agency_index)index,
                            .blocks_arena = arena_new(),
                            .debts = debts_new() };

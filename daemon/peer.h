@@ -32,9 +32,10 @@ struct outgoing {
 };
 
 struct peer {
-    struct agency_row row; /* as committed, but for what `fresh` says */
-    agency_index index;    /* AGENCY_GONE: the catalog does not name it */
-    bool stored;           /* the store has its row */
+    const struct catalog *catalog; /* the broker's */
+    struct agency_row row;         /* as committed, but for what `fresh` says */
+    agency_index index;            /* AGENCY_GONE: the catalog does not name it */
+    bool stored;                   /* the store has its row */
     struct arena *blocks_arena;
     char *blocks_bytes;
     struct agency_block *blocks;
@@ -174,8 +175,10 @@ struct broker {
 };
 
 struct broker_action *action_add(struct broker *broker, enum broker_action_kind kind);
-void action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
+struct broker_action *action_log(struct broker *broker, int level, const struct peer *peer, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* Says in fields of the journal which entry a line is about. */
+void action_about(struct broker *broker, struct broker_action *line, const struct entry *entry);
 /* Sends a message of the peer's session, numbered; returns the frame's bytes. */
 size_t peer_send(struct broker *broker, struct peer *peer, struct message *message);
 /* Sends an error to whoever it is. */
@@ -195,8 +198,11 @@ struct peer *peer_by_id(struct broker *broker, uint16_t id);
 struct peer *peer_named(struct broker *broker, const char *name);
 /* A copy that ends in NUL, cut at the end of a character when it does not fit. */
 void text_copy(char *ret, size_t size, struct text text);
-/* The block that maps this type, or NULL. */
-const struct agency_block *peer_block(const struct peer *peer, uint16_t type);
+/* The block of this type that a record with these values (absent ones are not known) would come into, or NULL: one that
+ * takes new records before one that only holds what its agency has put there. */
+const struct agency_block *peer_block(const struct peer *peer, uint16_t type, const struct value *values);
+/* Whether it takes new records of this type at all. */
+bool peer_inserts(const struct peer *peer, uint16_t type);
 /* The block of this name, or NULL. */
 const struct agency_block *peer_block_named(const struct peer *peer, struct text name);
 /* Whether it is sent anything at all now. */

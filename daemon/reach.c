@@ -31,12 +31,35 @@ static struct text natural_key(struct work *work, const struct agency_block *blo
     return key;
 }
 
+const struct agency_block *reach_held(const struct work *work, const struct peer *peer, const struct canonical *record,
+                                      struct text *ret_key)
+{
+    uint16_t type = (uint16_t)(record->type - work->batch->catalog->types);
+
+    for (uint16_t i = 0; i < peer->block_count; i++)
+        if (peer->blocks[i].type == type &&
+            links_held(work->links, peer->row.id, peer->blocks[i].name, record->number, ret_key))
+            return &peer->blocks[i];
+    return NULL;
+}
+
+bool reach_inserts(const struct work *work, const struct peer *peer, const struct canonical *record)
+{
+    const struct agency_block *block =
+        peer_block(peer, (uint16_t)(record->type - work->batch->catalog->types), record->values);
+    struct text key;
+
+    return block && block->insert && block->fed[UNIT_EXISTENCE] && !reach_held(work, peer, record, &key);
+}
+
 /* What an entry at `position` that sends `operation` to this peer does to its link. */
 void link_item(struct work *work, const struct peer *peer, const struct canonical *record, enum operation operation,
                bool identifier_changed, feed_position position)
 {
-    const struct agency_block *block = peer_block(peer, (uint16_t)(record->type - work->batch->catalog->types));
-    struct text key, held;
+    struct text key, old;
+    const struct agency_block *held = reach_held(work, peer, record, &old);
+    const struct agency_block *block =
+        held ? held : peer_block(peer, (uint16_t)(record->type - work->batch->catalog->types), record->values);
 
     if (!block || peer->row.mode != MODE_FULL || !block->fed[UNIT_EXISTENCE])
         return;
@@ -48,9 +71,7 @@ void link_item(struct work *work, const struct peer *peer, const struct canonica
     key = natural_key(work, block, record);
     if (key.length == 0 || !block_takes(block, record->type, record->values))
         return;
-    if (operation == OPERATION_INSERT
-            ? block->insert || links_held(work->links, peer->row.id, block->name, record->number, &held)
-            : identifier_changed && links_held(work->links, peer->row.id, block->name, record->number, &held))
+    if (operation == OPERATION_INSERT ? block->insert || held : identifier_changed && held)
         links_feed(work->links, peer->row.id, block->name, key, record->number, position);
 }
 

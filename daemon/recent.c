@@ -149,9 +149,9 @@ static bool row_add(const struct cache *cache, struct scan *scan, uint32_t *capa
                     feed_position position, struct text sending)
 {
     struct scan_row *row;
-    struct text key = { "", 0 };
+    struct text block = { "", 0 }, key = { "", 0 };
 
-    if (entry->record > 0 && !cache_key_at(cache, entry->record, scan->agency, position, &key))
+    if (entry->record > 0 && !cache_key_at(cache, entry->record, scan->agency, position, &block, &key))
         return false;
     if (scan->row_count == *capacity) {
         struct scan_row *rows = arena_array(scan->arena, *capacity * 2, sizeof *rows);
@@ -163,6 +163,7 @@ static bool row_add(const struct cache *cache, struct scan *scan, uint32_t *capa
     row = &scan->rows[scan->row_count];
     *row = (struct scan_row){ .position = position, .record = entry->record };
     row->type = text_keep(scan->arena, entry->type);
+    row->block = text_keep(scan->arena, block);
     row->key = text_keep(scan->arena, key);
     row->sending = text_keep(scan->arena, sending);
     scan->row_count++;

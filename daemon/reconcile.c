@@ -68,8 +68,7 @@ static void write_unit(struct decision *decision, uint16_t index, struct value e
         state->before[i] = record->values[field];
         if (decision->question.fields[field].state == VALUE_ABSENT)
             continue;
-        if (type_of(decision)->fields[field].identifier &&
-            !value_equal(record->values[field], decision->question.fields[field]))
+        if (unit->identifier && !value_equal(record->values[field], decision->question.fields[field]))
             decision->outcome->identifier_changed = true;
         record->values[field] = decision->question.fields[field];
     }
@@ -229,7 +228,7 @@ static void decide_deleted_update(struct decision *decision)
 static void forget_values(struct canonical *record)
 {
     for (uint16_t i = 0; i < record->type->field_count; i++)
-        if (!record->type->fields[i].identifier)
+        if (!record->type->units[record->type->fields[i].unit].identifier)
             record->values[i] = value_null();
     for (uint16_t i = UNIT_EXISTENCE + 1; i < record->type->unit_count; i++)
         record->units[i] = (struct unit_state){ .writer = AGENCY_NOBODY };

@@ -43,13 +43,12 @@ static int scene_close(void **state)
     return 0;
 }
 
-static bool taken(void *context, const struct canonical *record, uint16_t field, struct value value)
+static bool taken(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
 {
     const struct scene *scene = context;
 
-    (void)record;
-    (void)value;
-    return scene->taken && field == NIK;
+    (void)values;
+    return scene->taken && unit == record->type->fields[NIK].unit;
 }
 
 /* `values` by field; NULL is absent, "-" is NULL. */

@@ -47,7 +47,8 @@ static void report_skipped(struct broker *broker, struct work *work, struct peer
 
     if (debts_answer_comes(peer->debts, report->record, report->position))
         return; /* else a few bytes, said again and again, would each make an entry with the whole record */
-    links_remove(work->links, peer->row.id, report->block, report->record); /* it has no such row */
+    if (report->kind == REPORT_SKIPPED)
+        links_remove(work->links, peer->row.id, report->block, report->record); /* it has no such row */
     debt.entry = send_item(broker, work, peer, record)->entry.position;
     debt_open(work, peer, &debt);
 }
@@ -84,8 +85,10 @@ static void report_parked(struct broker *broker, struct work *work, struct peer 
         .reason = { arena_copy(work->batch->arena, report->text.bytes, report->text.length), report->text.length },
     };
     debt_open(work, peer, &debt);
-    action_log(broker, LOG_LEVEL_WARN, peer, "record %" PRIu64 " is parked: %s; see: selaras parked list",
-               report->record, debt.reason.bytes);
+    action_about(broker,
+                 action_log(broker, LOG_LEVEL_WARN, peer, "record %" PRIu64 " is parked: %s; see: selaras parked list",
+                            report->record, debt.reason.bytes),
+                 &row->entry);
 }
 
 static void report_settled(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
@@ -115,7 +118,7 @@ typedef void report_handler(struct broker *broker, struct work *work, struct pee
                             struct canonical *record);
 static report_handler *const report_handlers[REPORT_COUNT] = {
     [REPORT_SKIPPED] = report_skipped, [REPORT_PARKED] = report_parked, [REPORT_RELEASED] = report_settled,
-    [REPORT_CLOSED] = report_settled,  [REPORT_LINKED] = report_linked,
+    [REPORT_CLOSED] = report_settled,  [REPORT_LINKED] = report_linked, [REPORT_LATE] = report_skipped,
 };
 
 void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,

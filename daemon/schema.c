@@ -111,6 +111,25 @@ static bool is_table(const char *name)
     return false;
 }
 
+/* The core keeps identifiers unique; this is the belt to its braces, and what they are looked up by. Deferred, because
+ * two records may exchange theirs within one transaction. */
+static int identifier_keep(PGconn *connection, struct arena *arena, const struct catalog_type *type,
+                           const struct catalog_unit *unit, struct error *err)
+{
+    const char *columns = "";
+
+    for (uint16_t i = 0; i < unit->field_count; i++)
+        columns = arena_printf(arena, "%s%s\"%s\"", columns, i > 0 ? ", " : "", type->fields[unit->fields[i]].name);
+    return run(connection,
+               arena_printf(arena,
+                            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_constraint"
+                            " WHERE conname = '%s_%s_once') THEN"
+                            " ALTER TABLE selaras.\"%s\" ADD CONSTRAINT \"%s_%s_once\" UNIQUE (%s)"
+                            " DEFERRABLE INITIALLY DEFERRED; END IF; END $$",
+                            type->name, unit->name, type->name, type->name, unit->name, columns),
+               "making an identifier unique", err);
+}
+
 static int table_keep(PGconn *connection, struct arena *arena, const struct catalog_type *type, struct error *err)
 {
     if (is_table(type->name))
@@ -132,19 +151,10 @@ static int table_keep(PGconn *connection, struct arena *arena, const struct cata
                              type->name, field->name);
         if (column_keep(connection, arena, type, field, err) < 0)
             return err->code;
-        /* The core keeps identifiers unique; this is the belt to its braces, and what they are looked up by. Deferred,
-         * because two records may exchange theirs within one transaction. */
-        if (field->identifier &&
-            run(connection,
-                arena_printf(
-                    arena,
-                    "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conname = '%s_%s_once') THEN"
-                    " ALTER TABLE selaras.\"%s\" ADD CONSTRAINT \"%s_%s_once\" UNIQUE (\"%s\")"
-                    " DEFERRABLE INITIALLY DEFERRED; END IF; END $$",
-                    type->name, field->name, type->name, type->name, field->name, field->name),
-                "making an identifier unique", err) < 0)
-            return err->code;
     }
+    for (uint16_t u = 0; u < type->unit_count; u++)
+        if (type->units[u].identifier && identifier_keep(connection, arena, type, &type->units[u], err) < 0)
+            return err->code;
     return 0;
 }
 

@@ -70,8 +70,25 @@ static int check_value(struct arena *arena, const struct catalog_field *field, s
     if (!value_equal(value, canonical))
         return error_set(err, ERR_REJECT, "field %s: not the canonical spelling of a %s", field->name,
                          value_type_name(field->type));
-    if (field->identifier && value.length > KEY_BYTES_MAX)
-        return error_set(err, ERR_REJECT, "field %s: an identifier of %u bytes is too long", field->name, value.length);
+    return 0;
+}
+
+/* Identifiers stand in indexes. */
+static int check_identifiers(const struct catalog_type *type, const struct change *change, struct error *err)
+{
+    size_t bytes[1 + 2 * CATALOG_FIELDS_MAX] = { 0 };
+
+    for (uint16_t i = 0; i < change->field_count; i++) {
+        int field = catalog_field(type, change->fields[i].name.bytes, change->fields[i].name.length);
+        uint16_t unit = type->fields[field].unit;
+
+        if (!type->units[unit].identifier || change->fields[i].value.state != VALUE_SET)
+            continue;
+        bytes[unit] += change->fields[i].value.length;
+        if (bytes[unit] > KEY_BYTES_MAX)
+            return error_set(err, ERR_REJECT, "%s %s: an identifier of %zu bytes is too long",
+                             type->units[unit].group ? "group" : "field", type->units[unit].name, bytes[unit]);
+    }
     return 0;
 }
 
@@ -123,6 +140,8 @@ static int check_change(const struct broker *broker, const struct peer *peer, st
             check_value(arena, &type->fields[field], change->fields[i].old, err) < 0)
             return err->code;
     }
+    if (check_identifiers(type, change, err) < 0)
+        return err->code;
     return change->operation == OPERATION_DELETE ? 0 : check_groups(type, block, change, err);
 }
 

@@ -270,22 +270,24 @@ static uint32_t number_array(struct store *store, const struct batch *batch, uin
     return count;
 }
 
+/* One array for each field of each identifier. */
 static uint32_t identifier_arrays(struct store *store, const struct batch *batch, uint16_t type_index)
 {
     const struct catalog_type *type = &batch->catalog->types[type_index];
     int at = 4;
     uint32_t count = 0;
 
-    for (uint16_t f = 0; f < type->field_count; f++) {
-        if (!type->fields[f].identifier)
-            continue;
-        pg_array_start(&store->arrays[at], PG_OID_TEXT);
-        for (uint32_t i = 0; i < batch->wanted.identifier_count; i++)
-            if (batch->wanted.identifiers[i].type == type_index && batch->wanted.identifiers[i].field == f) {
-                pg_array_value(&store->arrays[at], batch->wanted.identifiers[i].value);
-                count++;
-            }
-        at++;
+    for (uint16_t u = 0; u < type->unit_count; u++) {
+        uint16_t fields = type->units[u].identifier ? type->units[u].field_count : 0;
+
+        for (uint16_t f = 0; f < fields; f++, at++) {
+            pg_array_start(&store->arrays[at], PG_OID_TEXT);
+            for (uint32_t i = 0; i < batch->wanted.identifier_count; i++)
+                if (batch->wanted.identifiers[i].type == type_index && batch->wanted.identifiers[i].unit == u) {
+                    pg_array_value(&store->arrays[at], batch->wanted.identifiers[i].values[f]);
+                    count++;
+                }
+        }
     }
     return count;
 }
@@ -301,7 +303,7 @@ static void look_up_type(struct store *store, struct lookup *lookup, uint16_t ty
 
     if (keys + others == 0)
         return;
-    for (int i = 0; i < (others > 0 ? 4 + sql->identifier_count : 3); i++)
+    for (int i = 0; i < (others > 0 ? 4 + sql->identifying_count : 3); i++)
         pg_array_parameter(&parameters, &store->arrays[i]);
     pg_statement(store->writer, by->records, true, &parameters);
     expect(lookup, EXPECT_RECORDS, type);
@@ -317,7 +319,6 @@ static void look_up_fill(struct store *store, struct lookup *lookup)
 
     pg_text(&parameters, arena_printf(arena, "%llu", (unsigned long long)fill->after));
     pg_text(&parameters, arena_printf(arena, "%u", fill->agency));
-    pg_text(&parameters, arena_copy(arena, fill->block.bytes, fill->block.length));
     pg_text(&parameters, arena_printf(arena, "%u", fill->limit));
     pg_statement(store->writer, store->types[fill->type].fill, true, &parameters);
     expect(lookup, EXPECT_FILL, fill->type);

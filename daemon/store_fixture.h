@@ -81,6 +81,8 @@ struct world {
     int frame_count;
     int answer_count;
     bool answer_ok;
+    const char *said_type; /* what the last log line is about: only until the next step */
+    feed_position said_position;
 };
 
 static inline struct text kept(struct world *world, struct text text)
@@ -120,6 +122,16 @@ static inline void find_record(struct world *world, struct batch *batch, const s
     (void)world;
 }
 
+static inline bool has_identifier(const struct stored_record *stored, const struct wanted_identifier *wanted)
+{
+    const struct catalog_unit *unit = &stored->type->units[wanted->unit];
+
+    for (uint16_t i = 0; i < unit->field_count; i++)
+        if (!value_equal(stored->values[unit->fields[i]], wanted->values[i]))
+            return false;
+    return unit->identifier;
+}
+
 static inline bool is_wanted(const struct world *world, const struct batch *batch, const bool *wanted_links,
                              const struct stored_record *stored)
 {
@@ -129,9 +141,7 @@ static inline bool is_wanted(const struct world *world, const struct batch *batc
         if (batch->wanted.records[i].type == type && batch->wanted.records[i].number == stored->number)
             return true;
     for (uint32_t i = 0; i < batch->wanted.identifier_count; i++)
-        if (batch->wanted.identifiers[i].type == type &&
-            stored->type->fields[batch->wanted.identifiers[i].field].identifier &&
-            value_equal(stored->values[batch->wanted.identifiers[i].field], batch->wanted.identifiers[i].value))
+        if (batch->wanted.identifiers[i].type == type && has_identifier(stored, &batch->wanted.identifiers[i]))
             return true;
     for (uint32_t i = 0; i < world->link_count; i++)
         if (wanted_links[i] && world->links[i].record == stored->number)
@@ -139,11 +149,10 @@ static inline bool is_wanted(const struct world *world, const struct batch *batc
     return false;
 }
 
-static inline bool has_link(const struct world *world, uint64_t record, uint16_t agency, struct text block)
+static inline bool has_link(const struct world *world, uint64_t record, uint16_t agency)
 {
     for (uint32_t i = 0; i < world->link_count; i++)
-        if (world->links[i].record == record && world->links[i].agency == agency && world->links[i].until == 0 &&
-            same_text(world->links[i].block, block))
+        if (world->links[i].record == record && world->links[i].agency == agency && world->links[i].until == 0)
             return true;
     return false;
 }
@@ -157,7 +166,7 @@ static inline void find_fill(struct world *world, struct batch *batch)
         const struct stored_record *stored = &world->records[i];
 
         if (stored->type != &world->catalog->types[fill->type] || !stored->exists || stored->number <= fill->after ||
-            has_link(world, stored->number, fill->agency, fill->block))
+            has_link(world, stored->number, fill->agency))
             continue;
         find_record(world, batch, stored);
         batch->found.fill_last = stored->number;
@@ -459,6 +468,7 @@ static inline void scan_row_fill(struct world *world, struct scan *scan, const s
             (link->until != 0 && link->until < to->position) || (to->key.length > 0 && link->since < best))
             continue;
         best = link->since;
+        to->block = kept(world, link->block);
         to->key = kept(world, link->key);
     }
 }

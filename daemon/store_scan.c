@@ -29,9 +29,10 @@ static const char sql_scan[] =
     "   END AS position FROM span s, whole w),"
     " last AS MATERIALIZED (SELECT e.position, pg_catalog.sha256('\\x00'::bytea || e.leaf) AS leaf"
     "  FROM selaras.entry e WHERE e.position = (SELECT position FROM fitting))"
-    " SELECT last.position, last.leaf, r.position, r.type, r.record, r.key, r.sending FROM last LEFT JOIN LATERAL"
-    "  (SELECT e.position, e.type, e.record, l.key, " SENDING " AS sending"
-    "   FROM selaras.entry e LEFT JOIN LATERAL (SELECT k.key FROM selaras.link k WHERE k.record = e.record"
+    " SELECT last.position, last.leaf, r.position, r.type, r.record, r.block, r.key, r.sending FROM last LEFT JOIN "
+    "LATERAL"
+    "  (SELECT e.position, e.type, e.record, l.block, l.key, " SENDING " AS sending"
+    "   FROM selaras.entry e LEFT JOIN LATERAL (SELECT k.block, k.key FROM selaras.link k WHERE k.record = e.record"
     "    AND k.agency = $4::smallint AND k.since < e.position AND (k.until IS NULL OR k.until >= e.position)"
     "    ORDER BY k.since DESC LIMIT 1) l ON true"
     "   WHERE e.position > $1 AND e.position <= last.position AND " SENDING " IS NOT NULL) r ON true"
@@ -57,8 +58,9 @@ static void take_scan(struct scan *scan, const PGresult *result)
             .position = (feed_position)pg_result_int8(result, i, 2),
             .type = read_text(scan->arena, result, i, 3),
             .record = (uint64_t)pg_result_int8(result, i, 4),
-            .key = read_text(scan->arena, result, i, 5),
-            .sending = pg_result_bytes(scan->arena, result, i, 6),
+            .block = read_text(scan->arena, result, i, 5),
+            .key = read_text(scan->arena, result, i, 6),
+            .sending = pg_result_bytes(scan->arena, result, i, 7),
         };
     }
 }

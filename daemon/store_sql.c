@@ -50,6 +50,28 @@ static void add(struct sql *sql, const char *fmt, ...)
     sql->text = arena_printf(sql->arena, "%s%s", sql->text, part);
 }
 
+/* Those that have one of the identifiers: $parameter on are an array for each of its fields. */
+static void add_identified(struct sql *sql, const struct catalog_type *type, const struct catalog_unit *unit,
+                           int *parameter)
+{
+    const struct catalog_field *fields = type->fields;
+
+    if (unit->field_count == 1) {
+        const struct catalog_field *field = &fields[unit->fields[0]];
+
+        add(sql, " UNION SELECT number FROM selaras.\"%s\" WHERE \"%s\" = ANY ($%d::text[]::%s[])", type->name,
+            field->name, (*parameter)++, field_column_type(sql->arena, field));
+        return;
+    }
+    add(sql, " UNION SELECT r.number FROM (SELECT ");
+    for (uint16_t i = 0; i < unit->field_count; i++)
+        add(sql, "%sunnest($%d::text[])::%s AS i%u", i > 0 ? ", " : "", (*parameter)++,
+            field_column_type(sql->arena, &fields[unit->fields[i]]), i);
+    add(sql, ") AS w JOIN selaras.\"%s\" r ON ", type->name);
+    for (uint16_t i = 0; i < unit->field_count; i++)
+        add(sql, "%sr.\"%s\" = w.i%u", i > 0 ? " AND " : "", fields[unit->fields[i]].name, i);
+}
+
 /* Numbers of the wanted records, each once. Nearly always they are wanted by their keys alone. */
 static void add_wanted(struct sql *sql, const struct catalog_type *type, bool by_any)
 {
@@ -61,12 +83,9 @@ static void add_wanted(struct sql *sql, const struct catalog_type *type, bool by
         " JOIN selaras.link l ON l.agency = w.agency::smallint AND l.block = w.block AND l.key = w.key");
     if (by_any)
         add(sql, " UNION SELECT unnest($4::bigint[])");
-    for (uint16_t i = 0; i < type->field_count && by_any; i++)
-        if (type->fields[i].identifier)
-            add(sql, " UNION SELECT number FROM selaras.\"%s\" WHERE \"%s\" = ANY ($%d::text[]%s%s%s)", type->name,
-                type->fields[i].name, parameter++, type->fields[i].type == VALUE_TEXT ? "" : "::",
-                type->fields[i].type == VALUE_TEXT ? "" : field_column_type(sql->arena, &type->fields[i]),
-                type->fields[i].type == VALUE_TEXT ? "" : "[]");
+    for (uint16_t u = 0; u < type->unit_count && by_any; u++)
+        if (type->units[u].identifier)
+            add_identified(sql, type, &type->units[u], &parameter);
     add(sql, ") ");
 }
 
@@ -180,7 +199,7 @@ static const char *fill_sql(struct arena *arena, const struct catalog_type *type
 
     add_record(&fill, type);
     add(&fill, "WHERE r.exists AND r.number > $1 AND NOT EXISTS (SELECT FROM selaras.link l WHERE l.record = r.number"
-               " AND l.agency = $2 AND l.block = $3 AND l.until IS NULL) ORDER BY r.number LIMIT $4");
+               " AND l.agency = $2 AND l.until IS NULL) ORDER BY r.number LIMIT $3");
     return fill.text;
 }
 
@@ -195,6 +214,7 @@ void type_sql_make(struct arena *arena, const struct catalog_type *type, struct 
                               .fill = fill_sql(arena, type),
                               .insert = insert_sql(arena, type, &all) };
     type_sql_update(arena, type, ret, &all);
-    for (uint16_t i = 0; i < type->field_count; i++)
-        ret->identifier_count = (uint16_t)(ret->identifier_count + type->fields[i].identifier);
+    for (uint16_t u = 0; u < type->unit_count; u++)
+        if (type->units[u].identifier)
+            ret->identifying_count = (uint16_t)(ret->identifying_count + type->units[u].field_count);
 }

@@ -26,12 +26,12 @@ struct lookup_sql {
 /* The statements of one record type. */
 struct type_sql {
     struct lookup_sql by_key;               /* $1 to $3: agency, block, key */
-    struct lookup_sql by_any;               /* the same, $4 numbers, then one array for each identifier */
-    const char *fill;                       /* existing records without a link to a block */
+    struct lookup_sql by_any;               /* the same, $4 numbers, then one array for each field of each identifier */
+    const char *fill;                       /* existing records without a link to an agency */
     const char *insert;                     /* new records */
     struct update_sql updates[UPDATES_MAX]; /* the first writes all fields */
     uint16_t update_count;
-    uint16_t identifier_count;
+    uint16_t identifying_count; /* fields of identifiers */
 };
 
 /* Arrays that are reused from batch to batch. */

@@ -45,9 +45,11 @@ struct work {
     uint32_t share_count;
     struct admin *admins;
     struct links *links;
-    struct map *records;     /* number to canonical */
-    struct map *identifiers; /* (type and field, value) to canonical */
-    bool second;             /* keys without a link were looked up as identifiers too */
+    struct map *records;       /* number to canonical */
+    struct map *identifiers;   /* (type and unit, values) to canonical */
+    struct exchange *exchange; /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
+    const struct canonical *created; /* by the newest change that has created one */
+    bool second;                     /* keys without a link were looked up as identifiers too */
     uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity;
     struct buffer scratch;
 };
@@ -74,6 +76,9 @@ void decide_next_part(struct broker *broker);
 bool take_admins(struct broker *broker, struct work *work);
 bool take_hello(struct broker *broker, struct work *work, struct peer *peer);
 bool take_fill(struct broker *broker, struct work *work, struct peer *peer);
+
+/* A record that has this identifier must be known; `values` are copied, what they borrow is not. */
+void want_identifier(struct work *work, uint16_t type, uint16_t unit, const struct value *values, uint32_t *capacity);
 
 /* parts.c: a transaction that is too large to be decided at once. */
 /* Whether one comes next, and nothing of it is taken yet. */
@@ -121,7 +126,13 @@ struct entry_row *send_item(struct broker *broker, struct work *work, struct pee
 void pack_records(struct work *work);
 void pack_leaves(struct work *work);
 
-/* reach.c: how the item of an entry at `position` changes the links of whoever it goes to. */
+/* reach.c: which row of an agency is a record, and how an item changes that. */
+/* The block under which the agency holds the record now, and its key there; NULL: it has none. */
+const struct agency_block *reach_held(const struct work *work, const struct peer *peer, const struct canonical *record,
+                                      struct text *ret_key);
+/* Whether the record is one that the agency does not hold and takes. */
+bool reach_inserts(const struct work *work, const struct peer *peer, const struct canonical *record);
+/* How the item of an entry at `position` changes the links of whoever it goes to. */
 void link_item(struct work *work, const struct peer *peer, const struct canonical *record, enum operation operation,
                bool identifier_changed, feed_position position);
 void link_readers(struct broker *broker, struct work *work, const struct peer *writer, const struct canonical *record,
@@ -134,6 +145,8 @@ void decide_report(struct broker *broker, struct work *work, struct peer *peer, 
 void debts_answered(struct work *work, struct peer *peer, feed_position base);
 
 /* changes.c: the changes of a piece. */
+/* The new values of a change, by field of the type. */
+void fields_of_change(const struct catalog_type *type, const struct change *change, struct value *fields);
 void index_record(struct work *work, struct canonical *record);
 struct canonical *record_numbered(const struct work *work, uint64_t number);
 /* The record that an update or deletion is about, by what its keys meant before the transaction; 0: none, or an insert.
@@ -142,6 +155,28 @@ uint64_t target_resolve(struct broker *broker, struct work *work, const struct p
                         const struct change *change);
 void decide_change(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
                    const struct change *change, uint32_t number, uint64_t resolved);
+
+/* The record that has this identifier, as far as the batch knows, or NULL. */
+struct canonical *record_identified(const struct work *work, const struct catalog_type *type, uint16_t unit,
+                                    const struct value *values);
+/* Asks, for an update of record `resolved`, what the transaction would exchange. */
+void exchange_change(struct broker *broker, struct work *work, const struct share *share, const struct piece *piece,
+                     const struct change *change, uint64_t resolved);
+
+/* exchange.c: identifiers that pass from one record to another within one transaction. */
+struct exchange *exchange_new(struct work *work);
+/* An update of the transaction; all are asked for before anything of it is decided, then exchange_settle() once.
+ * `fields` lives as long as the batch. */
+void exchange_ask(struct broker *broker, struct exchange *exchange, const struct writer *writer,
+                  const struct canonical *record, const struct value *fields);
+void exchange_settle(struct exchange *exchange);
+/* Whether this record will have given up what it still has. `exchange` may be NULL, here and below. */
+bool exchange_gives(const struct exchange *exchange, const struct canonical *holder, uint16_t unit);
+/* Whether this record is to get another identifier. */
+bool exchange_grants(const struct exchange *exchange, const struct canonical *record, uint16_t unit);
+/* Whether some record is to get this one. */
+bool exchange_wants(const struct exchange *exchange, const struct catalog_type *type, uint16_t unit,
+                    const struct value *values);
 
 /* admit.c: who may take part: hellos, loads, quarantines, keys. */
 void decide_hello(struct broker *broker, struct work *work, struct share *share);

@@ -351,7 +351,7 @@ static int unit_name_check(const struct type_builder *build, const struct tree *
 
 static int groups_build(struct type_builder *build)
 {
-    static const char *const known[] = { POLICY_KEYS, LATER_KEYS, NULL };
+    static const char *const known[] = { "identifier", POLICY_KEYS, LATER_KEYS, NULL };
     struct error *err = build->builder->err;
 
     if (!build->groups)
@@ -364,6 +364,7 @@ static int groups_build(struct type_builder *build)
         struct catalog_unit *unit = &build->unit[build->type->unit_count++];
 
         if (unit_name_check(build, group) < 0 || keys_check(build->builder, group, known) < 0 ||
+            tree_yes(group, "identifier", false, &unit->identifier, err) < 0 ||
             policy_build(build->builder, group, type_read(build), NULL, &unit->policy) < 0)
             return err->code;
         unit->name = kept(build->builder, group->name);
@@ -387,7 +388,9 @@ static int member_build(struct type_builder *build, const struct tree *tree, str
     if (tree_text(group, &name, err) < 0)
         return err->code;
     if (field->identifier)
-        return tree_error(group, err, "an identifier is decided by itself: it cannot be in a group");
+        return tree_error(group, err,
+                          "an identifier is decided by itself: it cannot be in a group. If all fields of the group "
+                          "together are one, say so there");
     for (uint16_t i = 0; i < build->group_count; i++)
         if (strcmp(build->group_words[i], name) == 0) {
             field->unit = (uint16_t)(UNIT_EXISTENCE + 1 + i);
@@ -402,6 +405,7 @@ static int single_build(struct type_builder *build, const struct tree *tree, str
 
     field->unit = build->type->unit_count++;
     unit->name = field->name;
+    unit->identifier = field->identifier;
     return policy_build(build->builder, tree, type_read(build), field, &unit->policy);
 }
 
@@ -423,6 +427,24 @@ static int fields_build(struct type_builder *build)
     return 0;
 }
 
+/* What finds a record is looked for as it is written, and is part of local keys. */
+static int identifier_check(const struct type_builder *build, const struct catalog_unit *unit)
+{
+    struct error *err = build->builder->err;
+
+    if (unit->field_count > KEY_FIELDS_MAX)
+        return tree_error(tree_child(build->groups, unit->name), err, "an identifier has at most %d fields",
+                          KEY_FIELDS_MAX);
+    for (uint16_t i = 0; i < unit->field_count; i++) {
+        const struct catalog_field *field = &build->field[unit->fields[i]];
+
+        if (field->compare != COMPARE_EXACT)
+            return tree_error(tree_child(tree_child(build->fields, field->name), "compare"), err,
+                              "a field of an identifier is compared exactly: two spellings of it are two records");
+    }
+    return 0;
+}
+
 /* Gives each unit the list of its fields. */
 static int members_build(struct type_builder *build)
 {
@@ -438,6 +460,8 @@ static int members_build(struct type_builder *build)
         place += unit->field_count;
         if (unit->field_count == 0)
             return tree_error(tree_child(build->groups, unit->name), build->builder->err, "no field is in this group");
+        if (unit->identifier && identifier_check(build, unit) < 0)
+            return build->builder->err->code;
     }
     return 0;
 }

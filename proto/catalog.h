@@ -39,8 +39,8 @@ struct policy {
 struct catalog_field {
     const char *name;
     enum value_type type;
-    unsigned scale; /* digits behind the point, decimals only */
-    bool identifier;
+    unsigned scale;  /* digits behind the point, decimals only */
+    bool identifier; /* by itself; see catalog_unit for those of several fields */
     bool required;
     bool personal;
     enum compare compare;
@@ -51,6 +51,7 @@ struct catalog_field {
 struct catalog_unit {
     const char *name; /* the field's or the group's; "existence" for unit 0 */
     bool group;
+    bool identifier; /* its values, all together, find a record: no two have the same, unless one of them is missing */
     uint16_t field_count;
     const uint16_t *fields; /* indexes into catalog_type.fields; none for existence */
     struct policy policy;
@@ -74,8 +75,9 @@ struct catalog {
 };
 
 /* Builds a catalog from a parsed file, in `arena`; `text` is the file itself, for its hash. Unknown or duplicate keys,
- * agencies, types and values, an owner who cannot read, an identifier in a group, a pattern that does not compile: each
- * is ERR_REJECT with the path in the file and, for an unknown word, the nearest known one. */
+ * agencies, types and values, an owner who cannot read, an identifier in a group (a whole group may be one), a pattern
+ * that does not compile: each is ERR_REJECT with the path in the file and, for an unknown word, the nearest known one.
+ */
 must_check int catalog_build(struct arena *arena, const struct tree *tree, const char *text, size_t length,
                              const struct catalog **ret, struct error *err);
 

@@ -147,6 +147,22 @@ static void a_field_is_what_its_lines_say(void **state)
     assert_int_equal(address->compare, COMPARE_LETTERS);
 }
 
+static void a_group_may_be_an_identifier(void **state)
+{
+    const char *plain = edited(*state, "                compare = letters\n", "");
+    const char *at = strstr(plain, "                conflict = review\n");
+    const char *text = arena_printf(*state, "%.*s                identifier = yes\n%s", (int)(at - plain), plain, at);
+    const struct catalog_type *type = &built(*state, text)->types[0];
+    const struct catalog_unit *residence = &type->units[type->fields[catalog_field(type, "village", 7)].unit];
+
+    assert_string_equal(residence->name, "residence");
+    assert_true(residence->identifier && residence->group);
+    assert_true(type->units[type->fields[catalog_field(type, "nik", 3)].unit].identifier);
+    assert_false(type->units[type->fields[catalog_field(type, "premium", 7)].unit].identifier);
+    assert_false(type->units[UNIT_EXISTENCE].identifier);
+    assert_false(type->fields[catalog_field(type, "village", 7)].identifier); /* not by itself */
+}
+
 static void a_policy_is_what_its_lines_say(void **state)
 {
     const struct catalog *catalog = built(*state, lines);
@@ -281,7 +297,13 @@ static void what_is_wrong_is_refused_with_its_path(void **state)
         { "group = residence\n", "group = residence\n                write = dinsos\n",
           "record/resident/fields/village/write: a field of a group has no rules of its own: they are the group's" },
         { "group = residence\n", "group = residence\n                identifier = yes\n",
-          "record/resident/fields/village/group: an identifier is decided by itself: it cannot be in a group" },
+          "record/resident/fields/village/group: an identifier is decided by itself: it cannot be in a group. If all "
+          "fields of the group together are one, say so there" },
+        { "                conflict = review\n",
+          "                conflict = review\n                identifier = yes\n",
+          "record/resident/fields/address/compare: a field of an identifier is compared exactly: two spellings of it "
+          "are "
+          "two records" },
         { "            residence\n", "            empty\n                write = dinsos\n            residence\n",
           "record/resident/groups/empty: no field is in this group" },
         { "            born\n", "            residence\n",
@@ -339,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_are_existence_then_groups_then_fields),
         cmocka_unit_test(a_field_is_what_its_lines_say),
+        cmocka_unit_test(a_group_may_be_an_identifier),
         cmocka_unit_test(a_policy_is_what_its_lines_say),
         cmocka_unit_test(names_are_found_by_their_bytes),
         cmocka_unit_test(the_hash_is_of_the_file),

@@ -138,11 +138,6 @@ static int generated_build(struct block_builder *build, const struct tree *key, 
     struct mapping_block *block = build->block;
     uint16_t *places = arena_array(build->builder->arena, count, sizeof *places);
 
-    if (block->insert)
-        return tree_error(
-            tree_child(build->tree, "insert"), build->builder->err,
-            "is not supported yet with a generated key by this version: what the database makes of it would "
-            "not be known");
     block->generated = true;
     block->key_columns = places;
     for (size_t i = 0; i < count; i++)

@@ -86,7 +86,7 @@ must_check int mapping_build(struct arena *arena, const struct tree *tree, struc
 
 /* Ties names to the catalog's types and fields, and checks that codes are values of their field. ERR_STOP with the path
  * ("mapping/peserta_jkn/fields/premi") and the nearest field when the catalog has no such thing, when part of a group
- * is mapped and `agency` may write the group, or when a key field is no identifier. */
+ * is mapped and `agency` may write the group, or when a key field is no identifier or the key holds none whole. */
 must_check int mapping_bind(struct arena *arena, struct mapping *mapping, const struct catalog *catalog,
                             const char *agency, struct error *err);
 

@@ -141,16 +141,44 @@ static int group_check(const struct binder *binder, const struct mapping_block *
     return field_error(binder, block, some);
 }
 
+/* Whether what makes the local key, and what is the same in all records of the block, are the identifier whole. */
+static bool key_holds(const struct mapping_block *block, const struct catalog_unit *unit)
+{
+    for (uint16_t i = 0; i < unit->field_count; i++) {
+        const struct mapping_field *mapped = field_bound(block, unit->fields[i]);
+        bool held = mapped && mapped->constant_line;
+
+        for (uint8_t k = 0; mapped && k < block->key_count; k++)
+            held = held || &block->fields[block->key[k]] == mapped;
+        if (!held)
+            return false;
+    }
+    return true;
+}
+
 static int keys_check(const struct binder *binder, const struct mapping_block *block)
 {
+    const struct catalog_unit *some = NULL;
+    bool whole = false;
+
+    if (block->generated)
+        return 0;
     for (uint8_t i = 0; i < block->key_count; i++) {
         const struct mapping_field *mapped = &block->fields[block->key[i]];
+        const struct catalog_unit *unit = &block->type->units[block->type->fields[mapped->field].unit];
 
-        if (!block->type->fields[mapped->field].identifier)
+        if (!unit->identifier)
             return error_set(binder->err, ERR_STOP, "mapping/%s/key: %s is no identifier of record type %s",
                              block->name, mapped->name, block->type->name);
+        whole = whole || key_holds(block, unit);
+        some = unit;
     }
-    return 0;
+    if (whole)
+        return 0;
+    return error_set(binder->err, ERR_STOP,
+                     "mapping/%s/key: it has only a part of identifier %s of record type %s, so two records could have "
+                     "one key: name all of its fields, or give those that no column holds as constants",
+                     block->name, some->name, block->type->name);
 }
 
 static int block_bind(const struct binder *binder, struct mapping_block *block)

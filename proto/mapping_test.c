@@ -266,10 +266,6 @@ static void what_is_wrong_is_refused_with_its_path(void **state)
         { "    insert = yes\n", "    constants\n        kind\n", "peserta/constants/kind: has no value" },
         { "    key = nik\n", "    key = kind\n    constants\n        kind = 1\n",
           "peserta/key: has constants only: by which column is a row found?" },
-        { "    key = nik\n", "    key = generated id\n",
-          "peserta/insert: is not supported yet with a generated key by this version: what the database makes of it "
-          "would "
-          "not be known" },
         { "    key = nik\n", "    key = generated\n",
           "peserta/key: there is no mapped field \"generated\"; known: nik, village, "
           "address, covered, premium" },
@@ -352,6 +348,46 @@ static void what_the_catalog_does_not_have_stops(void **state)
         assert_int_equal(mapping_bind(*state, &mapping, known, "dinsos", &err), ERR_STOP);
         assert_int_equal(err.code, ERR_STOP);
         assert_string_equal(err.text, table[i].why);
+    }
+}
+
+/* Of an identifier of several fields the key holds all, or the block has the others as constants. */
+static void a_key_holds_an_identifier_whole(void **state)
+{
+    const char *at = strstr(catalog_lines, "                write = dinsos\n        fields\n"); /* of group residence */
+    const char *text =
+        arena_printf(*state, "%.*s                identifier = yes\n%s", (int)(at - catalog_lines), catalog_lines, at);
+    static const struct {
+        const char *key, *constants, *why;
+    } table[] = {
+        { "nik", "", NULL },
+        { "\"village address\"", "", NULL },
+        { "\"nik village\"", "", NULL },
+        { "village", "",
+          "mapping/m/key: it has only a part of identifier residence of record type resident, so two records could "
+          "have "
+          "one key: name all of its fields, or give those that no column holds as constants" },
+        { "\"nik payer\"", "", "mapping/m/key: payer is no identifier of record type resident" },
+        { "village", "    constants\n        address = Loa\n", NULL },
+    };
+    const struct catalog *known;
+    struct error err = { 0 };
+
+    assert_int_equal(catalog_build(*state, tree_fixture(*state, text), text, strlen(text), &known, &err), 0);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        bool constant = table[i].constants[0] != '\0';
+        struct mapping mapping =
+            built(*state, arena_printf(*state,
+                                       "m\n    type = resident\n    table = t\n    key = %s\n%s    fields\n"
+                                       "        nik\n            column = a\n        village\n            column = b\n"
+                                       "        payer\n            column = d\n%s",
+                                       table[i].key, table[i].constants,
+                                       constant ? "" : "        address\n            column = c\n"));
+        int code = mapping_bind(*state, &mapping, known, "dinsos", &err);
+
+        assert_int_equal(code, table[i].why ? ERR_STOP : 0);
+        if (table[i].why)
+            assert_string_equal(err.text, table[i].why);
     }
 }
 
@@ -522,6 +558,7 @@ int main(void)
         cmocka_unit_test(binding_ties_names_to_the_catalog),
         cmocka_unit_test(codes_take_the_catalogs_spelling),
         cmocka_unit_test(what_the_catalog_does_not_have_stops),
+        cmocka_unit_test(a_key_holds_an_identifier_whole),
         cmocka_unit_test(who_only_reads_a_group_may_map_a_part_of_it),
         cmocka_unit_test(an_agency_that_the_catalog_does_not_name_stops),
         cmocka_unit_test(blocks_on_one_table_are_told_apart),

@@ -63,6 +63,7 @@ enum report_kind {
     REPORT_RELEASED,
     REPORT_CLOSED,
     REPORT_LINKED,
+    REPORT_LATE,
     REPORT_COUNT
 };
 const char *report_name(enum report_kind kind);

@@ -2,6 +2,7 @@
 
 #include "proto/cursor.h"
 #include "proto/pack.h"
+#include "shell/text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -222,7 +223,7 @@ static int request_read(const char *packet, size_t length, struct text arguments
     int count;
 
     if (length > CONTROL_BYTES_MAX)
-        return error_set(err, ERR_REJECT, "a request has at most %d bytes", CONTROL_BYTES_MAX);
+        return error_set(err, ERR_REJECT, _("a request has at most %d bytes"), CONTROL_BYTES_MAX);
     cursor_start(&cursor, "request", packet, length, NULL);
     count = (int)cursor_list(&cursor, "request", 1, CONTROL_ARGUMENTS_MAX, 1);
     for (int i = 0; i < count; i++)
@@ -299,16 +300,16 @@ static int remove_old(const char *path, const struct sockaddr_un *address, struc
     if (lstat(path, &status) != 0)
         return 0;
     if (!S_ISSOCK(status.st_mode))
-        return error_set(err, ERR_STOP, "%s exists and is no socket; remove it", path);
+        return error_set(err, ERR_STOP, _("%s exists and is no socket; remove it"), path);
     fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof *address) != 0)
         problem = errno;
     if (fd >= 0)
         close(fd);
     if (problem == 0 || problem == EAGAIN)
-        return error_set(err, ERR_STOP, "%s: another process listens there; is this service running already?", path);
+        return error_set(err, ERR_STOP, _("%s: another process listens there; is this service running already?"), path);
     if (problem != ECONNREFUSED || unlink(path) != 0)
-        return error_set(err, ERR_STOP, "%s: cannot replace the old socket: %s", path,
+        return error_set(err, ERR_STOP, _("%s: cannot replace the old socket: %s"), path,
                          strerror(problem != ECONNREFUSED ? problem : errno));
     return 0;
 }
@@ -329,14 +330,14 @@ static int socket_open(const char *path, int *ret, struct error *err)
     int fd;
 
     if (strlen(path) >= sizeof address.sun_path)
-        return error_set(err, ERR_STOP, "%s: the path of a socket has at most %zu bytes", path,
+        return error_set(err, ERR_STOP, _("%s: the path of a socket has at most %zu bytes"), path,
                          sizeof address.sun_path - 1);
     strcpy(address.sun_path, path);
     if (remove_old(path, &address, err) < 0)
         return err->code;
     fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || bind_and_listen(fd, &address) != 0) {
-        error_set(err, ERR_STOP, "%s: cannot listen: %s; does the folder exist, and may this service write there?",
+        error_set(err, ERR_STOP, _("%s: cannot listen: %s; does the folder exist, and may this service write there?"),
                   path, strerror(errno));
         if (fd >= 0)
             close(fd);

@@ -2,6 +2,7 @@
 
 #include "proto/cursor.h"
 #include "proto/pack.h"
+#include "shell/text.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -39,23 +40,23 @@ static int ask_connect(struct ask *ask, struct arena *arena, int timeout_ms, str
     struct timeval patience = { .tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000 };
 
     if (strlen(ask->path) >= sizeof address.sun_path)
-        return error_set(err, ERR_REJECT, "%s: the path of a socket has at most %zu bytes", ask->path,
+        return error_set(err, ERR_REJECT, _("%s: the path of a socket has at most %zu bytes"), ask->path,
                          sizeof address.sun_path - 1);
     strcpy(address.sun_path, ask->path);
     ask->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (ask->fd < 0)
-        return error_set(err, ERR_RETRY, "cannot make a socket: %s", strerror(errno));
+        return error_set(err, ERR_RETRY, _("cannot make a socket: %s"), strerror(errno));
     setsockopt(ask->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (connect(ask->fd, (const struct sockaddr *)&address, sizeof address) == 0)
         return 0;
     if (errno == EACCES || errno == EPERM)
         return error_set(err, ERR_REJECT,
-                         "%s: you may not ask this service: use sudo, or be a member of the group \"selaras\"",
+                         _("%s: you may not ask this service: use sudo, or be a member of the group \"selaras\""),
                          ask->path);
     if (errno == ENOENT || errno == ECONNREFUSED)
-        return error_set(err, ERR_RETRY, "%s: nobody listens there; start the service: systemctl start %s", ask->path,
-                         service(arena, ask->path));
-    return error_set(err, ERR_RETRY, "%s: cannot connect: %s", ask->path, strerror(errno));
+        return error_set(err, ERR_RETRY, _("%s: nobody listens there; start the service: systemctl start %s"),
+                         ask->path, service(arena, ask->path));
+    return error_set(err, ERR_RETRY, _("%s: cannot connect: %s"), ask->path, strerror(errno));
 }
 
 static int ask_send(struct ask *ask, const char *const *arguments, int count, struct error *err)
@@ -65,19 +66,19 @@ static int ask_send(struct ask *ask, const char *const *arguments, int count, st
     ssize_t sent;
 
     if (count > CONTROL_ARGUMENTS_MAX)
-        return error_set(err, ERR_REJECT, "a request has at most %d words", CONTROL_ARGUMENTS_MAX);
+        return error_set(err, ERR_REJECT, _("a request has at most %d words"), CONTROL_ARGUMENTS_MAX);
     pack_start(&packer, &packet);
     msgpack_pack_array(&packer, (size_t)count);
     for (int i = 0; i < count; i++)
         pack_text(&packer, (struct text){ arguments[i], (uint32_t)strlen(arguments[i]) });
     if (packet.length > CONTROL_BYTES_MAX) {
         buffer_free(&packet);
-        return error_set(err, ERR_REJECT, "a request has at most %d bytes", CONTROL_BYTES_MAX);
+        return error_set(err, ERR_REJECT, _("a request has at most %d bytes"), CONTROL_BYTES_MAX);
     }
     sent = send(ask->fd, packet.bytes, packet.length, MSG_NOSIGNAL);
     buffer_free(&packet);
     if (sent < 0)
-        return error_set(err, ERR_RETRY, "%s: cannot ask: %s", ask->path, strerror(errno));
+        return error_set(err, ERR_RETRY, _("%s: cannot ask: %s"), ask->path, strerror(errno));
     return 0;
 }
 
@@ -94,10 +95,10 @@ static int ask_wait(const struct ask *ask, struct error *err)
             return 0;
         if (count == 0)
             return error_set(err, ERR_RETRY,
-                             "%s: no answer in time; the service may be busy: ask again, or look at its log",
+                             _("%s: no answer in time; the service may be busy: ask again, or look at its log"),
                              ask->path);
         if (errno != EINTR)
-            return error_set(err, ERR_RETRY, "%s: cannot wait: %s", ask->path, strerror(errno));
+            return error_set(err, ERR_RETRY, _("%s: cannot wait: %s"), ask->path, strerror(errno));
     }
 }
 
@@ -111,7 +112,7 @@ static int ask_receive(struct ask *ask, struct error *err)
         return err->code;
     length = recv(ask->fd, ask->packet, PACKET_BYTES_MAX, MSG_TRUNC);
     if (length <= 0 || length > PACKET_BYTES_MAX)
-        return error_set(err, ERR_RETRY, "%s: the service ended the conversation; look at its log", ask->path);
+        return error_set(err, ERR_RETRY, _("%s: the service ended the conversation; look at its log"), ask->path);
     cursor_start(&cursor, "answer", ask->packet, (size_t)length, NULL);
     cursor_tuple(&cursor, "answer", 3);
     ask->ok = cursor_bool(&cursor, "ok");
@@ -121,7 +122,7 @@ static int ask_receive(struct ask *ask, struct error *err)
     if (cursor_finish(&cursor, err) < 0)
         return err->code;
     if (ask->text.length + text.length > ANSWER_BYTES_MAX)
-        return error_set(err, ERR_REJECT, "%s: the answer is too long", ask->path);
+        return error_set(err, ERR_REJECT, _("%s: the answer is too long"), ask->path);
     buffer_reserve(&ask->text, text.length);
     if (text.length > 0)
         memcpy(ask->text.bytes + ask->text.length, text.bytes, text.length);

@@ -1,5 +1,7 @@
 #include "shell/key.h"
 
+#include "shell/text.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -73,7 +75,7 @@ int key_parse(const char *hex, uint8_t ret[32], struct error *err)
     uint8_t key[32];
 
     if (strlen(hex) != 64 || !hex_read(hex, key))
-        return error_set(err, ERR_REJECT, "a public key is 64 hexadecimal digits, as `selaras key new` prints it");
+        return error_set(err, ERR_REJECT, _("a public key is 64 hexadecimal digits, as `selaras key new` prints it"));
     memcpy(ret, key, sizeof key);
     return 0;
 }
@@ -113,10 +115,10 @@ int key_write(const char *path, const struct key *key, struct error *err)
     bool written;
 
     if (fd < 0 && errno == EEXIST)
-        return error_set(err, ERR_REJECT, "%s exists already; a key in use is never overwritten: move it away first",
+        return error_set(err, ERR_REJECT, _("%s exists already; a key in use is never overwritten: move it away first"),
                          path);
     if (fd < 0)
-        return error_set(err, ERR_STOP, "%s: cannot create the key file: %s", path, strerror(errno));
+        return error_set(err, ERR_STOP, _("%s: cannot create the key file: %s"), path, strerror(errno));
     key_hex(key->public_key, public_hex);
     key_hex(key->secret_key, secret_hex);
     snprintf(text, sizeof text, "public %s\nsecret %s\n", public_hex, secret_hex);
@@ -126,7 +128,7 @@ int key_write(const char *path, const struct key *key, struct error *err)
     explicit_bzero(secret_hex, sizeof secret_hex);
     if (written)
         return 0;
-    error_set(err, ERR_STOP, "%s: cannot write the key file: %s", path, strerror(errno));
+    error_set(err, ERR_STOP, _("%s: cannot write the key file: %s"), path, strerror(errno));
     unlink(path);
     return err->code;
 }
@@ -146,11 +148,11 @@ static int check_mode(int fd, const char *path, struct error *err)
     mode_t others = is_credential(path) ? 0037 : 0077;
 
     if (fstat(fd, &status) != 0)
-        return error_set(err, ERR_STOP, "%s: cannot look at the key file: %s", path, strerror(errno));
+        return error_set(err, ERR_STOP, _("%s: cannot look at the key file: %s"), path, strerror(errno));
     if (!S_ISREG(status.st_mode))
-        return error_set(err, ERR_STOP, "%s is no file; make a key with `selaras key new`", path);
+        return error_set(err, ERR_STOP, _("%s is no file; make a key with `selaras key new`"), path);
     if (status.st_mode & others)
-        return error_set(err, ERR_STOP, "%s may be read or written by others (mode %04o); run: chmod 0600 %s", path,
+        return error_set(err, ERR_STOP, _("%s may be read or written by others (mode %04o); run: chmod 0600 %s"), path,
                          status.st_mode & 07777u, path);
     return 0;
 }
@@ -189,16 +191,17 @@ static int read_file(int fd, const char *path, struct key *ret, struct error *er
     int code = 0;
 
     if (length < 0)
-        code = error_set(err, ERR_STOP, "%s: cannot read the key file: %s", path, strerror(errno));
+        code = error_set(err, ERR_STOP, _("%s: cannot read the key file: %s"), path, strerror(errno));
     else if (!is_whole(text, length) || !key_text(text, &key))
-        code = error_set(err, ERR_STOP,
-                         "%s is no key file: it must be two lines, \"public\" and \"secret\", each with 64 hexadecimal "
-                         "digits; make one with `selaras key new`",
-                         path);
-    else if (!key_belongs(&key))
         code =
             error_set(err, ERR_STOP,
-                      "%s: the secret key does not belong to the public key; restore the file or make a new key", path);
+                      _("%s is no key file: it must be two lines, \"public\" and \"secret\", each with 64 hexadecimal "
+                        "digits; make one with `selaras key new`"),
+                      path);
+    else if (!key_belongs(&key))
+        code = error_set(err, ERR_STOP,
+                         _("%s: the secret key does not belong to the public key; restore the file or make a new key"),
+                         path);
     else
         *ret = key;
     explicit_bzero(text, sizeof text);
@@ -209,9 +212,9 @@ static int read_file(int fd, const char *path, struct key *ret, struct error *er
 static const char *remedy(int failure)
 {
     if (failure == ENOENT)
-        return "; make one with `selaras key new`";
+        return _("; make one with `selaras key new`");
     if (failure == EACCES)
-        return "; it must belong to the user who reads it: chown it to the service's user (selaras), or use sudo";
+        return _("; it must belong to the user who reads it: chown it to the service's user (selaras), or use sudo");
     return "";
 }
 
@@ -221,7 +224,7 @@ int key_read(const char *path, struct key *ret, struct error *err)
     int code;
 
     if (fd < 0)
-        return error_set(err, ERR_STOP, "%s: cannot read the key file: %s%s", path, strerror(errno), remedy(errno));
+        return error_set(err, ERR_STOP, _("%s: cannot read the key file: %s%s"), path, strerror(errno), remedy(errno));
     code = check_mode(fd, path, err);
     if (code == 0)
         code = read_file(fd, path, ret, err);

@@ -2,6 +2,8 @@
 
 #include "shell/log.h"
 
+#include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_BYTES_MAX = 2048, FIELD_BYTES_MAX = 128 };
+enum { LINE_BYTES_MAX = 2048, FIELD_BYTES_MAX = 192, FIELDS_MAX = 8 };
 
 /* The one thing in a process that is everywhere; set once, before anything is said. */
 static struct {
@@ -43,26 +45,49 @@ void log_start(const char *program, const char *agency, enum log_level most)
     log_state.to_journal = stderr_is_journal();
 }
 
+/* What others said may stand in a line (an error text, a file's name): it must not make a second line or paint the
+ * terminal. */
+static void make_plain(char *line)
+{
+    for (; *line; line++)
+        if ((unsigned char)*line < ' ' || *line == 0x7f)
+            *line = ' ';
+}
+
 static struct iovec field(char *to, const char *name, const char *value)
 {
     int length = snprintf(to, FIELD_BYTES_MAX, "%s=%s", name, value);
 
+    make_plain(to);
     return (struct iovec){ to, (size_t)(length < FIELD_BYTES_MAX ? length : FIELD_BYTES_MAX - 1) };
 }
 
-static bool write_journal(enum log_level level, const char *agency, const char *line)
+static bool write_journal(enum log_level level, const struct log_about *about, const char *line)
 {
-    char message[sizeof "MESSAGE=" + LINE_BYTES_MAX], priority[FIELD_BYTES_MAX], program[FIELD_BYTES_MAX],
-        about[FIELD_BYTES_MAX], digits[16];
-    struct iovec fields[4];
+    char message[sizeof "MESSAGE=" + LINE_BYTES_MAX], texts[FIELDS_MAX][FIELD_BYTES_MAX], digits[16], position[24];
+    struct iovec fields[FIELDS_MAX];
     int count = 0;
 
     snprintf(digits, sizeof digits, "%d", level);
+    snprintf(position, sizeof position, "%" PRIu64, about->position);
     fields[count++] = (struct iovec){ message, (size_t)snprintf(message, sizeof message, "MESSAGE=%s", line) };
-    fields[count++] = field(priority, "PRIORITY", digits);
-    fields[count++] = field(program, "SYSLOG_IDENTIFIER", log_state.program);
-    if (agency)
-        fields[count++] = field(about, "SELARAS_AGENCY", agency);
+    const struct {
+        const char *name, *value;
+    } rest[] = {
+        { "PRIORITY", digits },
+        { "SYSLOG_IDENTIFIER", log_state.program },
+        { "SELARAS_AGENCY", about->agency },
+        { "SELARAS_TABLE", about->table },
+        { "SELARAS_TYPE", about->type },
+        { "SELARAS_POSITION", about->position > 0 ? position : NULL },
+    };
+
+    for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++)
+        if (rest[i].value) {
+            fields[count] = field(texts[count], rest[i].name, rest[i].value);
+            count++;
+        }
+    assert(count <= FIELDS_MAX);
     return sd_journal_sendv(fields, count) >= 0;
 }
 
@@ -91,43 +116,38 @@ static void write_stderr(enum log_level level, const char *line)
     fprintf(stderr, "%s.%03ld %s: %s%s\n", time, (long)now.tv_usec / 1000, log_state.program, level_word(level), line);
 }
 
-/* What others said may stand in a line (an error text, a file's name): it must not make a second line or paint the
- * terminal. */
-static void make_plain(char *line)
-{
-    for (; *line; line++)
-        if ((unsigned char)*line < ' ' || *line == 0x7f)
-            *line = ' ';
-}
-
-static void write_line(enum log_level level, const char *agency, const char *fmt, va_list arguments)
+static void write_line(enum log_level level, const struct log_about *about, const char *fmt, va_list arguments)
 {
     char line[LINE_BYTES_MAX];
     int prefix;
 
     if (level > log_state.most)
         return;
-    prefix = snprintf(line, sizeof line, "%.63s%s", agency ? agency : "", agency ? ": " : "");
+    prefix = snprintf(line, sizeof line, "%.63s%s", about->agency ? about->agency : "", about->agency ? ": " : "");
     vsnprintf(line + prefix, sizeof line - (size_t)prefix, fmt, arguments);
     make_plain(line);
-    if (!log_state.to_journal || !write_journal(level, agency, line))
+    if (!log_state.to_journal || !write_journal(level, about, line))
         write_stderr(level, line);
 }
 
 void log_write(enum log_level level, const char *fmt, ...)
 {
+    struct log_about about = { .agency = log_state.agency };
     va_list arguments;
 
     va_start(arguments, fmt);
-    write_line(level, log_state.agency, fmt, arguments);
+    write_line(level, &about, fmt, arguments);
     va_end(arguments);
 }
 
-void log_agency(enum log_level level, const char *agency, const char *fmt, ...)
+void log_about(enum log_level level, const struct log_about *about, const char *fmt, ...)
 {
+    struct log_about whole = *about;
     va_list arguments;
 
+    if (!whole.agency)
+        whole.agency = log_state.agency;
     va_start(arguments, fmt);
-    write_line(level, agency, fmt, arguments);
+    write_line(level, &whole, fmt, arguments);
     va_end(arguments);
 }

@@ -73,7 +73,7 @@ static void a_line_has_time_program_agency_and_level(void **state)
 
 static void say_about(void)
 {
-    log_agency(LOG_NOTE, "dinkes", "its link is up");
+    log_about(LOG_NOTE, &(struct log_about){ .agency = "dinkes" }, "its link is up");
     log_write(LOG_DETAIL, "detail");
 }
 
@@ -156,7 +156,7 @@ static void the_journal_gets_level_program_and_agency_as_fields(void **state)
 static void say_of_nobody(void)
 {
     log_write(LOG_NOTE, "up");
-    log_agency(LOG_NOTE, "dinkes", "its link is up");
+    log_about(LOG_NOTE, &(struct log_about){ .agency = "dinkes" }, "its link is up");
 }
 
 static void a_brokers_line_has_an_agency_only_when_it_is_about_one(void **state)
@@ -166,6 +166,26 @@ static void a_brokers_line_has_an_agency_only_when_it_is_about_one(void **state)
                         "MESSAGE=up\nPRIORITY=5\nSYSLOG_IDENTIFIER=selaras-broker\n"
                         "MESSAGE=dinkes: its link is up\nPRIORITY=5\nSYSLOG_IDENTIFIER=selaras-broker\n"
                         "SELARAS_AGENCY=dinkes\n");
+}
+
+static void say_of_a_row(void)
+{
+    log_about(
+        LOG_WARN,
+        &(struct log_about){ .table = "public.penduduk", .type = "resident", .position = (UINT64_C(2) << 48) + 7 },
+        "left out");
+    log_about(LOG_WARN, &(struct log_about){ .agency = "dinkes", .table = "a\nMESSAGE=b" }, "left out");
+}
+
+/* Whoever looks for one table's lines, or for those about one entry, finds them: journalctl SELARAS_TABLE=... */
+static void what_a_line_is_about_stands_in_fields_of_its_own(void **state)
+{
+    (void)state;
+    assert_string_equal(told_the_journal("selaras-agent", "dinsos", say_of_a_row),
+                        "MESSAGE=dinsos: left out\nPRIORITY=4\nSYSLOG_IDENTIFIER=selaras-agent\nSELARAS_AGENCY=dinsos\n"
+                        "SELARAS_TABLE=public.penduduk\nSELARAS_TYPE=resident\nSELARAS_POSITION=562949953421319\n"
+                        "MESSAGE=dinkes: left out\nPRIORITY=4\nSYSLOG_IDENTIFIER=selaras-agent\nSELARAS_AGENCY=dinkes\n"
+                        "SELARAS_TABLE=a MESSAGE=b\n");
 }
 
 static void what_others_said_makes_no_field_of_its_own(void **state)
@@ -185,6 +205,7 @@ int main(void)
         cmocka_unit_test(what_others_said_makes_no_second_line),
         cmocka_unit_test(the_journal_gets_level_program_and_agency_as_fields),
         cmocka_unit_test(a_brokers_line_has_an_agency_only_when_it_is_about_one),
+        cmocka_unit_test(what_a_line_is_about_stands_in_fields_of_its_own),
         cmocka_unit_test(what_others_said_makes_no_field_of_its_own),
         cmocka_unit_test(another_stream_than_the_journals_is_written_to),
     };

@@ -1,5 +1,7 @@
 #include "shell/pg.h"
 
+#include "shell/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -70,7 +72,7 @@ static void copy_unquoted(char *to, size_t size, const char *message)
     else
         snprintf(to, size, "%.*s\"...\"%s", (int)(first - message), message, last + 1);
     if ((first && first == last) || to[strspn(to, plain)] != '\0')
-        snprintf(to, size, "a value was refused (PostgreSQL's log shows it)");
+        snprintf(to, size, "%s", _("a value was refused (PostgreSQL's log shows it)"));
 }
 
 int pg_error_set(struct error *err, const PGresult *failure)
@@ -79,11 +81,11 @@ int pg_error_set(struct error *err, const PGresult *failure)
     char text[400];
 
     if (sqlstate[0] == '\0') /* libpq's own complaint, which knows no state */
-        snprintf(text, sizeof text, "libpq gave no reason");
+        snprintf(text, sizeof text, "%s", _("libpq gave no reason"));
     else if (is_foreign(failure, sqlstate))
-        snprintf(text, sizeof text,
-                 "refused by a trigger or function of the database, whose message is not shown as it "
-                 "may hold personal values (PostgreSQL's log has it)");
+        snprintf(text, sizeof text, "%s",
+                 _("refused by a trigger or function of the database, whose message is not shown as it "
+                   "may hold personal values (PostgreSQL's log has it)"));
     else if (strncmp(sqlstate, "22", 2) == 0)
         copy_unquoted(text, sizeof text, message);
     else

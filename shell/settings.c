@@ -1,5 +1,7 @@
 #include "shell/settings.h"
 
+#include "shell/text.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
@@ -18,9 +20,9 @@ static const struct {
     const char *example;
 } types[] = {
     [SETTING_TEXT] = { NULL, "" },
-    [SETTING_DURATION] = { duration_units, "a time like 250ms, 5s, 10min or 2h" },
-    [SETTING_SIZE] = { size_units, "a size like 64KiB, 8MiB or 1GiB" },
-    [SETTING_NUMBER] = { number_units, "a whole number" },
+    [SETTING_DURATION] = { duration_units, N_("a time like 250ms, 5s, 10min or 2h") },
+    [SETTING_SIZE] = { size_units, N_("a size like 64KiB, 8MiB or 1GiB") },
+    [SETTING_NUMBER] = { number_units, N_("a whole number") },
     [SETTING_YES] = { NULL, "" },
 };
 
@@ -125,9 +127,10 @@ static int quantity_fill(const struct filler *filler, const struct setting *sett
 
     if (!quantity_parse(text, units, &quantity) || quantity < setting->least || quantity > setting->most)
         return setting_error(filler, setting,
-                             arena_printf(filler->arena, "must be %s, from %s to %s (%s)", types[setting->type].example,
+                             arena_printf(filler->arena, _("must be %s, from %s to %s (%s)"),
+                                          _(types[setting->type].example),
                                           quantity_text(filler->arena, units, setting->least),
-                                          quantity_text(filler->arena, units, setting->most), setting->meaning));
+                                          quantity_text(filler->arena, units, setting->most), _(setting->meaning)));
     if (setting->type == SETTING_SIZE) {
         *(uint64_t *)place = quantity;
     } else {
@@ -148,7 +151,8 @@ static int setting_fill(const struct filler *filler, const struct setting *setti
         return 0;
     }
     if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
-        return setting_error(filler, setting, arena_printf(filler->arena, "must be yes or no (%s)", setting->meaning));
+        return setting_error(filler, setting,
+                             arena_printf(filler->arena, _("must be yes or no (%s)"), _(setting->meaning)));
     *(bool *)place = strcmp(text, "yes") == 0;
     return 0;
 }
@@ -175,7 +179,7 @@ int settings_fill(struct arena *arena, const struct setting *table, const struct
         if (node && tree_text(node, &text, err) < 0)
             return err->code;
         if (!text)
-            return setting_error(&filler, setting, arena_printf(arena, "must be given (%s)", setting->meaning));
+            return setting_error(&filler, setting, arena_printf(arena, _("must be given (%s)"), _(setting->meaning)));
         if (setting_fill(&filler, setting, text) < 0)
             return err->code;
     }

@@ -1,6 +1,7 @@
 #include "shell/zpl.h"
 
 #include "proto/value.h"
+#include "shell/text.h"
 
 #include <czmq.h>
 #include <errno.h>
@@ -45,7 +46,7 @@ static ssize_t read_fully(int fd, char *bytes, size_t size)
 /* What cannot be read, and what to do about the commonest reason. */
 static int read_failed(const char *path, int failure, struct error *err)
 {
-    return error_set(err, ERR_STOP, "%s: cannot be read: %s%s", path, strerror(failure),
+    return error_set(err, ERR_STOP, _("%s: cannot be read: %s%s"), path, strerror(failure),
                      failure == EACCES ? "; run this as a user who may (sudo), or let the user of the service read the "
                                          "file and enter its folder"
                                        : "");
@@ -60,7 +61,7 @@ static int input_read(struct arena *arena, const char **ret_text, size_t *ret_le
     if (length < 0)
         return read_failed("-", errno, err);
     if (length > FILE_BYTES_MAX)
-        return error_set(err, ERR_STOP, "-: is longer than %d bytes", FILE_BYTES_MAX);
+        return error_set(err, ERR_STOP, _("-: is longer than %d bytes"), FILE_BYTES_MAX);
     text[length] = 0;
     *ret_text = text;
     *ret_length = (size_t)length;
@@ -77,15 +78,15 @@ static int file_read_from(struct arena *arena, const char *path, int fd, const c
     if (fd < 0 || fstat(fd, &status) < 0)
         return read_failed(path, errno, err);
     if (!S_ISREG(status.st_mode))
-        return error_set(err, ERR_STOP, "%s: is not a file", path);
+        return error_set(err, ERR_STOP, _("%s: is not a file"), path);
     if (status.st_size > FILE_BYTES_MAX)
-        return error_set(err, ERR_STOP, "%s: is longer than %d bytes", path, FILE_BYTES_MAX);
+        return error_set(err, ERR_STOP, _("%s: is longer than %d bytes"), path, FILE_BYTES_MAX);
     text = arena_alloc(arena, (size_t)status.st_size + 2);
     length = read_fully(fd, text, (size_t)status.st_size + 1);
     if (length < 0)
         return read_failed(path, errno, err);
     if (length > status.st_size)
-        return error_set(err, ERR_STOP, "%s: was written to while it was read: try again", path);
+        return error_set(err, ERR_STOP, _("%s: was written to while it was read: try again"), path);
     text[length] = 0;
     *ret_text = text;
     *ret_length = (size_t)length;
@@ -109,9 +110,9 @@ static const char *line_fault(const char *line, size_t length)
     const char *at = line + strspn(line, " ");
 
     if (length > LINE_BYTES_MAX)
-        return "is longer than 1024 bytes";
+        return _("is longer than 1024 bytes");
     if (at < end && *at == '\t')
-        return "is indented by a tab: use 4 spaces a level";
+        return _("is indented by a tab: use 4 spaces a level");
     while (at < end && *at != '=' && *at != '#')
         at++;
     if (at == end || *at == '#')
@@ -121,10 +122,10 @@ static const char *line_fault(const char *line, size_t length)
     if (at == end || *at == '"' || *at == '\'')
         return NULL;
     if (*at == '#')
-        return "has a comment where its value should be: put a value that starts with # in quotation marks";
+        return _("has a comment where its value should be: put a value that starts with # in quotation marks");
     at = memchr(at, '#', (size_t)(end - at));
     if (at && at[-1] != ' ' && at[-1] != '\t')
-        return "has a # within its value, where a comment would start: put the value in quotation marks";
+        return _("has a # within its value, where a comment would start: put the value in quotation marks");
     return NULL;
 }
 
@@ -139,11 +140,11 @@ static int lines_check(const char *name, const char *text, size_t length, struct
         const char *fault = line_fault(line, line_length);
 
         if (!text_is_utf8(line, line_length))
-            fault = "is not UTF-8 without NUL";
+            fault = _("is not UTF-8 without NUL");
         if (number > LINES_MAX)
-            fault = "is one more than a file may have";
+            fault = _("is one more than a file may have");
         if (fault)
-            return error_set(err, ERR_REJECT, "%s: line %u: %s", name, number, fault);
+            return error_set(err, ERR_REJECT, _("%s: line %u: %s"), name, number, fault);
         line += line_length + (end != NULL);
     }
     return 0;
@@ -175,12 +176,12 @@ static zconfig_t *load_quietly(const char *text, size_t length, char **ret_log)
 static const struct {
     const char *theirs, *ours;
 } complaints[] = {
-    { "indent 4 spaces", "is indented by something else than 4 spaces a level" },
-    { "indentation error", "is indented deeper than one level below the line above" },
-    { "invalid syntax", "is neither \"name\" nor \"name = value\"" },
-    { "missing", "has a quotation mark that is not closed" },
-    { "'/'", "has a name that starts or ends with /" },
-    { "", "cannot be understood" },
+    { "indent 4 spaces", N_("is indented by something else than 4 spaces a level") },
+    { "indentation error", N_("is indented deeper than one level below the line above") },
+    { "invalid syntax", N_("is neither \"name\" nor \"name = value\"") },
+    { "missing", N_("has a quotation mark that is not closed") },
+    { "'/'", N_("has a name that starts or ends with /") },
+    { "", N_("cannot be understood") },
 };
 
 /* From "26-11-22 15:03:46 E (zconfig): (2) indent 4 spaces at once". */
@@ -193,12 +194,12 @@ static int complaint_error(const char *name, const char *log, struct error *err)
     size_t i = 0;
 
     if (!at)
-        return error_set(err, ERR_REJECT, "%s: is not ZPL", name);
+        return error_set(err, ERR_REJECT, _("%s: is not ZPL"), name);
     line = strtoul(at + strlen(lead), &behind, 10);
     behind += strspn(behind, ") ");
     while (strncmp(behind, complaints[i].theirs, strlen(complaints[i].theirs)) != 0)
         i++;
-    return error_set(err, ERR_REJECT, "%s: line %lu: %s", name, line, complaints[i].ours);
+    return error_set(err, ERR_REJECT, _("%s: line %lu: %s"), name, line, _(complaints[i].ours));
 }
 
 /* Goes one call deeper per level only: a line of 1024 bytes has at most 256. */
@@ -227,7 +228,7 @@ int zpl_parse(struct arena *arena, const char *name, const char *text, size_t le
     char *log = NULL;
 
     if (length > FILE_BYTES_MAX)
-        return error_set(err, ERR_REJECT, "%s: is longer than %d bytes", name, FILE_BYTES_MAX);
+        return error_set(err, ERR_REJECT, _("%s: is longer than %d bytes"), name, FILE_BYTES_MAX);
     if (lines_check(name, arena_copy(arena, text, length), length, err) < 0)
         return err->code;
     config = load_quietly(text, length, &log);
@@ -241,5 +242,18 @@ int zpl_parse(struct arena *arena, const char *name, const char *text, size_t le
     tree_copy(arena, config, root);
     zconfig_destroy(&config);
     *ret = root;
+    return 0;
+}
+
+int catalog_read(struct arena *arena, const char *path, const struct catalog **ret, struct error *err)
+{
+    const struct tree *tree = NULL;
+    const char *text = NULL;
+    size_t length = 0;
+
+    if (file_read(arena, path, &text, &length, err) < 0 || zpl_parse(arena, path, text, length, &tree, err) < 0)
+        return err->code;
+    if (catalog_build(arena, tree, text, length, ret, err) < 0)
+        return error_wrap(err, "%s", path);
     return 0;
 }

@@ -16,11 +16,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # other way round.
 SHELLS = {
     "daemon": ["crashes", "main", "net", "schema", "settings", "status", "store", "store_read", "store_scan", "store_sql", "store_write"],
-    "agents": ["drivers", "link", "main", "requests", "run", "settings", "status"],
+    "agents": ["check", "drivers", "link", "main", "requests", "run", "settings", "status"],
 }
 CORES = {
     "agents/csv": ["compare", "corrections", "encoding", "form", "refusal", "sheet", "spelling"],
-    "agents/postgres": ["applied", "fold", "key_index", "parked", "pgoutput", "stream",
+    "agents/postgres": ["alterations", "applied", "beyond", "fold", "key_index", "parked", "pgoutput", "row_view", "stream",
                         "touched"],
 }
 

@@ -2,6 +2,7 @@
 
 #include "agents/fed.h"
 #include "agents/net_fold.h"
+#include "shell/text.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -76,6 +77,23 @@ static int remove_row(const struct work *work, struct error *err)
                : 0;
 }
 
+/* What this changes in the row, under the key that it has now; `before` NULL: the row came. */
+static int put_fed(const struct work *work, struct text key, const struct value *before, const struct value *now,
+                   struct error *err)
+{
+    const struct net *net = work->net;
+    struct state *state = work->amend->state;
+    const char *block = work->block->name;
+
+    if (!before)
+        return state_fed_put(state, block, key, "", net->record, net->position, work->now_us, err);
+    for (uint16_t i = 0; i < work->block->field_count; i++)
+        if (!value_equal(before[i], now[i]) && state_fed_put(state, block, key, work->block->fields[i].name,
+                                                             net->record, net->position, work->now_us, err) < 0)
+            return err->code;
+    return 0;
+}
+
 /* The list has it under its old key until the clerk types the new one in. */
 static int move_row(const struct work *work, struct text key, struct value *fields, struct error *err)
 {
@@ -85,7 +103,7 @@ static int move_row(const struct work *work, struct text key, struct value *fiel
     if (state_row(state, work->amend->scratch, work->block, key, &there, err) < 0)
         return err->code;
     if (there.sides.should)
-        return error_set(err, ERR_REJECT, "another row of %s has this key already", work->block->table);
+        return error_set(err, ERR_REJECT, _("another row of %s has this key already"), work->block->table);
     there.sides.should = fields;
     there.since_us = work->now_us;
     there.was = old.sides.said ? work->key : old.was;
@@ -95,7 +113,9 @@ static int move_row(const struct work *work, struct text key, struct value *fiel
     old.since_us = work->now_us;
     old.was = (struct text){ 0 };
     if (state_row_put(state, work->block, work->key, &old, true, err) < 0 ||
-        state_row_put(state, work->block, key, &there, true, err) < 0)
+        state_row_put(state, work->block, key, &there, true, err) < 0 ||
+        state_fed_move(state, work->block->name, work->key, key, err) < 0 ||
+        put_fed(work, key, work->row.sides.should, fields, err) < 0)
         return err->code;
     return put_reasons(work, key, err);
 }
@@ -120,12 +140,13 @@ static int write_row(const struct work *work, const struct value *before, struct
         return err->code;
     key = change_key(scratch, block, NULL, fields);
     if (key.length == 0)
-        return error_set(err, ERR_REJECT, "the row has no key, so it cannot stand in list %s", block->table);
+        return error_set(err, ERR_REJECT, _("the row has no key, so it cannot stand in list %s"), block->table);
     if (before && !text_same(key, work->key))
         return move_row(work, key, fields, err);
     row.sides.should = fields;
     row.since_us = work->now_us;
-    if (state_row_put(work->amend->state, block, key, &row, differed, err) < 0)
+    if (state_row_put(work->amend->state, block, key, &row, differed, err) < 0 ||
+        put_fed(work, key, before, fields, err) < 0)
         return err->code;
     return put_reasons(work, key, err);
 }
@@ -215,7 +236,7 @@ static struct net *parked_net(struct amend *amend, const struct state_parked *pa
 
     if (effect_read(amend->scratch, parked->effect.bytes, parked->effect.length, &item, err) < 0) {
         err->code = ERR_STOP;
-        error_wrap(err, "a parked record in the state file");
+        error_wrap(err, _("a parked record in the state file"));
         return NULL;
     }
     for (uint16_t i = 0; i < item.field_count; i++)
@@ -315,7 +336,8 @@ int amend_take(struct amend *amend, const struct feed *feed, bool *ret_taken, st
         if (feed->items[i].position > amend->taken)
             fed_add(amend->coming, &feed->items[i]);
     if (arena_used(amend->coming->arena) > AMEND_BATCH_BYTES)
-        return error_set(err, ERR_STOP, "the broker fed a batch of more than %d MiB", AMEND_BATCH_BYTES / 1024 / 1024);
+        return error_set(err, ERR_STOP, _("the broker fed a batch of more than %d MiB"),
+                         AMEND_BATCH_BYTES / 1024 / 1024);
     if (!feed->final)
         return 0;
     if (feed->position <= amend->taken) {

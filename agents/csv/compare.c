@@ -86,6 +86,23 @@ void fields_pack(const struct mapping_block *block, const struct value *fields, 
     free(list);
 }
 
+void fields_rest(const struct mapping_block *block, const struct value *fields, struct buffer *out)
+{
+    struct value *rest = calloc(block->field_count + 1u, sizeof *rest);
+    int set = 0;
+
+    if (!rest)
+        abort();
+    memcpy(rest, fields, block->field_count * sizeof *rest);
+    for (uint8_t i = 0; i < block->key_count; i++)
+        rest[block->key[i]] = (struct value){ 0 };
+    for (uint16_t i = 0; i < block->field_count; i++)
+        set += rest[i].state == VALUE_SET;
+    if (set >= REST_FIELDS_LEAST)
+        fields_pack(block, rest, out);
+    free(rest);
+}
+
 int fields_unpack(struct arena *arena, const struct mapping_block *block, const void *bytes, size_t length,
                   struct value **ret, struct error *err)
 {

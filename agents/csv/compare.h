@@ -22,6 +22,11 @@ bool sides_differ(const struct mapping_block *block, const struct sides *sides);
 /* As a list can tell: without the white space around it, and nothing is the same as empty. */
 bool cell_same(struct value left, struct value right);
 
+/* What a row says but for its key, packed: the same bytes for the same values. Nothing when that is too little to know
+ * a row again by. */
+enum { REST_FIELDS_LEAST = 3 };
+void fields_rest(const struct mapping_block *block, const struct value *fields, struct buffer *out);
+
 /* Fields as the state keeps them, by name; absent ones are left out. */
 void fields_pack(const struct mapping_block *block, const struct value *fields, struct buffer *out);
 /* Back into an array in the block's order, with witnesses that are NULL, in `arena`; fields that are no longer mapped

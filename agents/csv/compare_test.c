@@ -1,5 +1,5 @@
 /* What is an edit, what is a correction, and how cells are spelt. */
-#include "agents/csv/corrections.h"
+#include "agents/csv/compare.h"
 #include "agents/csv/list_fixture.h"
 #include "agents/csv/refusal.h"
 
@@ -156,62 +156,6 @@ static void names_of_files_say_what_they_are(void **state)
     }
 }
 
-/* ---- corrections ---- */
-
-static const char *corrections_of(const char *should, const char *said, const char *was, struct reason reason)
-{
-    struct correction_reason reasons[F_COUNT], row = { reason, "" };
-    struct correction correction = { .block = fixture.block,
-                                     .spellings = fixture.spellings,
-                                     .key = { "1", 1 },
-                                     .sides = { list_fields(&fixture, should), list_fields(&fixture, said) },
-                                     .was = { was, (uint32_t)strlen(was) },
-                                     .fields = reasons,
-                                     .row = row };
-    struct buffer out = { 0 };
-    struct error err;
-    const char *text;
-
-    for (int i = 0; i < F_COUNT; i++)
-        reasons[i] = row;
-    assert_int_equal(corrections_add(&correction, ';', &out, &err), 0);
-    text = arena_copy(fixture.arena, out.bytes, out.length);
-    buffer_free(&out);
-    return text;
-}
-
-static void corrections_say_what_to_type_and_why(void **state)
-{
-    const struct reason put_back = { { "put back", 8 }, { "dinsos", 6 }, { "not allowed", 11 } }, none = { 0 };
-
-    (void)state;
-    assert_string_equal(corrections_of("1|A|1980-01-02|42000.50|true", "1|A|1980-01-02|42000.50|false", "", put_back),
-                        "\"1\";\"Berhak\";\"TIDAK\";\"YA\";\"ditetapkan oleh dinsos (pemilik data)\";"
-                        "\"decided by dinsos (owner of this data)\";\"\"\r\n");
-    assert_string_equal(corrections_of("1|A|1980-01-02|42000.50|-", "1|A|-|-|-", "", none),
-                        "\"1\";\"Lahir\";\"\";\"02/01/1980\";\"diubah oleh instansi lain\";\"changed by another "
-                        "agency\";\"\"\r\n"
-                        "\"1\";\"Iuran\";\"\";\"42000,50\";\"diubah oleh instansi lain\";\"changed by another "
-                        "agency\";\"\"\r\n");
-    assert_non_null(
-        strstr(corrections_of(NULL, "1|A|-|-|-", "", none), "\"1\";\"(hapus baris ini / remove this row)\""));
-    assert_non_null(strstr(corrections_of("1|A|-|-|-", NULL, "", none), "\"1\";\"(tambah baris ini / add this row)\""));
-    assert_non_null(strstr(corrections_of("1|A|-|-|-", "9|A|-|-|-", "9", none), "\"9\";\"NIK\";\"9\";\"1\";"));
-}
-
-static void nothing_in_corrections_is_a_formula(void **state)
-{
-    static const char *const names[] = { "=1+1", "+62", "-5", "@SUM(A1)", "\tx", NULL };
-    const struct reason none = { 0 };
-
-    (void)state;
-    for (int i = 0; names[i]; i++)
-        assert_non_null(
-            strstr(corrections_of(arena_printf(fixture.arena, "1|%s|-|-|-", names[i]), "1|A|-|-|-", "", none),
-                   arena_printf(fixture.arena, ";\"'%s\";", names[i])));
-    assert_non_null(strstr(corrections_of("1|say \"x\"|-|-|-", "1|A|-|-|-", "", none), "\"say \"\"x\"\"\""));
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -219,8 +163,6 @@ int main(void)
         cmocka_unit_test(packed_fields_come_back),
         cmocka_unit_test(how_cells_are_read),
         cmocka_unit_test(names_of_files_say_what_they_are),
-        cmocka_unit_test(corrections_say_what_to_type_and_why),
-        cmocka_unit_test(nothing_in_corrections_is_a_formula),
     };
 
     return cmocka_run_group_tests_name("compare", tests, setup, teardown);

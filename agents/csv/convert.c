@@ -1,19 +1,20 @@
 #include "agents/csv/convert.h"
 
+#include "agents/csv/sandbox.h"
+#include "shell/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
     READ_BYTES = 256 * 1024,
-    MEMORY_BYTES_MAX = 1024 * 1024 * 1024,
+    MEMORY_BYTES_MAX = 512 * 1024 * 1024,
     REAP_MS = 20,
 };
 
@@ -29,18 +30,11 @@ struct convert {
     const char *why;
 };
 
-static void limit_set(int what, rlim_t most)
-{
-    const struct rlimit limit = { most, most };
-
-    setrlimit(what, &limit); /* under systemd the unit's own limits stand above */
-}
-
 /* In the child. Whatever it says of the workbook it says to nobody. */
 static _Noreturn void child_run(int workbook, int out, const char *page)
 {
     char *environment[] = { strdup("PATH=/usr/bin:/bin"), strdup("LC_ALL=C.UTF-8"), strdup("PYTHONDONTWRITEBYTECODE=1"),
-                            NULL };
+                            strdup("PYTHONNOUSERSITE=1"), NULL };
     char *arguments[] = { strdup(CONVERT_PROGRAM),
                           strdup("-d"),
                           strdup(";"),
@@ -51,17 +45,11 @@ static _Noreturn void child_run(int workbook, int out, const char *page)
                           strdup("/proc/self/fd/0"),
                           NULL };
     int null = open("/dev/null", O_RDWR);
-    sigset_t none;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
-    limit_set(RLIMIT_AS, MEMORY_BYTES_MAX);
-    limit_set(RLIMIT_CPU, CONVERT_MS / 1000);
-    limit_set(RLIMIT_FSIZE, 0);
     if (dup2(workbook, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
         _exit(127);
+    sandbox_enter(
+        &(struct sandbox){ .memory_bytes = MEMORY_BYTES_MAX, .time_s = CONVERT_MS / 1000, .file = STDIN_FILENO });
     execve(CONVERT_PROGRAM, arguments, environment);
     _exit(127);
 }
@@ -75,7 +63,8 @@ static void finish(struct convert *convert, int status)
     if (!why && WIFEXITED(status) && WEXITSTATUS(status) == 127)
         why = "xlsx2csv is not installed";
     else if (!why && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-        why = "it is damaged, has a password, or has no such page";
+        why = WIFEXITED(status) ? "it is damaged, has a password, has no such page, or is too large"
+                                : "it needs too much time or memory";
     convert->child = 0;
     convert->text = NULL;
     loop_remove(&convert->reaper);
@@ -148,7 +137,7 @@ int convert_start(struct loop *loop, int fd, const char *page, size_t most_bytes
     *convert = (struct convert){ .loop = loop, .done = done, .context = context, .fd = -1, .most = most_bytes };
     if (pipe2(pipes, O_CLOEXEC) < 0) {
         free(convert);
-        return error_set(err, ERR_RETRY, "reading a workbook: %s", strerror(errno));
+        return error_set(err, ERR_RETRY, _("reading a workbook: %s"), strerror(errno));
     }
     convert->child = fork();
     if (convert->child == 0)
@@ -158,7 +147,7 @@ int convert_start(struct loop *loop, int fd, const char *page, size_t most_bytes
     if (convert->child < 0) {
         convert->child = 0;
         convert_free(&convert);
-        return error_set(err, ERR_RETRY, "reading a workbook: %s", strerror(errno));
+        return error_set(err, ERR_RETRY, _("reading a workbook: %s"), strerror(errno));
     }
     fcntl(convert->fd, F_SETFL, O_NONBLOCK);
     convert->source = loop_fd(loop, convert->fd, true, false, on_readable, convert);

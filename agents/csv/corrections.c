@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DIGITS_SHOWN = 11 }; /* of a number, by a spreadsheet */
+
 static void add(struct buffer *out, const void *bytes, size_t length)
 {
     if (out->length + length > out->capacity) {
@@ -18,14 +20,31 @@ static void add(struct buffer *out, const void *bytes, size_t length)
     out->length += length;
 }
 
-/* Always in quotes: then no separator and no line feed matters. */
+/* What a spreadsheet that opens the file would not leave as it is: formulas, and numbers that it rounds, turns into
+ * 6,40206E+15 or robs of their leading 0. */
+static bool is_in_danger(struct value cell)
+{
+    uint32_t digits = 0;
+
+    if (cell.state != VALUE_SET)
+        return false;
+    if (strchr("=+-@", cell.bytes[0]))
+        return true;
+    while (digits < cell.length && cell.bytes[digits] >= '0' && cell.bytes[digits] <= '9')
+        digits++;
+    return digits == cell.length && (digits > DIGITS_SHOWN || (digits > 1 && cell.bytes[0] == '0'));
+}
+
+/* Always in quotes: then no separator and no line feed matters. The apostrophe does no harm when it is typed in. */
 static void add_cell(struct buffer *out, char separator, struct value cell)
 {
-    bool formula = cell.state == VALUE_SET && cell.length > 0 && strchr("=+-@\t\r", cell.bytes[0]);
+    bool danger;
 
+    cell = sheet_cell(cell);
+    danger = is_in_danger(cell);
     if (separator)
         add(out, &separator, 1);
-    add(out, formula ? "\"'" : "\"", formula ? 2 : 1);
+    add(out, danger ? "\"'" : "\"", danger ? 2 : 1);
     for (uint32_t i = 0; cell.state == VALUE_SET && i < cell.length; i++) {
         if (cell.bytes[i] == '"')
             add(out, "\"", 1);

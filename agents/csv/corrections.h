@@ -1,7 +1,7 @@
 /* corrections.h: what a clerk must change in the list so that it says what it should: a file to open beside it. Pure.
  *
  * Each line names the row's key and one column, what stands there, what should, and why, in Indonesian and English.
- * What a spreadsheet would take for a formula is kept from being one. */
+ * What a spreadsheet would take for a formula, or for a number that it may round, has an apostrophe before it. */
 #ifndef SELARAS_CSV_CORRECTIONS_H
 #define SELARAS_CSV_CORRECTIONS_H
 

@@ -13,6 +13,7 @@
 #include "agents/csv/wish.h"
 #include "shell/json.h"
 #include "shell/log.h"
+#include "shell/text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -84,7 +85,7 @@ static void shut(struct lists *lists)
     if (lists->lock >= 0)
         close(lists->lock);
     lists->lock = -1;
-    error_set(&err, ERR_RETRY, "the state file was closed: try again");
+    error_set(&err, ERR_RETRY, _("the state file was closed: try again"));
     wishes_drop(&lists->wishes, &err);
     loop_remove(&lists->work_timer);
     loop_remove(&lists->retry_timer);
@@ -213,7 +214,7 @@ static int lock(struct lists *lists, struct error *err)
     arena_free(&arena);
     if (lists->lock >= 0 && flock(lists->lock, LOCK_EX | LOCK_NB) == 0)
         return 0;
-    return error_set(err, ERR_STOP, "agent/state %s: %s", lists->options->state,
+    return error_set(err, ERR_STOP, _("agent/state %s: %s"), lists->options->state,
                      errno == EWOULDBLOCK ? "another agent works on it: stop that one first" : strerror(errno));
 }
 
@@ -221,18 +222,18 @@ static int lock(struct lists *lists, struct error *err)
 static const char *unfit(const struct mapping *mapping, const struct mapping_block *block)
 {
     if (block->delete == DELETE_SET)
-        return "delete: a list has no column that could be set; use row (it is listed as a row to remove) or ignore";
+        return _("delete: a list has no column that could be set; use row (it is listed as a row to remove) or ignore");
     if (block->generated)
-        return "key: a list makes no keys; its rows are found by the catalog's identifiers";
+        return _("key: a list makes no keys; its rows are found by the catalog's identifiers");
     if (block->where_count > 0)
-        return "where: is not read for lists by this version";
+        return _("where: is not read for lists by this version");
     if (block->actor_column != COLUMN_NONE || block->ground_column != COLUMN_NONE)
-        return "actor and ground: are not read from lists by this version";
+        return _("actor and ground: are not read from lists by this version");
     if (block->absence_s > 0 || block->reload)
-        return "absence and reload: a list is compared with the one before, whatever was deleted in between";
+        return _("absence and reload: a list is compared with the one before, whatever was deleted in between");
     for (const struct mapping_block *other = mapping->blocks; other < mapping->blocks + mapping->block_count; other++)
         if (other != block && strcmp(other->table, block->table) == 0)
-            return "table: a list is one block by this version";
+            return _("table: a list is one block by this version");
     return NULL;
 }
 
@@ -241,7 +242,7 @@ static int check(struct driver *driver, struct error *err)
     struct lists *lists = lists_of(driver);
 
     if (!lists->open)
-        return error_set(err, ERR_RETRY, "the state file is not open");
+        return error_set(err, ERR_RETRY, _("the state file is not open"));
     for (uint16_t i = 0; i < lists->mapping->block_count; i++) {
         const char *why = unfit(lists->mapping, &lists->mapping->blocks[i]);
 
@@ -380,7 +381,7 @@ static int apply_some(struct lists *lists, int64_t now_us, struct error *err)
     if (amend_step(lists->apply, now_us, &applied, err) < 0) {
         if (err->code == ERR_REJECT)
             err->code = ERR_STOP;
-        return error_wrap(err, "applying what the broker fed");
+        return error_wrap(err, _("applying what the broker fed"));
     }
     if (applied > 0)
         lists->sink.applied(lists->sink.context, applied);
@@ -419,7 +420,7 @@ static int retry(struct lists *lists, int64_t now_us, struct error *err)
     if (amend_settle(lists->apply, 0, false, NULL, now_us, &settled, err) < 0)
         return err->code;
     if (settled.released > 0)
-        log_write(LOG_NOTE, "%" PRIu32 " parked records were applied after all", settled.released);
+        log_write(LOG_NOTE, _("%" PRIu32 " parked records were applied after all"), settled.released);
     return 0;
 }
 
@@ -522,7 +523,7 @@ static void ask(struct lists *lists, const struct wish *wish)
         wake(lists);
         return;
     }
-    error_set(&err, ERR_RETRY, "the state file cannot be read now: try again");
+    error_set(&err, ERR_RETRY, _("the state file cannot be read now: try again"));
     wishes_drop(&lists->wishes, &err);
 }
 

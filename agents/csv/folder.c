@@ -1,6 +1,8 @@
 #include "agents/csv/folder.h"
 
-#include <assert.h>
+#include "agents/csv/form.h"
+#include "shell/text.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,12 +27,13 @@ struct folder {
     struct loop_source *source, *quiet;
     char *names[NAMES_MAX];
     int count;
-    char next[256];
+    bool more; /* there was no room for all names */
+    char next[FILE_NAME_MAX + 1];
 };
 
 static int folder_error(const struct folder *folder, int code, const char *what, struct error *err)
 {
-    return error_set(err, code, "agent/folder %s: %s: %s; selaras-agent --prepare says what is needed", folder->path,
+    return error_set(err, code, _("agent/folder %s: %s: %s; selaras-agent --prepare says what is needed"), folder->path,
                      what, strerror(errno));
 }
 
@@ -41,8 +44,12 @@ static void name_add(struct folder *folder, const char *name)
     for (int i = 0; i < folder->count; i++)
         if (strcmp(folder->names[i], name) == 0)
             return;
-    if (folder->count == NAMES_MAX || name[0] == '.' || strlen(name) >= sizeof folder->next)
+    if (file_name_kind(name) == FILE_OTHER)
         return;
+    if (folder->count == NAMES_MAX) {
+        folder->more = true;
+        return;
+    }
     folder->names[folder->count++] = strdup(name);
     if (!folder->names[folder->count - 1])
         abort();
@@ -58,6 +65,8 @@ void folder_leave(struct folder *folder, const char *name)
         }
 }
 
+/* ---- what lies there ---- */
+
 static void scan(struct folder *folder);
 
 static void on_quiet(void *context)
@@ -67,6 +76,12 @@ static void on_quiet(void *context)
     loop_remove(&folder->quiet);
     scan(folder);
     folder->changed(folder->context);
+}
+
+static void look_again(struct folder *folder)
+{
+    if (!folder->quiet)
+        folder->quiet = loop_timer(folder->loop, FOLDER_QUIET_MS, true, on_quiet, folder);
 }
 
 static int64_t age_ms(const struct stat *status)
@@ -90,7 +105,8 @@ static void scan(struct folder *folder)
     while ((entry = readdir(list))) {
         struct stat status;
 
-        if (fstatat(folder->fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(status.st_mode))
+        if (file_name_kind(entry->d_name) == FILE_OTHER ||
+            fstatat(folder->fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(status.st_mode))
             continue;
         if (age_ms(&status) >= 0 && age_ms(&status) < FOLDER_QUIET_MS)
             restless = true;
@@ -98,8 +114,8 @@ static void scan(struct folder *folder)
             name_add(folder, entry->d_name);
     }
     closedir(list);
-    if (restless && !folder->quiet)
-        folder->quiet = loop_timer(folder->loop, FOLDER_QUIET_MS, true, on_quiet, folder);
+    if (restless)
+        look_again(folder);
 }
 
 static void on_event(void *context)
@@ -122,27 +138,46 @@ static void on_event(void *context)
     folder->changed(folder->context);
 }
 
+/* Which of two files comes first: the one saved before the other, and of two saved in the same moment, as far as their
+ * makers' clocks can tell, the one that came into the folder before. */
+static int age_order(const struct stat *left, const struct stat *right)
+{
+    const struct timespec *pairs[][2] = { { &left->st_mtim, &right->st_mtim }, { &left->st_ctim, &right->st_ctim } };
+
+    for (int i = 0; i < 2; i++) {
+        const struct timespec *l = pairs[i][0], *r = pairs[i][1];
+
+        if (l->tv_sec != r->tv_sec)
+            return l->tv_sec < r->tv_sec ? -1 : 1;
+        if (l->tv_nsec != r->tv_nsec)
+            return l->tv_nsec < r->tv_nsec ? -1 : 1;
+    }
+    return 0;
+}
+
 bool folder_next(struct folder *folder, const char **ret_name)
 {
-    struct timespec oldest = { 0 };
+    struct stat status, oldest;
     bool found = false;
 
+    if (folder->count == 0 && folder->more) {
+        folder->more = false;
+        scan(folder);
+    }
     for (int i = 0; i < folder->count;) {
-        struct stat status;
         const char *name = folder->names[i];
+        int order;
 
         if (fstatat(folder->fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0) {
             folder_leave(folder, name);
             continue;
         }
         i++;
-        if (found && (status.st_mtim.tv_sec > oldest.tv_sec ||
-                      (status.st_mtim.tv_sec == oldest.tv_sec &&
-                       (status.st_mtim.tv_nsec > oldest.tv_nsec ||
-                        (status.st_mtim.tv_nsec == oldest.tv_nsec && strcmp(name, folder->next) > 0)))))
+        order = found ? age_order(&status, &oldest) : -1;
+        if (order > 0 || (order == 0 && strcmp(name, folder->next) > 0))
             continue;
         found = true;
-        oldest = status.st_mtim;
+        oldest = status;
         snprintf(folder->next, sizeof folder->next, "%s", name);
     }
     *ret_name = folder->next;
@@ -166,6 +201,25 @@ int folder_file(struct folder *folder, const char *name, struct stat *ret, bool 
     *ret_plain = false;
     close(fd);
     return -1;
+}
+
+static bool same_state(const struct stat *left, const struct stat *right)
+{
+    return left->st_ino == right->st_ino && left->st_size == right->st_size &&
+           left->st_mtim.tv_sec == right->st_mtim.tv_sec && left->st_mtim.tv_nsec == right->st_mtim.tv_nsec;
+}
+
+bool folder_rewritten(int fd, const struct stat *read)
+{
+    struct stat status;
+
+    return fstat(fd, &status) < 0 || !same_state(&status, read);
+}
+
+void folder_wait(struct folder *folder, const char *name)
+{
+    folder_leave(folder, name);
+    look_again(folder);
 }
 
 /* ---- what becomes of it ---- */
@@ -206,35 +260,78 @@ static int note_write(struct folder *folder, int sub, const char *name, const st
     if (write_all(fd, note->bytes, note->length) < 0 || fsync(fd) < 0) {
         folder_error(folder, ERR_RETRY, "writing a note", err);
         close(fd);
+        unlinkat(sub, name, 0);
         return err->code;
     }
     close(fd);
     return 0;
 }
 
-int folder_put(struct folder *folder, const char *name, ino_t inode, bool taken, int64_t time_us,
-               const struct buffer *note, struct error *err)
+/* Whether `name` is free in `sub`, with and without a text beside it. */
+static bool is_free(int sub, const char *name)
 {
-    int sub = folder->subs[taken ? SUB_TAKEN : SUB_REFUSED], tries = 0;
-    time_t seconds = (time_t)(time_us / 1000000);
-    char stamp[32], target[600], text[620];
     struct stat status;
-    struct tm parts;
+    char text[620];
 
-    folder_leave(folder, name);
-    if (fstatat(folder->fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 || status.st_ino != inode)
-        return 0; /* gone, or another one, which is told of by itself */
+    snprintf(text, sizeof text, "%s.txt", name);
+    return fstatat(sub, name, &status, AT_SYMLINK_NOFOLLOW) < 0 && fstatat(sub, text, &status, AT_SYMLINK_NOFOLLOW) < 0;
+}
+
+static void target_name(int sub, const char *name, int64_t time_us, char target[600])
+{
+    time_t seconds = (time_t)(time_us / 1000000);
+    char stamp[32];
+    struct tm parts;
+    int tries = 0;
+
     localtime_r(&seconds, &parts);
     strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &parts);
     do {
-        snprintf(target, sizeof target, tries ? "%s-%d_%s" : "%s%.0d_%s", stamp, tries, name);
-    } while (renameat2(folder->fd, name, sub, target, RENAME_NOREPLACE) < 0 && errno == EEXIST && ++tries < 1000);
-    if (fstatat(folder->fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_ino == inode)
-        return folder_error(folder, ERR_RETRY, "moving a file", err);
-    if (!note || note->length == 0)
+        snprintf(target, 600, tries ? "%s-%d_%s" : "%s%.0d_%s", stamp, tries, name);
+    } while (!is_free(sub, target) && ++tries < 10000);
+}
+
+/* Whoever rewrote it while we looked elsewhere still writes into what we moved: it goes back, to be taken once it is
+ * whole. Under another name when its own is taken again: then both are. */
+static int put_back(struct folder *folder, int sub, const char *target, const char *name, struct error *err)
+{
+    if (renameat2(sub, target, folder->fd, name, RENAME_NOREPLACE) < 0 &&
+        renameat2(sub, target, folder->fd, target, RENAME_NOREPLACE) < 0)
+        return folder_error(folder, ERR_RETRY, "moving a file back", err);
+    folder_wait(folder, name);
+    return 0;
+}
+
+/* The text is written first: when it cannot be, the file is still there, and nobody loses the reasons. */
+int folder_put(struct folder *folder, const char *name, const struct stat *read, bool taken, int64_t time_us,
+               const struct buffer *note, struct error *err)
+{
+    int sub = folder->subs[taken ? SUB_TAKEN : SUB_REFUSED];
+    char target[600], text[620];
+    struct stat status;
+
+    folder_leave(folder, name);
+    if (fstatat(folder->fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
+    if (!same_state(&status, read)) { /* saved again meanwhile: that may have been told of already */
+        if (status.st_ino == read->st_ino)
+            folder_wait(folder, name);
+        else
+            name_add(folder, name);
+        return 0;
+    }
+    target_name(sub, name, time_us, target);
     snprintf(text, sizeof text, "%s.txt", target);
-    return note_write(folder, sub, text, note, err);
+    if (note->length > 0 && note_write(folder, sub, text, note, err) < 0)
+        return err->code;
+    if (renameat2(folder->fd, name, sub, target, RENAME_NOREPLACE) < 0) {
+        folder_error(folder, ERR_RETRY, "moving a file", err);
+        unlinkat(sub, text, 0);
+        return err->code;
+    }
+    if (fstatat(sub, target, &status, AT_SYMLINK_NOFOLLOW) == 0 && !same_state(&status, read))
+        return put_back(folder, sub, target, name, err);
+    return 0;
 }
 
 /* ---- corrections ---- */
@@ -258,7 +355,7 @@ int folder_write_begin(struct folder *folder, const char *block, int *ret_fd, st
 int folder_write(int fd, const struct buffer *bytes, struct error *err)
 {
     if (write_all(fd, bytes->bytes, bytes->length) < 0)
-        return error_set(err, ERR_RETRY, "writing corrections: %s", strerror(errno));
+        return error_set(err, ERR_RETRY, _("writing corrections: %s"), strerror(errno));
     return 0;
 }
 

@@ -21,17 +21,23 @@ must_check int folder_open(struct loop *loop, const char *path, loop_ready *chan
                            struct error *err);
 void folder_close(struct folder **folder);
 
-/* The oldest file that may be taken, whatever its name; false: none now. `ret_name` is borrowed until the next call. */
+/* The oldest file that may be taken, of those that end as lists do; false: none now. `ret_name` is borrowed until the
+ * next call. */
 bool folder_next(struct folder *folder, const char **ret_name);
 /* Whether something lies there of which it is not known yet whether it is whole. */
 bool folder_settles(const struct folder *folder);
 /* Opens it for reading: -1 when it is no plain file of one name (then *ret_plain is false) or not there any more. */
 int folder_file(struct folder *folder, const char *name, struct stat *ret, bool *ret_plain);
+/* Whether the file is not any more as `read`, which folder_file() gave: somebody writes into it. */
+bool folder_rewritten(int fd, const struct stat *read);
 /* It is none of ours: not offered again until it changes. */
 void folder_leave(struct folder *folder, const char *name);
-/* Moves it to diterima/ or ditolak/, its name after `time_us`, with a text file beside it when `note` has any. A file
- * that has meanwhile taken its name stays. ERR_RETRY. */
-must_check int folder_put(struct folder *folder, const char *name, ino_t inode, bool taken, int64_t time_us,
+/* It is being written: offered again when its writer has closed it, or when it has come to rest. */
+void folder_wait(struct folder *folder, const char *name);
+/* Moves the file that was `read` to diterima/ or ditolak/, its name after `time_us`, with a text file beside it when
+ * `note` has any. A file that has meanwhile taken its name, or was written anew, stays and is offered again. ERR_RETRY.
+ */
+must_check int folder_put(struct folder *folder, const char *name, const struct stat *read, bool taken, int64_t time_us,
                           const struct buffer *note, struct error *err);
 
 /* A corrections file on its way: written beside, then put in place of the one before. */

@@ -88,19 +88,22 @@ static bool is_temporary(const char *name)
     return false;
 }
 
+enum file_kind file_name_kind(const char *name)
+{
+    const char *ending = ending_of(name);
+
+    if (is_temporary(name) || strlen(name) > FILE_NAME_MAX)
+        return FILE_OTHER;
+    return strcasecmp(ending, ".csv") == 0 ? FILE_CSV : strcasecmp(ending, ".xlsx") == 0 ? FILE_XLSX : FILE_OTHER;
+}
+
 struct file_name file_name_read(const struct mapping *mapping, const struct form *forms, const char *name)
 {
     const char *ending = ending_of(name);
-    struct file_name read = { .block = -1 };
-    char stem[256];
+    struct file_name read = { .kind = file_name_kind(name), .block = -1 };
+    char stem[FILE_NAME_MAX + 1];
 
-    if (is_temporary(name) || strlen(name) >= sizeof stem)
-        return read;
-    if (strcasecmp(ending, ".csv") == 0)
-        read.kind = FILE_CSV;
-    else if (strcasecmp(ending, ".xlsx") == 0)
-        read.kind = FILE_XLSX;
-    else
+    if (read.kind == FILE_OTHER)
         return read;
     memcpy(stem, name, (size_t)(ending - name));
     stem[ending - name] = '\0';

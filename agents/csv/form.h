@@ -19,7 +19,9 @@ must_check int forms_build(struct arena *arena, const struct tree *tree, const s
                            const struct form **ret, struct error *err);
 
 /* What the name of a file says. */
+enum { FILE_NAME_MAX = 255 };
 enum file_kind { FILE_OTHER, FILE_CSV, FILE_XLSX };
+enum file_kind file_name_kind(const char *name);
 struct file_name {
     enum file_kind kind; /* FILE_OTHER: none of ours, or a program's own */
     int block;           /* -1: no form has such a name; -2: several do */

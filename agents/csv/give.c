@@ -1,6 +1,7 @@
 #include "agents/csv/give.h"
 
 #include "shell/log.h"
+#include "shell/text.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -74,7 +75,7 @@ static int wait_step(struct give *give, int64_t now_us, bool *ret_more, struct e
     if (lists_missing(give, &missing, err) < 0)
         return err->code;
     if (missing && !give->waits_for)
-        log_write(LOG_NOTE, "the first load waits for the first list of %s", missing);
+        log_write(LOG_NOTE, _("the first load waits for the first list of %s"), missing);
     give->waits_for = missing;
     *ret_more = !missing;
     if (missing)

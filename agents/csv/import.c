@@ -1,5 +1,6 @@
 #include "agents/csv/import.h"
 
+#include "agents/csv/edits.h"
 #include "agents/csv/encoding.h"
 #include "agents/csv/sheet.h"
 
@@ -8,12 +9,11 @@
 
 enum {
     STEP_LINES = 500,
-    STEP_ROWS = 300,
     ROUNDED_SEVERAL = 4, /* so many numbers that all end in 0 are no accident */
     DIGITS_OF_NUMBER = 16,
 };
 
-enum phase { PHASE_SCAN, PHASE_PARSE, PHASE_GONE, PHASE_COMPARE, PHASE_END };
+enum phase { PHASE_SCAN, PHASE_PARSE, PHASE_EDIT, PHASE_END };
 
 /* What the numbers of a column look like. */
 struct numbers {
@@ -35,9 +35,7 @@ struct import {
     struct sheet_options sheet_options;
     struct sheet *sheet;
     struct numbers *numbers; /* by column */
-    uint32_t key_column;     /* place in the file of the first key column */
-    struct text after;       /* key of the last row compared */
-    uint32_t place;          /* changes so far */
+    struct edits *edits;
     struct import_result result;
     struct error trouble; /* of the state, found while parsing */
     struct arena *arena;  /* of the import */
@@ -132,27 +130,11 @@ static void refuse_fields(struct import *import, const struct value *columns, co
                         import->block->fields[i].columns[0]);
 }
 
-/* Of a number that ends in 0: the spreadsheet has rounded it when one is known that differs in its last digit alone. */
-static int check_known(struct import *import, struct text key, uint32_t line, struct error *err)
-{
-    uint16_t column = import->block->key_columns[0];
-    bool sibling;
-
-    if (import->block->key_column_count != 1 || key.length != DIGITS_OF_NUMBER || key.bytes[key.length - 1] != '0' ||
-        import->spellings[column].kind != SPELLING_DIGITS)
-        return 0;
-    if (state_sibling(import->state, import->block->name, key, &sibling, err) < 0)
-        return err->code;
-    if (sibling)
-        refuse_cell(import, REFUSAL_ROUNDED_KNOWN, line, column);
-    return 0;
-}
-
 static int stage_row(struct import *import, const struct sheet_row *row, struct error *err)
 {
     struct value *columns = arena_array(import->scratch, import->block->column_count, sizeof *columns);
     struct value *fields = arena_array(import->scratch, import->block->field_count, sizeof *fields);
-    struct buffer packed = { 0 };
+    struct buffer packed = { 0 }, rest = { 0 };
     struct error why;
     struct text key;
     uint32_t there = 0;
@@ -169,16 +151,17 @@ static int stage_row(struct import *import, const struct sheet_row *row, struct 
         return 0;
     }
     key = change_key(import->scratch, import->block, columns, fields);
+    fields_rest(import->block, fields, &rest);
     if (key.length == 0) {
         if (import->result.keyless++ == 0)
             import->result.keyless_line = row->line;
-        return 0;
+        code = state_stage_keyless(import->state, row->line, &rest, err);
+    } else {
+        fields_pack(import->block, fields, &packed);
+        code = state_stage(import->state, key, row->line, &packed, &rest, &there, err);
     }
-    if (check_known(import, key, row->line, err) < 0)
-        return err->code;
-    fields_pack(import->block, fields, &packed);
-    code = state_stage(import->state, key, row->line, &packed, &there, err);
     buffer_free(&packed);
+    buffer_free(&rest);
     if (code == 0 && there > 0)
         refuse(import->refusals, REFUSAL_KEY_TWICE, row->line,
                sheet_column(import->sheet, import->block->key_columns[0]),
@@ -218,6 +201,64 @@ static int parse_begin(struct import *import, struct error *err)
     return state_begin(import->state, err) < 0 ? err->code : state_stage_begin(import->state, err);
 }
 
+/* ---- the whole ---- */
+
+/* Of numbers that end in 0 and that nobody knows: the spreadsheet has rounded them when one is known, and no longer in
+ * the list, that differs in its last digit alone. */
+static int check_known(struct import *import, struct error *err)
+{
+    uint16_t column = import->block->key_columns[0];
+    struct text key = { 0 };
+    uint32_t line;
+    int found = 1;
+
+    if (import->block->key_column_count != 1 || import->spellings[column].kind != SPELLING_DIGITS)
+        return 0;
+    for (int i = 0; i < REFUSAL_LINES && found == 1; i++) {
+        found = state_rounded(import->state, import->scratch, import->block->name, key, &key, &line, err);
+        if (found == 1)
+            refuse_cell(import, REFUSAL_ROUNDED_KNOWN, line, column);
+    }
+    arena_reset(import->scratch);
+    return found < 0 ? found : 0;
+}
+
+/* Whoever sends titles alone, or rows without keys, does not mean that everybody is gone, unless it says so. */
+static int check_nobody(struct import *import, struct error *err)
+{
+    struct text key;
+    int found;
+
+    if (!import->result.complete || import->result.rows > import->result.keyless || sheet_claims_none(import->sheet))
+        return 0;
+    found = state_next(import->state, import->scratch, import->block->name, STATE_GONE, (struct text){ 0 }, &key, err);
+    if (found > 0)
+        refuse(import->refusals, REFUSAL_NOBODY, 0, 0, "", 0, 0);
+    arena_reset(import->scratch);
+    return found < 0 ? found : 0;
+}
+
+static int parse_end(struct import *import, struct error *err)
+{
+    struct edits_options options = { .block = import->block,
+                                     .outbox = import->options.outbox,
+                                     .saved_us = import->options.saved_us,
+                                     .key_column = sheet_column(import->sheet, import->block->key_columns[0]) };
+    const char *ignored;
+
+    sheet_end(import->sheet);
+    check_rounded(import);
+    ignored = sheet_ignored(import->sheet);
+    import->result.rows = sheet_rows(import->sheet);
+    import->result.complete = options.complete = import->options.complete || sheet_complete(import->sheet);
+    import->result.ignored = arena_copy(import->arena, ignored, strlen(ignored));
+    if (import->refusals->count == 0 && (check_known(import, err) < 0 || check_nobody(import, err) < 0))
+        return err->code;
+    import->edits = edits_new(import->state, &options, import->refusals);
+    import->phase = PHASE_EDIT;
+    return 0;
+}
+
 static int parse_step(struct import *import, struct error *err)
 {
     struct arena *decoded = arena_new();
@@ -240,117 +281,12 @@ static int parse_step(struct import *import, struct error *err)
         *err = import->trouble;
         return err->code;
     }
-    if (more)
-        return 0;
-    sheet_end(import->sheet);
-    check_rounded(import);
-    import->result.rows = sheet_rows(import->sheet);
-    import->result.complete = import->options.complete || sheet_complete(import->sheet);
-    import->result.ignored =
-        arena_copy(import->arena, sheet_ignored(import->sheet), strlen(sheet_ignored(import->sheet)));
-    import->phase = import->result.complete ? PHASE_GONE : PHASE_COMPARE;
-    return 0;
-}
-
-/* ---- the comparison ---- */
-
-static int number_once(struct import *import, int64_t now_us, struct error *err)
-{
-    return import->place == 0 && import->options.outbox ? state_number(import->state, now_us, err) : 0;
-}
-
-static void count_change(struct import *import, enum operation operation)
-{
-    import->result.inserts += operation == OPERATION_INSERT;
-    import->result.updates += operation == OPERATION_UPDATE;
-    import->result.deletes += operation == OPERATION_DELETE;
-}
-
-static bool says_the_same(const struct mapping_block *block, const struct value *now, const struct value *said)
-{
-    for (uint16_t i = 0; i < block->field_count; i++)
-        if (!value_equal(now[i], said[i]))
-            return false;
-    return true;
-}
-
-/* What says the same as the list before is no edit, and nothing is written for it. */
-static int compare_one(struct import *import, struct text key, struct value *now, int64_t now_us, struct error *err)
-{
-    struct state_row row;
-    struct sides after;
-    enum operation operation;
-    bool differed;
-
-    if (state_row(import->state, import->scratch, import->block, key, &row, err) < 0)
-        return err->code;
-    if (now && row.sides.said && says_the_same(import->block, now, row.sides.said))
-        return 0;
-    differed = sides_differ(import->block, &row.sides);
-    operation = compare_row(import->scratch, import->block, &row.sides, now, &after);
-    if (operation != OPERATION_NONE) {
-        struct change change = { .operation = operation, .key = key };
-
-        change_make(import->scratch, import->block, row.sides.should, after.should, &change);
-        if (number_once(import, now_us, err) < 0 ||
-            (import->options.outbox && state_change(import->state, import->scratch, import->place, &change, err) < 0))
-            return err->code;
-        import->place++;
-        count_change(import, operation);
-        row.since_us = now_us;
-    }
-    row.sides = after;
-    row.was = (struct text){ 0 };
-    return state_row_put(import->state, import->block, key, &row, differed, err);
-}
-
-/* Rows of the list before that a complete one no longer has. */
-static int gone_step(struct import *import, int64_t now_us, struct error *err)
-{
-    for (int i = 0; i < STEP_ROWS; i++) {
-        struct text key;
-        int found;
-
-        arena_reset(import->scratch);
-        found = state_next(import->state, import->scratch, import->block->name, STATE_GONE, import->after, &key, err);
-        if (found < 0)
-            return found;
-        if (found == 0) {
-            import->after = (struct text){ 0 };
-            import->phase = PHASE_COMPARE;
-            return 0;
-        }
-        import->after = (struct text){ arena_copy(import->arena, key.bytes, key.length), key.length };
-        if (compare_one(import, key, NULL, now_us, err) < 0)
-            return err->code;
-    }
-    return 0;
-}
-
-static int compare_step(struct import *import, int64_t now_us, struct error *err)
-{
-    for (int i = 0; i < STEP_ROWS; i++) {
-        struct value *fields = NULL;
-        struct text key;
-        int found;
-
-        arena_reset(import->scratch);
-        found = state_staged(import->state, import->scratch, import->block, import->after, &key, &fields, err);
-        if (found < 0)
-            return found;
-        if (found == 0) {
-            import->phase = PHASE_END;
-            return 0;
-        }
-        import->after = (struct text){ arena_copy(import->arena, key.bytes, key.length), key.length };
-        if (compare_one(import, key, fields, now_us, err) < 0)
-            return err->code;
-    }
-    return 0;
+    return more ? 0 : parse_end(import, err);
 }
 
 static int end(struct import *import, int64_t now_us, struct error *err)
 {
+    const struct edits_count *count = edits_count(import->edits);
     struct state_list list = { .name = import->options.name,
                                .bytes = import->options.bytes,
                                .rows = import->result.rows,
@@ -359,43 +295,51 @@ static int end(struct import *import, int64_t now_us, struct error *err)
                                .saved_us = import->options.saved_us,
                                .taken_us = now_us };
 
+    import->result.inserts = count->inserts;
+    import->result.updates = count->updates;
+    import->result.deletes = count->deletes;
     memcpy(list.digest, import->options.digest, HASH_BYTES);
-    if (state_list_put(import->state, import->block->name, &list, err) < 0)
+    if (state_list_put(import->state, import->block->name, &list, err) < 0 ||
+        state_fed_forget(import->state, import->block->name, list.saved_us, err) < 0)
         return err->code;
     return state_commit(import->state, err);
 }
 
+static int edit_step(struct import *import, int64_t now_us, enum import_end *ret, struct error *err)
+{
+    bool more = true;
+
+    if (import->refusals->count == 0 && edits_step(import->edits, now_us, &more, err) < 0)
+        return err->code;
+    if (import->refusals->count > 0) {
+        state_rollback(import->state);
+        *ret = IMPORT_REFUSED;
+    } else if (!more) {
+        import->phase = PHASE_END;
+    }
+    return 0;
+}
+
 int import_step(struct import *import, int64_t now_us, enum import_end *ret, struct error *err)
 {
-    int code = 0;
-
     *ret = IMPORT_GOES_ON;
     switch (import->phase) {
     case PHASE_SCAN:
         scan_step(import);
-        break;
+        if (import->phase == PHASE_PARSE && import->refusals->count > 0)
+            *ret = IMPORT_REFUSED; /* its letters are no text: there is nothing to parse */
+        return 0;
     case PHASE_PARSE:
-        code = parse_step(import, err);
-        break;
-    case PHASE_GONE:
-        code = gone_step(import, now_us, err);
-        break;
-    case PHASE_COMPARE:
-        code = compare_step(import, now_us, err);
-        break;
+        return parse_step(import, err);
+    case PHASE_EDIT:
+        return edit_step(import, now_us, ret, err);
     case PHASE_END:
-        code = end(import, now_us, err);
-        if (code == 0)
-            *ret = IMPORT_TAKEN;
-        return code;
+        if (end(import, now_us, err) < 0)
+            return err->code;
+        *ret = IMPORT_TAKEN;
+        return 0;
     }
-    if (code == 0 && import->refusals->count > 0 && (import->phase != PHASE_SCAN && import->phase != PHASE_PARSE)) {
-        state_rollback(import->state);
-        *ret = IMPORT_REFUSED;
-    } else if (code == 0 && import->refusals->count > 0 && import->phase == PHASE_PARSE && !import->sheet) {
-        *ret = IMPORT_REFUSED; /* its letters are no text: there is nothing to parse */
-    }
-    return code;
+    return 0;
 }
 
 const struct import_result *import_result(const struct import *import)
@@ -434,6 +378,7 @@ void import_free(struct import **import)
     if (!*import)
         return;
     state_rollback((*import)->state);
+    edits_free(&(*import)->edits);
     sheet_free(&(*import)->sheet);
     arena_free(&(*import)->arena);
     arena_free(&(*import)->scratch);

@@ -1,7 +1,5 @@
-/* import.h: one list on its way in: read, scanned, parsed, compared, and all of it taken in one transaction, or refused
- * and nothing changed. In steps that never keep the loop for long.
- *
- * Each row is compared with what the list before said, not with what it should say: see compare.h. */
+/* import.h: one list on its way in: scanned, parsed, staged, compared (edits.h), and all of it taken in one
+ * transaction, or refused and nothing changed. In steps that never keep the loop for long. */
 #ifndef SELARAS_CSV_IMPORT_H
 #define SELARAS_CSV_IMPORT_H
 

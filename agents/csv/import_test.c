@@ -6,12 +6,16 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct list_fixture fixture;
 static char folder[64];
 static struct state *state_now;
 static struct refusals refusals;
+
+enum { BEFORE_US = 1500, FED_US = 2000, AFTER_US = 2500, NOW_US = 4000 };
+static int64_t saved_us; /* when the next list was saved */
 
 #define MUST(call)                                                                                                     \
     do {                                                                                                               \
@@ -29,6 +33,7 @@ static int setup(void **state)
     list_fixture_new(&fixture);
     refusals.arena = fixture.arena;
     refusals.count = 0;
+    saved_us = AFTER_US;
     snprintf(folder, sizeof folder, "/tmp/selaras-state-XXXXXX");
     assert_non_null(mkdtemp(folder));
     MUST(state_open(folder, &state_now, &err));
@@ -56,6 +61,7 @@ static struct import *import_begin(const char *text, bool complete)
     struct import_options options = { .mapping = &fixture.mapping,
                                       .form = &fixture.forms[0],
                                       .name = "warga.csv",
+                                      .saved_us = saved_us,
                                       .complete = complete,
                                       .outbox = true,
                                       .rows_most = 1000 };
@@ -71,7 +77,7 @@ static enum import_end import_all(const char *text, bool complete)
     struct error err;
 
     while (end == IMPORT_GOES_ON)
-        MUST(import_step(import, 1000, &end, &err));
+        MUST(import_step(import, NOW_US, &end, &err));
     import_free(&import);
     return end;
 }
@@ -115,6 +121,15 @@ static const char *should(const char *key)
     return list_text(&fixture, row.sides.should);
 }
 
+static uint64_t to_correct(void)
+{
+    struct error err;
+    uint64_t count;
+
+    MUST(state_count(state_now, "warga", STATE_DIFFERS, &count, &err));
+    return count;
+}
+
 /* One item as the broker feeds it: fields as "name=value,name=value". */
 static struct item item_of(enum operation operation, uint64_t record, const char *key, const char *fields)
 {
@@ -147,7 +162,7 @@ static void feed_all(struct amend *amend, struct item *items, uint32_t count, fe
     MUST(amend_take(amend, &feed, &taken, &err));
     assert_true(taken);
     while (amend_waits(amend))
-        MUST(amend_step(amend, 2000, &applied, &err));
+        MUST(amend_step(amend, FED_US, &applied, &err));
     assert_int_equal(applied, position);
 }
 
@@ -193,6 +208,8 @@ static void rounded_numbers_are_told_from_numbers_that_end_in_0(void **state)
     assert_int_equal(import_all(HEADER "6402061505781117;A;;;\n", false), IMPORT_TAKEN);
     assert_int_equal(import_all(HEADER "6402061505781110;A;;;\n", false), IMPORT_REFUSED);
     assert_int_equal(refusals.list[0].kind, REFUSAL_ROUNDED_KNOWN);
+    assert_int_equal(refusals.list[0].lines[0], 2);
+    assert_int_equal(import_all(HEADER "6402061505781110;B;;;\n6402061505781117;A;;;\n", false), IMPORT_TAKEN);
 }
 
 static void a_feed_is_applied_once_and_is_no_edit(void **state)
@@ -211,6 +228,202 @@ static void a_feed_is_applied_once_and_is_no_edit(void **state)
     assert_int_equal(import_all(HEADER "1;A;;;TIDAK\n", true), IMPORT_TAKEN);
     assert_string_equal(should("1"), "1|B|-|-|false");
     assert_string_equal(waiting(2), "update 1 (1 fields, base 300);");
+    amend_free(&amend);
+}
+
+static void nobody_else_reads_what_is_known_of_the_lists(void **state)
+{
+    static const char *const endings[] = { "", "-wal", "-shm" };
+    mode_t mask = umask(0);
+    struct stat status;
+    struct error err;
+
+    (void)state;
+    state_close(&state_now);
+    assert_int_equal(unlink(arena_printf(fixture.arena, "%s/state.sqlite", folder)), 0);
+    MUST(state_open(folder, &state_now, &err));
+    umask(mask);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(stat(arena_printf(fixture.arena, "%s/state.sqlite%s", folder, endings[i]), &status), 0);
+        assert_int_equal(status.st_mode & 0777, 0600);
+    }
+    assert_int_equal(state_open("/tmp/selaras-no-such-folder", &(struct state *){ NULL }, &err), ERR_STOP);
+    assert_non_null(strstr(err.text, "--prepare"));
+}
+
+static void a_list_saved_before_a_feed_did_not_know_of_it(void **state)
+{
+    struct amend *amend = amend_new(state_now, &fixture.mapping);
+    struct item items[] = { item_of(OPERATION_UPDATE, 1, "1", "name=B"), item_of(OPERATION_UPDATE, 2, "2", "name=B"),
+                            item_of(OPERATION_INSERT, 3, "", "nik=3,name=B") };
+
+    (void)state;
+    saved_us = BEFORE_US;
+    assert_int_equal(import_all(HEADER "1;A;;;\n2;A;;;\n", true), IMPORT_TAKEN);
+    feed_all(amend, items, 3, 300);
+    saved_us = BEFORE_US;
+    assert_int_equal(import_all(HEADER "1;X;;;\n2;A;;;YA\n3;C;;;\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(2), "update 1 (1 fields, base 300);update 2 (1 fields, base 300);"
+                                    "update 3 (1 fields, base 300);late 1;late 3;");
+    items[0].position = 350;
+    feed_all(amend, items, 1, 400); /* the answer of the broker */
+    saved_us = AFTER_US;
+    assert_int_equal(import_all(HEADER "1;Y;;;\n2;A;;;YA\n3;C;;;\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(4), "update 1 (1 fields, base 400);");
+    saved_us = BEFORE_US;
+    assert_int_equal(import_all(HEADER "1;Z;;;\n2;A;;;YA\n3;C;;;\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(5), "update 1 (1 fields, base 400);"); /* forgotten: no such list comes here */
+    amend_free(&amend);
+}
+
+static void each_piece_has_the_reports_of_its_changes(void **state)
+{
+    struct amend *amend = amend_new(state_now, &fixture.mapping);
+    struct item items[] = { item_of(OPERATION_UPDATE, 1, "1", "name=B"), item_of(OPERATION_UPDATE, 3, "3", "name=B") };
+    struct piece piece;
+    struct error err;
+    bool found;
+
+    (void)state;
+    saved_us = BEFORE_US;
+    assert_int_equal(import_all(HEADER "1;A;;;\n2;A;;;\n3;A;;;\n", true), IMPORT_TAKEN);
+    feed_all(amend, items, 2, 300);
+    assert_int_equal(import_all(HEADER "1;X;;;\n2;X;;;\n3;X;;;\n", true), IMPORT_TAKEN);
+    for (uint32_t place = 0; place < 3; place++) {
+        MUST(state_piece(state_now, fixture.arena, 2 + (place > 0), place, 1, &piece, &found, &err));
+        assert_true(found && piece.change_count == 1 && piece.final == (place == 2));
+        assert_int_equal(piece.report_count, place == 1 ? 0 : 1);
+        if (place != 1)
+            assert_int_equal(piece.reports[0].record, place + 1);
+    }
+    amend_free(&amend);
+}
+
+static void what_is_taken_while_the_load_travels_has_its_base(void **state)
+{
+    struct error err;
+
+    (void)state;
+    MUST(state_begin(state_now, &err));
+    MUST(state_applied(state_now, 0, (const uint8_t[HASH_BYTES]){ 0 }, &err));
+    MUST(state_commit(state_now, &err));
+    assert_int_equal(import_all(HEADER "1;A;;;\n", true), IMPORT_TAKEN);
+    MUST(state_begin(state_now, &err));
+    MUST(state_loaded(state_now, 2, 500, &err));
+    MUST(state_commit(state_now, &err));
+    assert_string_equal(waiting(0), "insert 1 (5 fields, base 500);");
+}
+
+static void a_row_that_came_back_is_not_removed_by_who_was_told_to_remove_it(void **state)
+{
+    struct amend *amend = amend_new(state_now, &fixture.mapping);
+    struct item gone[] = { item_of(OPERATION_DELETE, 1, "1", "") };
+    struct item back[] = { item_of(OPERATION_INSERT, 1, "", "nik=1,name=A") };
+
+    (void)state;
+    saved_us = BEFORE_US;
+    assert_int_equal(import_all(HEADER "1;A;;;\n2;B;;;\n", true), IMPORT_TAKEN);
+    feed_all(amend, gone, 1, 300);
+    assert_null(should("1"));
+    back[0].position = 350;
+    feed_all(amend, back, 1, 400);
+    saved_us = AFTER_US;
+    assert_int_equal(import_all(HEADER "2;B;;;\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(3), "");
+    assert_string_equal(should("1"), "1|A|-|-|-");
+    assert_int_equal(import_all(HEADER "1;A;;;\n2;B;;;\n", true), IMPORT_TAKEN);
+    assert_int_equal(import_all(HEADER "2;B;;;\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(3), "delete 1 (5 fields, base 400);");
+    amend_free(&amend);
+}
+
+#define PERSON ";Siti;02/01/1980;1,50;YA\n"
+
+static void a_number_that_the_clerk_corrects_stays_the_same_person(void **state)
+{
+    struct amend *amend = amend_new(state_now, &fixture.mapping);
+    struct item items[] = { item_of(OPERATION_UPDATE, 1, "1", "premium=9.00") };
+    uint64_t number;
+
+    (void)state;
+    assert_int_equal(import_all(HEADER "1" PERSON "2;Ani;;;\n", true), IMPORT_TAKEN);
+    feed_all(amend, items, 1, 300); /* not typed in yet */
+    number = state_now->number;
+    assert_int_equal(import_all(HEADER "8" PERSON "2;Ani;;;\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(number), "update 8 (1 fields, base 300);");
+    assert_null(should("1"));
+    assert_string_equal(should("8"), "8|Siti|1980-01-02|9.00|true");
+    amend_free(&amend);
+}
+
+static void what_may_be_another_person_is_not_taken_for_a_correction(void **state)
+{
+    (void)state;
+    assert_int_equal(import_all(HEADER "1" PERSON "2" PERSON "3;Ani;;;\n4" PERSON, true), IMPORT_TAKEN);
+    assert_int_equal(import_all(HEADER "8" PERSON "2" PERSON "3;Ani;;;\n4" PERSON, true), IMPORT_TAKEN);
+    assert_string_equal(waiting(1), "delete 1 (5 fields, base 100);insert 8 (5 fields, base 100);");
+    assert_int_equal(import_all(HEADER "9" PERSON "3;Ani;;;\n", true), IMPORT_TAKEN); /* which of three? */
+    assert_string_equal(waiting(2), "delete 2 (5 fields, base 100);delete 4 (5 fields, base 100);"
+                                    "delete 8 (5 fields, base 100);insert 9 (5 fields, base 100);");
+    assert_int_equal(import_all(HEADER "9" PERSON "7;Ani;;;\n", true), IMPORT_TAKEN); /* a name alone */
+    assert_string_equal(waiting(3), "delete 3 (5 fields, base 100);insert 7 (5 fields, base 100);");
+    assert_int_equal(import_all(HEADER "6" PERSON, false), IMPORT_TAKEN);
+    assert_string_equal(waiting(4), "insert 6 (5 fields, base 100);");
+}
+
+static void nobody_is_removed_by_an_emptied_number_or_an_empty_list(void **state)
+{
+    (void)state;
+    assert_int_equal(import_all(HEADER "1" PERSON "2;Ani;;;\n", true), IMPORT_TAKEN);
+    assert_int_equal(import_all(HEADER "2;Ani;;;\n" PERSON, true), IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_KEY_EMPTIED);
+    assert_int_equal(refusals.list[0].lines[0], 3);
+    assert_int_equal(refusals.list[0].column, 1);
+    assert_int_equal(import_all(HEADER "1" PERSON "2;Ani;;;\n;Bayi;;;\n", true), IMPORT_TAKEN);
+    assert_int_equal(import_all(HEADER, true), IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_NOBODY);
+    assert_int_equal(import_all(HEADER ";Bayi;;;\n", true), IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_NOBODY);
+    assert_int_equal(import_all(HEADER, false), IMPORT_TAKEN);
+    assert_string_equal(waiting(1), "");
+    assert_int_equal(import_all(HEADER "# lengkap 0 baris\n", false), IMPORT_TAKEN);
+    assert_string_equal(waiting(1), "delete 1 (5 fields, base 100);delete 2 (5 fields, base 100);");
+}
+
+static void what_stands_under_a_number_that_others_corrected_is_about_that_row(void **state)
+{
+    struct amend *amend = amend_new(state_now, &fixture.mapping);
+    struct item items[] = { item_of(OPERATION_UPDATE, 1, "1", "nik=9") };
+
+    (void)state;
+    saved_us = BEFORE_US;
+    assert_int_equal(import_all(HEADER "1;A;;;\n2;B;;;\n", true), IMPORT_TAKEN);
+    feed_all(amend, items, 1, 300);
+    saved_us = AFTER_US;
+    assert_int_equal(import_all(HEADER "1;Z;;;\n2;B;;;\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(2), "update 9 (1 fields, base 300);");
+    assert_string_equal(should("9"), "9|Z|-|-|-");
+    assert_null(should("1"));
+    assert_int_equal(import_all(HEADER "9;Z;;;\n", false), IMPORT_TAKEN); /* typed in: nothing is left to remove */
+    assert_int_equal(to_correct(), 0);
+    assert_string_equal(waiting(3), "");
+    amend_free(&amend);
+}
+
+static void who_is_removed_under_a_number_that_others_corrected_is_removed(void **state)
+{
+    struct amend *amend = amend_new(state_now, &fixture.mapping);
+    struct item items[] = { item_of(OPERATION_UPDATE, 1, "1", "nik=9") };
+
+    (void)state;
+    saved_us = BEFORE_US;
+    assert_int_equal(import_all(HEADER "1;A;;;\n2;B;;;\n", true), IMPORT_TAKEN);
+    feed_all(amend, items, 1, 300);
+    saved_us = AFTER_US;
+    assert_int_equal(import_all(HEADER "2;B;;;\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(2), "delete 9 (5 fields, base 300);");
+    assert_null(should("9"));
+    assert_int_equal(to_correct(), 0);
     amend_free(&amend);
 }
 
@@ -264,7 +477,7 @@ static void what_is_not_committed_never_was(void **state)
     struct error err;
 
     (void)state;
-    for (int i = 0; i < 4; i++)
+    while (state_now->number == 0)
         MUST(import_step(import, 1000, &end, &err));
     assert_int_equal(end, IMPORT_GOES_ON);
     assert_int_equal(state_now->number, 1);
@@ -310,6 +523,16 @@ int main(void)
         UNIT(a_refused_list_changes_nothing),
         UNIT(rounded_numbers_are_told_from_numbers_that_end_in_0),
         UNIT(a_feed_is_applied_once_and_is_no_edit),
+        UNIT(nobody_else_reads_what_is_known_of_the_lists),
+        UNIT(a_list_saved_before_a_feed_did_not_know_of_it),
+        UNIT(each_piece_has_the_reports_of_its_changes),
+        UNIT(what_is_taken_while_the_load_travels_has_its_base),
+        UNIT(a_row_that_came_back_is_not_removed_by_who_was_told_to_remove_it),
+        UNIT(a_number_that_the_clerk_corrects_stays_the_same_person),
+        UNIT(what_may_be_another_person_is_not_taken_for_a_correction),
+        UNIT(nobody_is_removed_by_an_emptied_number_or_an_empty_list),
+        UNIT(what_stands_under_a_number_that_others_corrected_is_about_that_row),
+        UNIT(who_is_removed_under_a_number_that_others_corrected_is_removed),
         UNIT(a_key_that_others_change_moves_the_row),
         UNIT(what_the_list_cannot_say_is_parked_and_tried_again),
         UNIT(what_is_not_committed_never_was),

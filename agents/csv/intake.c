@@ -2,6 +2,7 @@
 
 #include "agents/csv/convert.h"
 #include "shell/log.h"
+#include "shell/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -27,6 +28,7 @@ struct intake {
     char name[256];
     struct file_name said;
     struct stat status;
+    int64_t saved_us;
     int fd;
     char *text;
     size_t length;
@@ -39,9 +41,19 @@ struct intake {
     char refused[512];   /* the last one: name and first reason */
 };
 
-static int64_t saved_us(const struct intake *intake)
+/* As its maker's clock said. One that is ahead of ours must not make lists to come look old. */
+static int64_t saved_time_us(const struct stat *status, int64_t now_us)
 {
-    return intake->status.st_mtim.tv_sec * INT64_C(1000000) + intake->status.st_mtim.tv_nsec / 1000;
+    int64_t saved_us = status->st_mtim.tv_sec * INT64_C(1000000) + status->st_mtim.tv_nsec / 1000;
+
+    return saved_us < now_us ? saved_us : now_us;
+}
+
+static struct log_about about_list(const struct intake *intake)
+{
+    const struct mapping_block *block = intake->said.block >= 0 ? &intake->mapping->blocks[intake->said.block] : NULL;
+
+    return (struct log_about){ .table = block ? block->table : NULL, .type = block ? block->type_name : NULL };
 }
 
 static const char *block_name(const struct intake *intake)
@@ -72,18 +84,19 @@ static void refuse_file(struct intake *intake, enum refusal_kind kind, const cha
 
 /* ---- beginning ---- */
 
-static int check_older(struct intake *intake, struct error *err)
+/* A list that was saved in the future was so before our clock was set back: then none is known to be older. */
+static int check_older(struct intake *intake, int64_t now_us, struct error *err)
 {
     struct state_list list;
 
     if (state_list(intake->state, intake->arena, block_name(intake), &list, err) < 0)
         return err->code;
-    if (list.known && saved_us(intake) < list.saved_us)
+    if (list.known && intake->saved_us < list.saved_us && list.saved_us <= now_us)
         refuse_file(intake, REFUSAL_OLDER, "", 0);
     return 0;
 }
 
-static int begin(struct intake *intake, const char *name, struct error *err)
+static int begin(struct intake *intake, const char *name, int64_t now_us, struct error *err)
 {
     bool plain;
 
@@ -97,7 +110,7 @@ static int begin(struct intake *intake, const char *name, struct error *err)
     memset(&intake->status, 0, sizeof intake->status);
     intake->fd = folder_file(intake->folder, name, &intake->status, &plain);
     if (!plain) {
-        log_write(LOG_WARN, "a file in the folder is no plain file, so it is left where it is");
+        log_write(LOG_WARN, _("a file in the folder is no plain file, so it is left where it is"));
         folder_leave(intake->folder, name);
         return 0;
     }
@@ -105,13 +118,14 @@ static int begin(struct intake *intake, const char *name, struct error *err)
         folder_leave(intake->folder, name);
         return 0;
     }
+    intake->saved_us = saved_time_us(&intake->status, now_us);
     intake->stage = STAGE_READ;
     crypto_hash_sha256_init(&intake->hash);
     if (intake->said.block < 0)
         refuse_file(intake, REFUSAL_NAME, forms_names(intake->arena, intake->mapping, intake->options->forms), 0);
     else if ((uint64_t)intake->status.st_size > intake->options->list_bytes)
         refuse_file(intake, REFUSAL_LARGE, "", intake->options->list_bytes / 1024 / 1024);
-    else if (check_older(intake, err) < 0)
+    else if (check_older(intake, now_us, err) < 0)
         return err->code;
     return 0;
 }
@@ -125,7 +139,7 @@ static void import_begin(struct intake *intake, bool outbox)
                                       .form = form,
                                       .block = (uint16_t)intake->said.block,
                                       .name = intake->name,
-                                      .saved_us = saved_us(intake),
+                                      .saved_us = intake->saved_us,
                                       .bytes = (uint64_t)intake->status.st_size,
                                       .complete = form->complete || intake->said.complete,
                                       .workbook = intake->said.kind == FILE_XLSX,
@@ -166,12 +180,21 @@ static int read_end(struct intake *intake, struct error *err)
     intake->length = 0;
     intake->stage = STAGE_CONVERT;
     if (lseek(intake->fd, 0, SEEK_SET) < 0)
-        return error_set(err, ERR_RETRY, "reading a list: %s", strerror(errno));
+        return error_set(err, ERR_RETRY, _("reading a list: %s"), strerror(errno));
     return convert_start(intake->loop, intake->fd, form->page, intake->options->list_bytes, on_converted, intake,
                          &intake->convert, err);
 }
 
-/* A file that grows while it is read is taken when it has its next end. */
+/* What was read may be the half of one list and the half of another: the file is taken when it is at rest again. */
+static bool rewritten(struct intake *intake)
+{
+    if (!folder_rewritten(intake->fd, &intake->status))
+        return false;
+    folder_wait(intake->folder, intake->name);
+    clear(intake);
+    return true;
+}
+
 static int read_step(struct intake *intake, struct error *err)
 {
     ssize_t got;
@@ -181,12 +204,12 @@ static int read_step(struct intake *intake, struct error *err)
         abort();
     got = read(intake->fd, intake->text + intake->length, READ_BYTES);
     if (got < 0)
-        return errno == EINTR ? 0 : error_set(err, ERR_RETRY, "reading a list: %s", strerror(errno));
+        return errno == EINTR ? 0 : error_set(err, ERR_RETRY, _("reading a list: %s"), strerror(errno));
     crypto_hash_sha256_update(&intake->hash, (const uint8_t *)intake->text + intake->length, (size_t)got);
     intake->length += (size_t)got;
     if (intake->length > intake->options->list_bytes)
         refuse_file(intake, REFUSAL_LARGE, "", intake->options->list_bytes / 1024 / 1024);
-    else if (got == 0)
+    else if (got == 0 && !rewritten(intake))
         return read_end(intake, err);
     return 0;
 }
@@ -227,16 +250,17 @@ static void note_taken(const struct intake *intake, const struct import_result *
 static int taken(struct intake *intake, int64_t now_us, struct error *err)
 {
     const struct import_result *result = import_result(intake->import);
+    struct log_about about = about_list(intake);
     struct buffer note = { 0 };
     int code;
 
-    log_write(LOG_NOTE,
-              "list %s taken: %" PRIu32 " rows%s, %" PRIu32 " new, %" PRIu32 " changed, %" PRIu32 " removed%s",
-              block_name(intake), result->rows, result->complete ? ", complete" : "", result->inserts, result->updates,
-              result->deletes, result->keyless > 0 ? "; some have no key and were left out" : "");
+    log_about(LOG_NOTE, &about,
+              _("list %s taken: %" PRIu32 " rows%s, %" PRIu32 " new, %" PRIu32 " changed, %" PRIu32 " removed%s"),
+              block_name(intake), result->rows, result->complete ? _(", complete") : "", result->inserts,
+              result->updates, result->deletes, result->keyless > 0 ? _("; some have no key and were left out") : "");
     note_taken(intake, result, &note);
     intake->refused[0] = '\0';
-    code = folder_put(intake->folder, intake->name, intake->status.st_ino, true, now_us, &note, err);
+    code = folder_put(intake->folder, intake->name, &intake->status, true, now_us, &note, err);
     buffer_free(&note);
     clear(intake);
     return code;
@@ -245,14 +269,15 @@ static int taken(struct intake *intake, int64_t now_us, struct error *err)
 static int refused(struct intake *intake, int64_t now_us, struct error *err)
 {
     const char *first = refusals_first(intake->arena, &intake->refusals);
+    struct log_about about = about_list(intake);
     struct buffer note = { 0 };
     int code;
 
-    log_write(LOG_WARN, "list %s refused for %" PRIu32 " reasons; the first: %s", block_name(intake),
+    log_about(LOG_WARN, &about, _("list %s refused for %" PRIu32 " reasons; the first: %s"), block_name(intake),
               intake->refusals.count, first);
     snprintf(intake->refused, sizeof intake->refused, "%.200s: %.300s", intake->name, first);
     refusals_write(&intake->refusals, intake->name, &note);
-    code = folder_put(intake->folder, intake->name, intake->status.st_ino, false, now_us, &note, err);
+    code = folder_put(intake->folder, intake->name, &intake->status, false, now_us, &note, err);
     buffer_free(&note);
     clear(intake);
     return code;
@@ -262,6 +287,8 @@ static int import_some(struct intake *intake, int64_t now_us, bool outbox, struc
 {
     enum import_end end;
 
+    if (!intake->import && rewritten(intake)) /* while it was converted */
+        return 0;
     if (!intake->import)
         import_begin(intake, outbox);
     if (import_step(intake->import, now_us, &end, err) < 0)
@@ -281,7 +308,7 @@ int intake_step(struct intake *intake, int64_t now_us, bool outbox, bool *ret_mo
     switch (intake->stage) {
     case STAGE_NONE:
         *ret_more = folder_next(intake->folder, &name);
-        return *ret_more ? begin(intake, name, err) : 0;
+        return *ret_more ? begin(intake, name, now_us, err) : 0;
     case STAGE_READ:
         return read_step(intake, err);
     case STAGE_CONVERT:

@@ -76,26 +76,19 @@ static int add_row(struct publish *publish, struct text key, struct error *err)
 /* A row that is no longer to be there, because others gave it another key, is told of under that. */
 static int is_moved(struct publish *publish, struct text key, bool *ret, struct error *err)
 {
-    static const char ask[] = "SELECT 1 FROM row WHERE block = ?1 AND differs AND was = ?2 AND should IS NOT NULL"
-                              " AND said IS NULL";
     const struct mapping_block *block = &publish->mapping->blocks[publish->block];
     struct state_row row;
-    sqlite3_stmt *found;
-    int code;
+    struct text moved;
+    int found;
 
     *ret = false;
     if (state_row(publish->state, publish->scratch, block, key, &row, err) < 0)
         return err->code;
     if (row.sides.should)
         return 0;
-    found = sql_get(publish->state->sql, ask);
-    sql_word(found, 1, block->name);
-    sql_text(found, 2, key);
-    code = sql_row(publish->state->sql, found, err);
-    *ret = code == 1;
-    if (code == 1)
-        sqlite3_reset(found);
-    return code < 0 ? code : 0;
+    found = state_moved(publish->state, publish->scratch, block->name, key, &moved, err);
+    *ret = found == 1;
+    return found < 0 ? found : 0;
 }
 
 static int file_begin(struct publish *publish, struct error *err)

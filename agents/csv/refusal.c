@@ -71,6 +71,17 @@ static const struct {
                                 "which is 0: the spreadsheet has rounded it" },
     [REFUSAL_KEY_TWICE] = { "{lines}, kolom {column} \"{title}\": sudah ada di baris {n}",
                             "{lines}, column {column} \"{title}\": stands in line {n} already" },
+    [REFUSAL_KEY_EMPTIED] = { "{lines}, kolom {column} \"{title}\": baris ini kehilangan nomornya; isi lagi, atau "
+                              "hapus "
+                              "seluruh barisnya",
+                              "{lines}, column {column} \"{title}\": this row has lost its number; type it in again, "
+                              "or "
+                              "remove the whole row" },
+    [REFUSAL_NOBODY] = { "daftar lengkap ini tidak memuat seorang pun, padahal daftar sebelumnya ada isinya; kalau "
+                         "memang "
+                         "kosong, tulis baris \"# lengkap 0 baris\"",
+                         "this complete list has nobody in it, but the one before had; if it is meant so, add the line "
+                         "\"# lengkap 0 baris\"" },
 };
 
 static void add(struct buffer *out, const void *bytes, size_t length)

@@ -44,6 +44,7 @@ CREATE TABLE row (
     PRIMARY KEY (block, key)
 ) WITHOUT ROWID;
 CREATE INDEX row_differs ON row (block, key) WHERE differs;
+CREATE INDEX row_was ON row (block, was) WHERE was IS NOT NULL;
 
 -- Why a field (or, with field '', the row) was sent back.
 CREATE TABLE reason (
@@ -53,6 +54,18 @@ CREATE TABLE reason (
     verdict       TEXT    NOT NULL,
     by            TEXT    NOT NULL,
     rule          TEXT    NOT NULL,
+    PRIMARY KEY (block, key, field)
+) WITHOUT ROWID;
+
+-- What others changed in a row since the last list was saved (field '': the row itself came): whoever saved a list before
+-- that did not know of it, whenever it is read.
+CREATE TABLE fed (
+    block         TEXT    NOT NULL,
+    key           TEXT    NOT NULL,
+    field         TEXT    NOT NULL,
+    record        INTEGER NOT NULL,
+    position      INTEGER NOT NULL,
+    at_us         INTEGER NOT NULL,
     PRIMARY KEY (block, key, field)
 ) WITHOUT ROWID;
 

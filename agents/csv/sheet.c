@@ -431,6 +431,11 @@ bool sheet_complete(const struct sheet *sheet)
     return sheet->complete;
 }
 
+bool sheet_claims_none(const struct sheet *sheet)
+{
+    return sheet->complete && sheet->claimed == 0;
+}
+
 char sheet_separator(const struct sheet *sheet)
 {
     return (char)sheet->parser.delim_char;

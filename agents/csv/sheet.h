@@ -35,6 +35,8 @@ void sheet_end(struct sheet *sheet);
 /* What was found. A line "# lengkap 120 baris" says that the list is complete, and of how many rows. */
 uint32_t sheet_rows(const struct sheet *sheet);
 bool sheet_complete(const struct sheet *sheet);
+/* It says that it is complete, and of no rows. */
+bool sheet_claims_none(const struct sheet *sheet);
 char sheet_separator(const struct sheet *sheet);
 /* Where title `index` of the wanted ones stands, from 1. */
 uint32_t sheet_column(const struct sheet *sheet, uint16_t index);

@@ -1,5 +1,6 @@
 #include "agents/csv/state.h"
 
+#include "shell/text.h"
 #include "state_sql.h"
 
 #include <sodium.h>
@@ -49,7 +50,7 @@ static int read_progress(struct state *state, struct error *err)
     if (code < 0)
         return code;
     if (code == 0)
-        return error_set(err, ERR_STOP, "the state file is not whole: its table agency is empty");
+        return error_set(err, ERR_STOP, _("the state file is not whole: its table agency is empty"));
     snprintf(state->system, sizeof state->system, "%s", (const char *)sqlite3_column_text(row, 0));
     state->incarnation = (uint32_t)sqlite3_column_int64(row, 1);
     state->applied = (feed_position)sqlite3_column_int64(row, 2);
@@ -80,7 +81,7 @@ static int set_up(struct state *state, struct error *err)
         read_version(state, &version, err) < 0)
         return err->code;
     if (version != STATE_VERSION)
-        return error_set(err, ERR_STOP, "the state file is of another version of selaras-agent (%lld, not %d)",
+        return error_set(err, ERR_STOP, _("the state file is of another version of selaras-agent (%lld, not %d)"),
                          (long long)version, STATE_VERSION);
     return read_progress(state, err);
 }

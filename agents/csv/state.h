@@ -51,22 +51,15 @@ must_check int state_row_put(struct state *state, const struct mapping_block *bl
 enum state_which { STATE_SHOULD, STATE_DIFFERS, STATE_GONE /* said, and not staged */ };
 must_check int state_next(struct state *state, struct arena *arena, const char *block, enum state_which which,
                           struct text after, struct text *ret, struct error *err);
-/* Whether some key of the block has the same first bytes as `key` but for its last one, and `key` itself is none. */
-must_check int state_sibling(struct state *state, const char *block, struct text key, bool *ret, struct error *err);
+/* The key of the row that others made of this one, which the list still has under `key`: 1, or 0 when there is none. */
+must_check int state_moved(struct state *state, struct arena *arena, const char *block, struct text key,
+                           struct text *ret, struct error *err);
 must_check int state_reason_put(struct state *state, const char *block, struct text key, const char *field,
                                 const struct reason *reason, struct error *err);
 must_check int state_reason(struct state *state, struct arena *arena, const char *block, struct text key,
                             const char *field, struct reason *ret, struct error *err);
 must_check int state_count(struct state *state, const char *block, enum state_which which, uint64_t *ret,
                            struct error *err);
-
-/* A list on its way in: one row a key, in a temporary table. `ret_line` is not 0 when the key was there already. */
-must_check int state_stage_begin(struct state *state, struct error *err);
-must_check int state_stage(struct state *state, struct text key, uint32_t line, const struct buffer *fields,
-                           uint32_t *ret_line, struct error *err);
-/* The next staged row after `after`. */
-must_check int state_staged(struct state *state, struct arena *arena, const struct mapping_block *block,
-                            struct text after, struct text *ret_key, struct value **ret_fields, struct error *err);
 
 struct state_list {
     const char *name;
@@ -80,6 +73,51 @@ must_check int state_list(struct state *state, struct arena *arena, const char *
                           struct error *err);
 must_check int state_list_put(struct state *state, const char *block, const struct state_list *list, struct error *err);
 
+/* For the other files of state: fields as a column holds them, NULL for none. */
+must_check int state_unpack(struct arena *arena, const struct mapping_block *block, sqlite3_stmt *row, int column,
+                            struct value **ret, struct error *err);
+
+/* ---- a list on its way in (state_staged.c): functions that look return 1 when there is one, 0 when there is none ----
+ */
+
+must_check int state_stage_begin(struct state *state, struct error *err);
+/* One row a key: `ret_line` is not 0 when it was there already. `rest`: see fields_rest(). */
+must_check int state_stage(struct state *state, struct text key, uint32_t line, const struct buffer *fields,
+                           const struct buffer *rest, uint32_t *ret_line, struct error *err);
+must_check int state_stage_keyless(struct state *state, uint32_t line, const struct buffer *rest, struct error *err);
+/* The next staged row after `after`, and the one with this key. */
+must_check int state_staged(struct state *state, struct arena *arena, const struct mapping_block *block,
+                            struct text after, struct text *ret_key, struct value **ret_fields, struct error *err);
+must_check int state_staged_key(struct state *state, struct arena *arena, const struct mapping_block *block,
+                                struct text key, struct value **ret_fields, struct error *err);
+/* The key of the only staged row that is like this. */
+must_check int state_staged_like(struct state *state, struct arena *arena, const struct buffer *rest, struct text *ret,
+                                 struct error *err);
+/* A row without a key that is like this. */
+must_check int state_keyless_like(struct state *state, const struct buffer *rest, uint32_t *ret_line,
+                                  struct error *err);
+/* The next staged number of 16 digits that nobody knows and that ends in 0, while one is known, and not staged, that
+ * differs in its last digit alone. */
+must_check int state_rounded(struct state *state, struct arena *arena, const char *block, struct text after,
+                             struct text *ret_key, uint32_t *ret_line, struct error *err);
+
+/* ---- what others changed since the last list was saved (state_fed.c) ---- */
+
+/* `field` "": the row came. */
+must_check int state_fed_put(struct state *state, const char *block, struct text key, const char *field,
+                             uint64_t record, feed_position position, int64_t now_us, struct error *err);
+must_check int state_fed_move(struct state *state, const char *block, struct text from, struct text to,
+                              struct error *err);
+/* Whether the row came, again, after the last list was saved: 1 or 0. */
+must_check int state_came(struct state *state, const char *block, struct text key, struct error *err);
+/* No list that was saved before is taken any more. */
+must_check int state_fed_forget(struct state *state, const char *block, int64_t saved_us, struct error *err);
+/* Whether others changed what the change is about after `saved_us`: 1, and the report that says so. What a clock that
+ * was set back says lies in the future is not counted. */
+must_check int state_late(struct state *state, struct arena *arena, const char *block, struct text key,
+                          const struct change *change, int64_t saved_us, int64_t now_us, struct report *ret,
+                          struct error *err);
+
 /* ---- progress and outbox (state_outbox.c) ---- */
 
 /* Gives the transaction the next number, its fence, and a place in the outbox. Before its changes and reports. */
@@ -87,6 +125,7 @@ must_check int state_number(struct state *state, int64_t now_us, struct error *e
 /* Seals the change and puts it behind those of this number. */
 must_check int state_change(struct state *state, struct arena *arena, uint32_t place, struct change *change,
                             struct error *err);
+/* `place`: of the change that it stands before, or in a transaction without changes any order. */
 must_check int state_report(struct state *state, uint32_t place, const struct report *report, struct error *err);
 must_check int state_applied(struct state *state, feed_position position, const uint8_t leaf[HASH_BYTES],
                              struct error *err);

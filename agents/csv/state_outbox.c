@@ -1,6 +1,8 @@
 /* How far this agency is, and what the broker still must hear of it. */
 #include "agents/csv/state.h"
 
+#include "shell/text.h"
+
 #include <inttypes.h>
 #include <sodium.h>
 #include <string.h>
@@ -109,9 +111,11 @@ int state_loaded(struct state *state, uint32_t incarnation, feed_position load, 
     static const uint8_t none[HASH_BYTES];
     static const char put[] = "UPDATE agency SET incarnation = ?1";
     static const char unpark[] = "DELETE FROM parked";
+    static const char rebase[] = "UPDATE outbox SET base = ?1 WHERE base < ?1"; /* lists taken behind the snapshot */
 
     state->incarnation = incarnation;
-    if (run_int(state, put, incarnation, err) < 0 || sql_run(state->sql, sql_get(state->sql, unpark), err) < 0)
+    if (run_int(state, put, incarnation, err) < 0 || run_int(state, rebase, (int64_t)load, err) < 0 ||
+        sql_run(state->sql, sql_get(state->sql, unpark), err) < 0)
         return err->code;
     return state_applied(state, load, none, err);
 }
@@ -144,16 +148,25 @@ int state_corrections_done(struct state *state, struct error *err)
 
 /* ---- pieces ---- */
 
+static void bind_places(sqlite3_stmt *row, const struct piece *piece, int64_t end)
+{
+    sql_int(row, 1, (int64_t)piece->lsn);
+    sql_int(row, 2, piece->first);
+    sql_int(row, 3, end);
+}
+
+/* Those of the changes of this piece. */
 static int read_reports(struct state *state, struct arena *arena, struct piece *piece, struct error *err)
 {
-    static const char count[] = "SELECT count(*) FROM outbox_report WHERE number = ?1";
+    static const char count[] = "SELECT count(*) FROM outbox_report WHERE number = ?1 AND place BETWEEN ?2 AND ?3";
     static const char ask[] = "SELECT kind, record, position, block, text FROM outbox_report WHERE number = ?1"
-                              " ORDER BY place";
+                              " AND place BETWEEN ?2 AND ?3 ORDER BY place";
+    int64_t end = piece->final ? UINT32_MAX : (int64_t)piece->first + piece->change_count - 1;
     sqlite3_stmt *row = sql_get(state->sql, count);
     int64_t most;
     int code;
 
-    sql_int(row, 1, (int64_t)piece->lsn);
+    bind_places(row, piece, end);
     code = sql_row(state->sql, row, err);
     if (code != 1)
         return code;
@@ -161,7 +174,7 @@ static int read_reports(struct state *state, struct arena *arena, struct piece *
     sqlite3_reset(row);
     piece->reports = arena_array(arena, (size_t)most + 1, sizeof *piece->reports);
     row = sql_get(state->sql, ask);
-    sql_int(row, 1, (int64_t)piece->lsn);
+    bind_places(row, piece, end);
     while ((code = sql_row(state->sql, row, err)) == 1)
         piece->reports[piece->report_count++] = (struct report){
             .kind = (enum report_kind)sqlite3_column_int(row, 0),
@@ -227,9 +240,7 @@ int state_piece(struct state *state, struct arena *arena, uint64_t number, uint3
     ret->fence.seq = (uint64_t)sqlite3_column_int64(row, 3);
     memcpy(ret->fence.token, sqlite3_column_blob(row, 4), sizeof ret->fence.token);
     sqlite3_reset(row);
-    if (place == 0 && read_reports(state, arena, ret, err) < 0)
-        return err->code;
-    if (read_changes(state, arena, bytes, ret, err) < 0)
+    if (read_changes(state, arena, bytes, ret, err) < 0 || read_reports(state, arena, ret, err) < 0)
         return err->code;
     if (!ret->final)
         ret->fence = (struct fence){ 0 }; /* it goes with the end */
@@ -268,15 +279,15 @@ int state_prove(struct state *state, const struct source *known, uint64_t number
 {
     if (known->system.length > 0 && (known->system.length != strlen(state->system) ||
                                      memcmp(known->system.bytes, state->system, known->system.length) != 0))
-        return error_set(err, ERR_DOUBT, "the state file is another one than the broker knows");
+        return error_set(err, ERR_DOUBT, _("the state file is another one than the broker knows"));
     if (check_token(state, &known->fence, err) < 0)
         return err->code;
     if (number > state->number || base > state->applied)
-        return error_set(err, ERR_DOUBT, "the state file ends before what the broker has received: it was restored");
+        return error_set(err, ERR_DOUBT, _("the state file ends before what the broker has received: it was restored"));
     if (number < state->forgotten)
         return error_set(err, ERR_LOST,
-                         "the broker has changes of this agency up to %" PRIu64 ", but those up to %" PRIu64
-                         " are no longer in the state file: the broker was restored",
+                         _("the broker has changes of this agency up to %" PRIu64 ", but those up to %" PRIu64
+                           " are no longer in the state file: the broker was restored"),
                          number, state->forgotten);
     return 0;
 }

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int unpack(struct arena *arena, const struct mapping_block *block, sqlite3_stmt *row, int column,
-                  struct value **ret, struct error *err)
+int state_unpack(struct arena *arena, const struct mapping_block *block, sqlite3_stmt *row, int column,
+                 struct value **ret, struct error *err)
 {
     struct text bytes = sql_column(arena, row, column);
 
@@ -26,8 +26,8 @@ int state_row(struct state *state, struct arena *arena, const struct mapping_blo
     code = sql_row(state->sql, row, err);
     if (code != 1)
         return code;
-    if (unpack(arena, block, row, 0, &ret->sides.should, err) < 0 ||
-        unpack(arena, block, row, 1, &ret->sides.said, err) < 0)
+    if (state_unpack(arena, block, row, 0, &ret->sides.should, err) < 0 ||
+        state_unpack(arena, block, row, 1, &ret->sides.said, err) < 0)
         code = err->code;
     ret->was = sql_column(arena, row, 2);
     ret->since_us = sqlite3_column_int64(row, 3);
@@ -137,31 +137,22 @@ int state_count(struct state *state, const char *block, enum state_which which, 
     return code < 0 ? code : 0;
 }
 
-int state_sibling(struct state *state, const char *block, struct text key, bool *ret, struct error *err)
+int state_moved(struct state *state, struct arena *arena, const char *block, struct text key, struct text *ret,
+                struct error *err)
 {
-    static const char ask[] = "SELECT key FROM row WHERE block = ?1 AND key BETWEEN ?2 AND ?3"
-                              " ORDER BY key = ?4 DESC LIMIT 1";
-    struct arena *arena = arena_new();
-    char *low = arena_copy(arena, key.bytes, key.length), *high = arena_copy(arena, key.bytes, key.length);
+    static const char ask[] = "SELECT key FROM row WHERE block = ?1 AND was = ?2 AND should IS NOT NULL"
+                              " AND said IS NULL LIMIT 1";
     sqlite3_stmt *row = sql_get(state->sql, ask);
     int code;
 
-    low[key.length - 1] = '0';
-    high[key.length - 1] = '9';
     sql_word(row, 1, block);
-    sql_word(row, 2, low);
-    sql_word(row, 3, high);
-    sql_text(row, 4, key);
+    sql_text(row, 2, key);
     code = sql_row(state->sql, row, err);
-    *ret = false;
     if (code == 1) {
-        struct text found = sql_column(arena, row, 0);
-
-        *ret = found.length == key.length && memcmp(found.bytes, key.bytes, key.length) != 0;
+        *ret = sql_column(arena, row, 0);
         sqlite3_reset(row);
     }
-    arena_free(&arena);
-    return code < 0 ? code : 0;
+    return code;
 }
 
 /* ---- reasons ---- */
@@ -204,61 +195,6 @@ int state_reason(struct state *state, struct arena *arena, const char *block, st
         sqlite3_reset(row);
     }
     return code < 0 ? code : 0;
-}
-
-/* ---- a list on its way in ---- */
-
-int state_stage_begin(struct state *state, struct error *err)
-{
-    return sql_script(state->sql,
-                      "CREATE TEMP TABLE IF NOT EXISTS staged"
-                      " (key TEXT PRIMARY KEY, line INTEGER NOT NULL, fields BLOB NOT NULL) WITHOUT ROWID;"
-                      "DELETE FROM staged",
-                      err);
-}
-
-int state_stage(struct state *state, struct text key, uint32_t line, const struct buffer *fields, uint32_t *ret_line,
-                struct error *err)
-{
-    static const char put[] = "INSERT INTO staged (key, line, fields) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-    static const char ask[] = "SELECT line FROM staged WHERE key = ?1";
-    sqlite3_stmt *statement = sql_get(state->sql, put);
-    int code;
-
-    *ret_line = 0;
-    sql_text(statement, 1, key);
-    sql_int(statement, 2, line);
-    sql_bytes(statement, 3, fields->bytes, fields->length);
-    if (sql_run(state->sql, statement, err) < 0)
-        return err->code;
-    if (sql_changed(state->sql) > 0)
-        return 0;
-    statement = sql_get(state->sql, ask);
-    sql_text(statement, 1, key);
-    code = sql_row(state->sql, statement, err);
-    if (code == 1) {
-        *ret_line = (uint32_t)sqlite3_column_int64(statement, 0);
-        sqlite3_reset(statement);
-    }
-    return code < 0 ? code : 0;
-}
-
-int state_staged(struct state *state, struct arena *arena, const struct mapping_block *block, struct text after,
-                 struct text *ret_key, struct value **ret_fields, struct error *err)
-{
-    static const char ask[] = "SELECT key, fields FROM staged WHERE key > ?1 ORDER BY key LIMIT 1";
-    sqlite3_stmt *row = sql_get(state->sql, ask);
-    int code;
-
-    sql_text(row, 1, after);
-    code = sql_row(state->sql, row, err);
-    if (code == 1) {
-        *ret_key = sql_column(arena, row, 0);
-        if (unpack(arena, block, row, 1, ret_fields, err) < 0)
-            code = err->code;
-        sqlite3_reset(row);
-    }
-    return code;
 }
 
 /* ---- the last list ---- */

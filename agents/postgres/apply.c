@@ -117,7 +117,7 @@ static void yield(struct apply *apply)
         most = APPLY_YIELD_MAX_MS;
     apply->yields++;
     if (apply->yields % 30 == 0)
-        log_write(LOG_WARN,
+        log_about(LOG_WARN, &(struct log_about){ .position = apply->running ? apply->running->position : 0 },
                   "a batch waits because rows it needs are locked by the agency's own work or the server is busy");
     apply->yield_timer =
         loop_timer(apply->work.loop, most / 2 + randombytes_uniform(most / 2 + 1), true, on_yielded, apply);
@@ -264,7 +264,7 @@ static void load_done_start(struct apply *apply)
     work_begin(&apply->work, apply->load_position);
     pg_statement(apply->work.pg, sql_loaded, false, &parameters);
     pg_statement(apply->work.pg, "DELETE FROM selaras.parked", false, NULL);
-    work_commit(&apply->work, apply->load_position, NULL, 0, on_load_done, apply);
+    work_commit(&apply->work, &(struct applied){ .position = apply->load_position }, on_load_done, apply);
     arena_free(&arena);
 }
 

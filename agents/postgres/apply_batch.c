@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void finish(struct apply_batch *batch, const struct error *err)
+void batch_finish(struct apply_batch *batch, const struct error *err)
 {
     batch->done(batch->context, err);
 }
@@ -19,7 +19,7 @@ static void finish(struct apply_batch *batch, const struct error *err)
 void batch_give_up(struct apply_batch *batch, const struct error *err)
 {
     work_reset(batch->work);
-    finish(batch, err);
+    batch_finish(batch, err);
 }
 
 static struct text text_of(const char *text)
@@ -54,7 +54,7 @@ struct park *batch_park_find(struct apply_batch *batch, uint16_t block, uint64_t
 void batch_park_new(struct apply_batch *batch, struct net *net, const char *reason)
 {
     assert(batch->park_count == batch->new_park_count);
-    batch->parks[batch->park_count++] = (struct park){ net, reason };
+    batch->parks[batch->park_count++] = (struct park){ net, reason, false };
     batch->new_park_count++;
     report_add(batch, REPORT_PARKED, net, reason);
 }
@@ -121,14 +121,21 @@ static void queue_parks(struct apply_batch *batch)
 static void commit(struct apply_batch *batch)
 {
     static const char sql_progress[] = "UPDATE selaras.agent SET applied = $1::int8, leaf = $2::bytea";
+    struct applied applied = { .position = batch->position,
+                               .reports = batch->reports,
+                               .report_count = batch->report_count };
     struct pg_parameters parameters = { 0 };
 
     if (batch->park_count > 0)
         queue_parks(batch);
+    batch_keys_unlink(batch);
+    if (batch->made_count > 0)
+        work_link(batch->work, batch->made, batch->made_count);
     pg_int8(&parameters, batch->arena, (int64_t)batch->position);
     pg_bytes(&parameters, batch->leaf, HASH_BYTES);
     pg_statement(batch->work->pg, sql_progress, true, &parameters);
-    work_commit(batch->work, batch->position, batch->reports, batch->report_count, on_commit, batch);
+    work_wrote(batch->arena, batch->work, batch->rows, batch->row_count, &applied);
+    work_commit(batch->work, &applied, on_commit, batch);
 }
 
 static const char sql_parked[] = "SELECT p.block, p.record, p.position, p.key, p.effect FROM selaras.parked p"
@@ -144,7 +151,8 @@ static int join_item(struct apply_batch *batch, const struct item *item, struct 
         return net_add(batch->arena, batch->work->mapping, park->net, item, err);
     if (net_new(batch->arena, batch->work->mapping, item, &net, err) < 0)
         return err->code;
-    batch->parks[batch->park_count++] = (struct park){ net, "queued behind a parked item that is no longer there" };
+    batch->parks[batch->park_count++] =
+        (struct park){ net, "queued behind a parked item that is no longer there", false };
     return 0;
 }
 
@@ -155,7 +163,7 @@ static int join(struct apply_batch *batch, const PGresult *result, struct error 
 
         if (work_parked_read(batch->arena, batch->work, result, row, &net, err) < 0)
             return err->code;
-        batch->parks[batch->park_count++] = (struct park){ net, "" };
+        batch->parks[batch->park_count++] = (struct park){ net, "", false };
     }
     for (uint32_t i = 0; i < batch->joining_count; i++)
         if (join_item(batch, batch->joining[i], err) < 0)
@@ -240,7 +248,9 @@ void batch_pass_start(struct apply_batch *batch, bool by_row)
     batch->rows = arena_array(batch->arena, batch->count + 1u, sizeof *batch->rows);
     batch->updates = arena_array(batch->arena, batch->count + 1u, sizeof *batch->updates);
     batch->parks = arena_array(batch->arena, batch->count + 1u, sizeof *batch->parks);
-    batch->reports = arena_array(batch->arena, 2u * batch->count + 1u, sizeof *batch->reports);
+    batch->reports = arena_array(batch->arena, 3u * batch->count + 1u, sizeof *batch->reports);
+    batch->made = arena_array(batch->arena, 2u * batch->count + 1u, sizeof *batch->made);
+    batch->made_count = 0;
     batch->row_count = batch->update_count = batch->park_count = batch->new_park_count = batch->report_count = 0;
     batch->next = batch->waiting = 0;
     batch->trouble = (struct error){ 0 };
@@ -257,7 +267,7 @@ void batch_queue_locks(struct apply_batch *batch, struct apply_row **rows, uint3
         bool hard = false;
 
         for (uint32_t i = 0; i < count; i++) {
-            if (rows[i]->net->block != block || rows[i]->kind == APPLY_NOTHING)
+            if (rows[i]->net->block != block || rows[i]->kind == APPLY_NOTHING || !rows[i]->key)
                 continue;
             list[of_block++] = rows[i];
             hard = hard || rows[i]->kind == APPLY_DELETE || rows[i]->net->moves;
@@ -275,7 +285,7 @@ void batch_queue_locks(struct apply_batch *batch, struct apply_row **rows, uint3
 static bool some_homeless(const struct apply_batch *batch)
 {
     for (uint32_t i = 0; i < batch->row_count; i++)
-        if (batch->rows[i]->kind == APPLY_ENTER && !batch->rows[i]->met)
+        if ((batch->rows[i]->kind == APPLY_ENTER || apply_makes(batch->rows[i]->kind)) && !batch->rows[i]->met)
             return true;
     return false;
 }
@@ -295,6 +305,9 @@ static void on_set(void *context, const struct pg_outcome *outcome)
     if (outcome->ok) {
         for (uint32_t i = 0; i < batch->update_count; i++)
             batch_note_met(batch, outcome->results[batch->updates[i]]);
+        for (uint32_t i = 0; i < batch->row_count; i++)
+            if (apply_makes(batch->rows[i]->kind))
+                batch_made(batch, outcome->results[batch->rows[i]->result], batch->rows[i]);
         if (some_homeless(batch))
             start_over(batch);
         else
@@ -331,6 +344,7 @@ static void queue_run(struct apply_batch *batch, struct apply_row **rows, uint32
         }
         if (apply_meets(list[0]->kind))
             batch->updates[batch->update_count++] = batch->statements;
+        list[0]->result = batch->statements;
         apply_queue(batch->work->sql, batch->work->pg, list, together);
         batch->statements++;
     }
@@ -341,6 +355,7 @@ static int make_rows(struct apply_batch *batch, const struct net_run *runs, uint
 {
     for (uint32_t r = 0; r < run_count; r++)
         for (uint32_t i = 0; i < runs[r].count; i++) {
+            batch_key_find(batch, runs[r].list[i]);
             if (apply_row_make(batch->arena, batch->work->sql, runs[r].list[i], batch->row_count,
                                &batch->rows[batch->row_count], err) < 0)
                 return err->code;
@@ -353,7 +368,7 @@ static void on_nothing(void *context, const struct pg_outcome *outcome)
 {
     struct apply_batch *batch = context;
 
-    finish(batch, outcome->ok ? &batch->trouble : &outcome->err);
+    batch_finish(batch, outcome->ok ? &batch->trouble : &outcome->err);
 }
 
 /* Tells of an error from the loop, never inside the call that started the batch. */
@@ -406,7 +421,7 @@ static void on_commit(void *context, const struct pg_outcome *outcome)
             parked_put(&batch->work->parked, net->block, net->record, net->position);
         }
         batch->work->applied = batch->position;
-        finish(batch, &err);
+        batch_finish(batch, &err);
     } else if (work_refused(outcome) && !batch->by_row) {
         work_reset(batch->work);
         batch_rows_start(batch);
@@ -433,8 +448,10 @@ struct apply_batch *apply_batch_start(struct apply_work *work, const struct item
                                    .leaf = leaf,
                                    .done = done,
                                    .context = context,
-                                   .arena = arena_new() };
-    set_start(batch);
+                                   .arena = arena_new(),
+                                   .keys_arena = arena_new() };
+    if (!batch_keys_ask(batch, set_start))
+        set_start(batch);
     return batch;
 }
 
@@ -443,6 +460,7 @@ void apply_batch_free(struct apply_batch **batch)
     if (!*batch)
         return;
     arena_free(&(*batch)->arena);
+    arena_free(&(*batch)->keys_arena);
     free(*batch);
     *batch = NULL;
 }

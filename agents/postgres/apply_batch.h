@@ -9,6 +9,7 @@
 struct park {
     struct net *net;
     const char *reason;
+    bool collided; /* with another row, by a unique index */
 };
 
 struct apply_batch {
@@ -36,6 +37,12 @@ struct apply_batch {
     uint32_t waiting; /* rows of the present wave without result */
     struct error trouble;
 
+    struct arena *keys_arena; /* of all passes */
+    struct made_key *keys;    /* of records whose items name none: as selaras.link has them, by block and record */
+    uint32_t key_count;
+    struct made_key *made; /* in this pass: for selaras.link */
+    uint32_t made_count;
+
     struct park *parks;
     uint32_t park_count, new_park_count; /* the new ones come first */
     struct report *reports;
@@ -50,6 +57,25 @@ void batch_queue_locks(struct apply_batch *batch, struct apply_row **rows, uint3
 void batch_note_met(struct apply_batch *batch, const PGresult *result);
 struct park *batch_park_find(struct apply_batch *batch, uint16_t block, uint64_t record);
 void batch_park_new(struct apply_batch *batch, struct net *net, const char *reason);
+/* Tells the owner. */
+void batch_finish(struct apply_batch *batch, const struct error *err);
+
+/* ---- apply_keys.c ---- */
+
+/* Asks, before the transaction begins, for the keys of items that name none though this database makes them, and then
+ * goes on. False: there are none such. */
+bool batch_keys_ask(struct apply_batch *batch, void (*then)(struct apply_batch *batch));
+/* Gives a net effect whose item names no key the one that our own links say, or that this pass has made. */
+void batch_key_find(const struct apply_batch *batch, struct net *net);
+/* Takes over what a row of APPLY_MAKE or APPLY_JOIN has become; false: it must be parked. */
+bool batch_made(struct apply_batch *batch, const PGresult *result, struct apply_row *row);
+/* A row that we delete here leaves no link behind: its key may be another row's one day. */
+void batch_keys_unlink(struct apply_batch *batch);
+
+/* apply_exchange.c: tries what has collided again, together, and then goes on: with code 0 whatever became of it, as
+ * long as the transaction stands. False: nothing has, or it cannot be tried. */
+bool batch_exchange(struct apply_batch *batch, void (*then)(struct apply_batch *batch, const struct error *err));
+
 /* All rows are written: ends the transaction. */
 void batch_conclude(struct apply_batch *batch);
 /* The transaction was rolled back: tells the owner. */

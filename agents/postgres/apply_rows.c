@@ -23,6 +23,14 @@ static void rows_failed(struct apply_batch *batch, const struct error *err)
     batch_give_up(batch, err);
 }
 
+/* It is parked: neither skipped nor written. */
+static void row_refused(struct apply_batch *batch, struct apply_row *row, const char *reason)
+{
+    batch_park_new(batch, row->net, reason);
+    row->met = true;
+    row->kind = APPLY_NOTHING;
+}
+
 static void on_row(void *context, const struct pg_outcome *outcome)
 {
     struct row_try *try = context;
@@ -32,11 +40,13 @@ static void on_row(void *context, const struct pg_outcome *outcome)
     if (outcome->ok) {
         if (apply_meets(try->row->kind))
             batch_note_met(batch, outcome->results[try->result]);
-        if (try->row->kind == APPLY_ENTER && !try->row->met)
-            batch_park_new(batch, try->row->net, apply_homeless(batch->arena, batch->work->sql, try->row));
+        if (apply_makes(try->row->kind))
+            batch_made(batch, outcome->results[try->result], try->row);
+        if ((try->row->kind == APPLY_ENTER || apply_makes(try->row->kind)) && !try->row->met)
+            row_refused(batch, try->row, apply_homeless(batch->arena, batch->work->sql, try->row));
     } else if (work_refused(outcome)) {
-        batch_park_new(batch, try->row->net, work_reason(batch->arena, outcome));
-        try->row->met = true; /* it is parked, not skipped */
+        row_refused(batch, try->row, work_reason(batch->arena, outcome));
+        batch->parks[batch->park_count - 1].collided = strcmp(outcome->sqlstate, "23505") == 0;
     } else if (batch->trouble.code == 0) {
         batch->trouble = outcome->err;
     }
@@ -56,9 +66,10 @@ static void queue_row(struct apply_batch *batch, struct apply_row *row)
 
     *try = (struct row_try){ .batch = batch, .row = row };
     pg_statement(pg, "ROLLBACK TO SAVEPOINT item", false, NULL);
-    if (batch->lock_each)
+    if (batch->lock_each && row->key)
         apply_queue_lock(batch->work->sql, pg, &row, 1, true);
-    try->result = 1 + batch->lock_each + (int)notice_queue(pg, batch->work->mapping, batch->work->inspection, row);
+    try->result =
+        1 + (batch->lock_each && row->key) + (int)notice_queue(pg, batch->work->mapping, batch->work->inspection, row);
     apply_queue(batch->work->sql, pg, &row, 1);
     pg_statement(pg, "RELEASE SAVEPOINT item", false, NULL);
     pg_statement(pg, "SAVEPOINT item", false, NULL);
@@ -85,6 +96,7 @@ static int row_next(struct apply_batch *batch, struct error *err)
     if (net_new(batch->arena, batch->work->mapping, item, &net, err) < 0)
         return err->code;
     batch->next++;
+    batch_key_find(batch, net);
     park = batch_park_find(batch, net->block, net->record);
     if (park)
         return net_add(batch->arena, batch->work->mapping, park->net, item, err);
@@ -96,6 +108,18 @@ static int row_next(struct apply_batch *batch, struct error *err)
     if ((*row)->kind != APPLY_NOTHING)
         queue_row(batch, *row);
     return 0;
+}
+
+static void on_exchanged(struct apply_batch *batch, const struct error *err)
+{
+    struct error why = *err;
+
+    if (why.code != 0) {
+        rows_failed(batch, &why);
+        return;
+    }
+    pg_hold(batch->work->pg, false);
+    batch_conclude(batch);
 }
 
 /* Sends rows without waiting for each, but never a second item of a record before it is known what became of the first.
@@ -114,7 +138,7 @@ static void wave(struct apply_batch *batch)
             rows_failed(batch, &err);
         return;
     }
-    if (batch->waiting > 0)
+    if (batch->waiting > 0 || batch_exchange(batch, on_exchanged))
         return;
     pg_statement(batch->work->pg, "ROLLBACK TO SAVEPOINT item", false, NULL);
     pg_sync(batch->work->pg, NULL, NULL);
@@ -154,8 +178,10 @@ void batch_rows_start(struct apply_batch *batch)
     for (uint32_t i = 0; i < batch->normal_count; i++) {
         struct net *net;
 
-        if (net_new(batch->arena, batch->work->mapping, batch->normal[i], &net, &ignored) == 0 &&
-            apply_row_make(batch->arena, batch->work->sql, net, 0, &rows[count], &ignored) == 0)
+        if (net_new(batch->arena, batch->work->mapping, batch->normal[i], &net, &ignored) < 0)
+            continue;
+        batch_key_find(batch, net);
+        if (apply_row_make(batch->arena, batch->work->sql, net, 0, &rows[count], &ignored) == 0)
             count++;
     }
     work_begin(batch->work, batch->position);

@@ -16,6 +16,9 @@ enum apply_kind {
     APPLY_INSERT, /* or updates the row with that key, in the block or not */
     APPLY_TAKE,   /* updates the row of the old key, or inserts */
     APPLY_ENTER,  /* takes the row that another block has made; returns the numbers of the rows it met */
+    APPLY_MAKE,   /* where the database makes keys: updates the record's row, by its key or an identifier, or inserts;
+                     one row a statement, which returns how many rows have the identifier, and the key of the one */
+    APPLY_JOIN,   /* the same without inserting: another block has made the row */
     APPLY_DELETE, /* or sets the column that says so */
 };
 
@@ -29,9 +32,12 @@ struct apply_row {
     struct net *net;
     enum apply_kind kind;
     struct column_set set; /* what the statement writes */
-    struct value *key;     /* of the key columns, in key order */
+    struct value *key;     /* of the key columns, in key order; NULL: not known */
     struct value *columns; /* in the block's order */
     bool met;              /* an update found it */
+    bool several;          /* rows of the table have its identifier: it is not for us to say which it is */
+    struct text made;      /* the key that a row of APPLY_MAKE or APPLY_JOIN has */
+    int result;            /* of such a row: its statement's place in the unit */
     uint32_t number;       /* its place in the batch: what statements call it */
 };
 
@@ -47,7 +53,11 @@ must_check int apply_row_make(struct arena *arena, const struct apply_sql *sql, 
 bool apply_together(const struct apply_row *left, const struct apply_row *right);
 /* Whether the statement returns the numbers of the rows that it met. */
 bool apply_meets(enum apply_kind kind);
-/* Why a row that comes in (APPLY_ENTER) and met none is parked: in `arena`. */
+/* Whether it says which key the row has: see apply_made(). */
+bool apply_makes(enum apply_kind kind);
+/* Takes over the result of APPLY_MAKE or APPLY_JOIN. False: there is no row, and `apply_homeless` says why. */
+bool apply_made(struct arena *arena, const struct apply_sql *sql, const PGresult *result, struct apply_row *row);
+/* Why a row that comes in (APPLY_ENTER, APPLY_MAKE, APPLY_JOIN) and met none is parked: in `arena`. */
 const char *apply_homeless(struct arena *arena, const struct apply_sql *sql, const struct apply_row *row);
 /* Queues the statement for these rows, which belong together; both may put the rows into another order. */
 void apply_queue(struct apply_sql *sql, struct pg *pg, struct apply_row **rows, uint32_t count);

@@ -1,7 +1,5 @@
 #include "agents/postgres/apply_work.h"
 
-#include "agents/postgres/applied.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,19 +32,47 @@ void work_begin(struct apply_work *work, feed_position position)
     pg_statement(work->pg, sql_setup, true, &parameters);
 }
 
-void work_commit(struct apply_work *work, feed_position position, const struct report *reports, uint32_t report_count,
-                 pg_done *done, void *context)
+void work_commit(struct apply_work *work, const struct applied *applied, pg_done *done, void *context)
 {
     static const char sql_emit[] = "SELECT pg_logical_emit_message(true, '" APPLIED_PREFIX "', $1::bytea)";
     struct pg_parameters parameters = { 0 };
     struct buffer content = { 0 };
 
-    applied_pack(position, reports, report_count, &content);
+    applied_pack(applied, &content);
     pg_bytes(&parameters, content.bytes, content.length);
     pg_statement(work->pg, sql_emit, true, &parameters);
     pg_statement(work->pg, "COMMIT", false, NULL);
     pg_sync(work->pg, done, context);
     buffer_free(&content);
+}
+
+void work_link(struct apply_work *work, const struct made_key *keys, uint32_t count)
+{
+    static const char sql_link[] =
+        "WITH k AS MATERIALIZED (SELECT unnest($1::text[]) AS block, unnest($2::int8[]) AS record, unnest($3::text[]) "
+        "AS "
+        "key), gone AS (DELETE FROM selaras.link l USING k WHERE k.key = '' AND l.block = k.block AND l.record = "
+        "k.record)"
+        " INSERT INTO selaras.link (block, record, key) SELECT k.block, k.record, k.key FROM k WHERE k.key <> ''"
+        " ON CONFLICT (block, record) DO UPDATE SET key = EXCLUDED.key";
+    struct pg_array columns[3] = { 0 };
+    struct pg_parameters parameters = { 0 };
+
+    pg_array_start(&columns[0], PG_OID_TEXT);
+    pg_array_start(&columns[1], PG_OID_INT8);
+    pg_array_start(&columns[2], PG_OID_TEXT);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *block = work->mapping->blocks[keys[i].block].name;
+
+        pg_array_bytes(&columns[0], block, strlen(block));
+        pg_array_int8(&columns[1], (int64_t)keys[i].record);
+        pg_array_bytes(&columns[2], keys[i].key.length > 0 ? keys[i].key.bytes : "", keys[i].key.length);
+    }
+    for (int i = 0; i < 3; i++)
+        pg_array_parameter(&parameters, &columns[i]);
+    pg_statement(work->pg, sql_link, true, &parameters);
+    for (int i = 0; i < 3; i++)
+        pg_array_free(&columns[i]);
 }
 
 void work_reset(struct apply_work *work)
@@ -118,5 +144,12 @@ int work_parked_read(struct arena *arena, const struct apply_work *work, const P
     block = mapping_block_named(work->mapping, item.block);
     if (block >= 0)
         keep_mapped_fields(&work->mapping->blocks[block], &item);
-    return net_new(arena, work->mapping, &item, ret, err);
+    if (net_new(arena, work->mapping, &item, ret, err) < 0)
+        return err->code;
+    if (item.key.length == 0 && PQnfields(result) > 5 && !PQgetisnull(result, row, 5)) {
+        (*ret)->key.bytes = arena_copy(arena, PQgetvalue(result, row, 5), (size_t)PQgetlength(result, row, 5));
+        (*ret)->key.length = (uint32_t)PQgetlength(result, row, 5);
+        (*ret)->key_of_ours = true;
+    }
+    return 0;
 }

@@ -5,8 +5,16 @@
 #ifndef SELARAS_APPLY_WORK_H
 #define SELARAS_APPLY_WORK_H
 
+#include "agents/postgres/applied.h"
 #include "agents/postgres/apply_sql.h"
 #include "agents/postgres/parked.h"
+
+/* Which key this database made for a record's row. */
+struct made_key {
+    uint16_t block;
+    uint64_t record;
+    struct text key; /* length 0: the row is gone */
+};
 
 typedef void session_done(void *context, const struct error *err);
 
@@ -32,9 +40,13 @@ void session_start(struct apply_work *work, session_done *done, void *context);
 /* Queues BEGIN and the origin's position. Statements queued by it: WORK_BEGIN_STATEMENTS. */
 enum { WORK_BEGIN_STATEMENTS = 2 };
 void work_begin(struct apply_work *work, feed_position position);
-/* Queues the logical message and COMMIT, and ends the unit. */
-void work_commit(struct apply_work *work, feed_position position, const struct report *reports, uint32_t report_count,
-                 pg_done *done, void *context);
+/* Queues the logical message, which says this, and COMMIT, and ends the unit. */
+void work_commit(struct apply_work *work, const struct applied *applied, pg_done *done, void *context);
+/* Adds to what the message says the rows that were written, in the order of writing (wrote.c). */
+void work_wrote(struct arena *arena, const struct apply_work *work, struct apply_row *const *rows, uint32_t count,
+                struct applied *applied);
+/* Queues what selaras.link is told of these, `count` > 0: one statement. */
+void work_link(struct apply_work *work, const struct made_key *keys, uint32_t count);
 /* Queues, as a unit of its own, what clears the origin's position after a transaction that failed. */
 void work_reset(struct apply_work *work);
 
@@ -43,7 +55,8 @@ bool work_refused(const struct pg_outcome *outcome);
 /* Why an item was refused, without any value: in `arena`. */
 const char *work_reason(struct arena *arena, const struct pg_outcome *outcome);
 
-/* Reads one row of selaras.parked (block, record, position, key, effect) as a net effect. */
+/* Reads one row of selaras.parked (block, record, position, key, effect) as a net effect. A sixth column may say the
+ * key that our own links have for it. */
 must_check int work_parked_read(struct arena *arena, const struct apply_work *work, const PGresult *result, int row,
                                 struct net **ret, struct error *err);
 

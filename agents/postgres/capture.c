@@ -187,6 +187,26 @@ static void log_problems(const struct capture *capture)
                   lsn, first.text);
 }
 
+/* Each column once: what it does, it does all day. */
+static void log_alterations(const struct capture *capture)
+{
+    struct alterations *alterations = capture->options.alterations;
+
+    for (uint32_t i = 0; alterations && i < alterations->count; i++) {
+        struct alteration *alteration = &alterations->list[i];
+        const char *column = alteration_column(alteration);
+
+        if (alteration->told)
+            continue;
+        alteration->told = true;
+        log_write(LOG_WARN,
+                  "table %s.%s: a trigger or cascade of the agency's own %s%s while what the broker fed was applied: "
+                  "what it made of rows stays here and is not sent (counted in `selaras status`)",
+                  alteration->block->schema, alteration->block->table,
+                  column ? "wrote column " : "added rows, kept them or left them out", column ? column : "");
+    }
+}
+
 static int take_data(struct capture *capture, const char *bytes, size_t length, struct error *err)
 {
     enum stream_found found;
@@ -198,6 +218,7 @@ static int take_data(struct capture *capture, const char *bytes, size_t length, 
     if (found == STREAM_NOTHING)
         return 0;
     log_problems(capture);
+    log_alterations(capture);
     if (found == STREAM_PIECES) {
         emit(capture);
         return 0;
@@ -317,6 +338,8 @@ static void stream_from(struct capture *capture, feed_position base)
     struct stream_options stream = { .origin = capture->slot,
                                      .mapping = options->mapping,
                                      .bytes_max = options->transaction_bytes_max,
+                                     .whole = options->whole,
+                                     .alterations = options->alterations,
                                      .piece_bytes = CAPTURE_PIECE_BYTES,
                                      .lsn = capture->start,
                                      .base = base };

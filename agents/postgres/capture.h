@@ -7,7 +7,7 @@
 #ifndef SELARAS_CAPTURE_H
 #define SELARAS_CAPTURE_H
 
-#include "proto/mapping.h"
+#include "agents/postgres/alterations.h"
 #include "shell/loop.h"
 
 enum {
@@ -33,10 +33,12 @@ struct capture_sink {
 };
 
 struct capture_options {
-    const char *dsn;               /* as in the settings; replication=database is added here */
-    const char *agency;            /* slot and origin are selaras_<agency>, the publication is selaras */
-    const struct mapping *mapping; /* bound */
-    size_t transaction_bytes_max;  /* memory for one source transaction's net changes; 0: 1 GiB. More is ERR_STOP */
+    const char *dsn;                 /* as in the settings; replication=database is added here */
+    const char *agency;              /* slot and origin are selaras_<agency>, the publication is selaras */
+    const struct mapping *mapping;   /* bound */
+    bool whole;                      /* all rows of our own transactions are looked at (beyond.h) */
+    struct alterations *alterations; /* what was found in them; may be NULL. Outlives the capture */
+    size_t transaction_bytes_max;    /* memory for one source transaction's net changes; 0: 1 GiB. More is ERR_STOP */
 };
 
 /* Connects and streams what committed after `lsn`. `base` is the base committed with that position. Text and mapping of

@@ -290,13 +290,13 @@ static void start(void)
 }
 
 /* Under our origin, which is set up: does what `between` says and tells that `position` is applied. */
-static void apply_in_session(feed_position position, const char *between, const struct report *reports, uint32_t count)
+static void apply_in_session(feed_position position, const char *between, struct report *reports, uint32_t count)
 {
     struct buffer content = { 0 };
     char command[1024];
     size_t at;
 
-    applied_pack(position, reports, count, &content);
+    applied_pack(&(struct applied){ .position = position, .reports = reports, .report_count = count }, &content);
     at = (size_t)snprintf(command, sizeof command, "BEGIN; %s; SELECT pg_logical_emit_message(true, 'selaras', '\\x",
                           between);
     for (size_t i = 0; i < content.length; i++)
@@ -307,7 +307,7 @@ static void apply_in_session(feed_position position, const char *between, const 
 }
 
 /* One apply of ours: `between` is what it does. */
-static void apply_ours(feed_position position, const char *between, const struct report *reports, uint32_t count)
+static void apply_ours(feed_position position, const char *between, struct report *reports, uint32_t count)
 {
     char command[512], lsn[18];
 
@@ -382,7 +382,7 @@ static void an_apply_without_row_changes_is_visible_by_its_message(void **state)
 
 static void reports_come_with_the_apply_that_made_them(void **state)
 {
-    const struct report report = { REPORT_SKIPPED, 77, POSITION(9), { "people", 6 }, { "", 0 } };
+    struct report report = { REPORT_SKIPPED, 77, POSITION(9), { "people", 6 }, { "", 0 } };
 
     (void)state;
     start();

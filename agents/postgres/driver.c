@@ -6,9 +6,11 @@
 
 #include "agents/postgres/apply.h"
 #include "agents/postgres/capture.h"
+#include "agents/postgres/example.h"
 #include "agents/postgres/fence.h"
 #include "agents/postgres/load.h"
 #include "agents/postgres/prepare.h"
+#include "shell/json.h"
 
 #include <assert.h>
 #include <sodium.h>
@@ -40,7 +42,8 @@ struct postgres {
     struct capture *capture;
     struct load *load;
 
-    struct question *questions; /* not answered yet */
+    struct question *questions;     /* not answered yet */
+    struct alterations alterations; /* since the start */
 
     bool open, paused;
     bool load_waits;    /* until what is published is remembered */
@@ -176,8 +179,8 @@ static void on_inspected(void *context, struct inspection *found, const struct e
         return;
     }
     postgres->found = found;
-    postgres->fences = fences_new(postgres->loop, postgres->control, postgres->options, found,
-                                  postgres->mapping->block_count, &fence_sink);
+    postgres->fences =
+        fences_new(postgres->loop, postgres->control, postgres->options, found, postgres->mapping, &fence_sink);
     postgres->apply = apply_open(postgres->loop, postgres->options, postgres->mapping, found, &apply_sink);
 }
 
@@ -226,6 +229,7 @@ static void close_driver(struct driver **driver)
     *driver = NULL;
     shut(postgres);
     loop_remove(&postgres->reopen_timer);
+    alterations_free(&postgres->alterations);
     free(postgres);
 }
 
@@ -264,6 +268,8 @@ static void on_proven(void *context)
         .dsn = postgres->options->database,
         .agency = postgres->options->agency,
         .mapping = postgres->mapping,
+        .whole = postgres->found->meddled,
+        .alterations = &postgres->alterations,
     };
     const struct capture_sink sink = {
         .context = postgres, .captured = on_captured, .idle = on_idle, .failed = on_failed
@@ -426,6 +432,29 @@ static void settle(struct driver *driver, uint64_t record, bool close, const cha
         apply_settle(postgres->apply, record, close, user, why, done, context);
 }
 
+/* What is mapped and was never loaded; what the agency's own triggers made of rows that we wrote:
+ * "altered_public.peserta_jkn.iuran": 3. */
+static void facts(struct driver *driver, struct buffer *out)
+{
+    const struct postgres *postgres = postgres_of(driver);
+    const struct alterations *alterations = &postgres->alterations;
+    struct arena *arena = arena_new();
+
+    if (postgres->fences && fences_unloaded(postgres->fences)[0])
+        json_write_text(out, "never_loaded", fences_unloaded(postgres->fences));
+
+    for (uint32_t i = 0; i < alterations->count; i++) {
+        const struct alteration *alteration = &alterations->list[i];
+        const char *column = alteration_column(alteration);
+
+        json_write_uint(out,
+                        arena_printf(arena, "altered_%s.%s%s%s", alteration->block->schema, alteration->block->table,
+                                     column ? "." : "", column ? column : ""),
+                        alteration->count);
+    }
+    arena_free(&arena);
+}
+
 static int prepare_database(const struct driver_options *options, const struct mapping *mapping, const char *dsn,
                             bool apply, FILE *out, struct error *err)
 {
@@ -445,5 +474,7 @@ const struct driver_ops postgres_driver = {
     .apply = apply,
     .parked = parked,
     .settle = settle,
+    .example = example_read,
+    .facts = facts,
     .prepare = prepare_database,
 };

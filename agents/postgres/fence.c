@@ -1,7 +1,9 @@
-/* fence.c: the proof, the row that is written now and then, and what of the publication was there at the load. */
+/* fence.c: the proof, the row that is written now and then, and the look at what is published. */
 #include "agents/postgres/fence.h"
 
+#include "agents/postgres/published.h"
 #include "agents/postgres/replication.h"
+#include "shell/log.h"
 
 #include <inttypes.h>
 #include <sodium.h>
@@ -30,7 +32,9 @@ struct fences {
     uint32_t written;
     bool writing;
     uint64_t seen_seq, seen_lsn, broker_seq;
-    struct pg_array names, oids;
+    struct published *published;
+    char unloaded[256]; /* mapped, and never loaded */
+    bool unloaded_told;
 };
 
 static void fail(struct fences *fences, const struct error *err)
@@ -39,46 +43,7 @@ static void fail(struct fences *fences, const struct error *err)
     fences->sink.failed(fences->sink.context, err);
 }
 
-/* ---- the publication ---- */
-
-/* Which row of the publication makes a table's changes seen, and its version: xmin changes when it is altered. A table
- * that is taken out and put back, and a publication that is, leave no other trace, and none at all in the stream. */
-#define MEMBERSHIP "pg_catalog.format('%s/%s %s/%s', p.oid, p.xmin, r.oid, r.xmin)"
-#define PUBLISHED                                                                                                      \
-    " FROM unnest($1::text[], $2::int8[]) AS n(name, oid)"                                                             \
-    " LEFT JOIN (pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid AND p.pubname = 'selaras')"           \
-    "  ON r.prrelid = n.oid::oid"
-
-static const char sql_forget_published[] = "DELETE FROM selaras.published";
-static const char sql_remember_published[] =
-    "INSERT INTO selaras.published (name, relation, membership) SELECT DISTINCT n.name, n.oid::oid, " MEMBERSHIP
-        PUBLISHED " WHERE r.oid IS NOT NULL";
-
-/* Names whose table is not the one that was published when the agency was loaded, without a break. The publication
- * follows a table that was renamed away, and then nothing is sent any more, without an error. */
-static const char sql_broken[] = "SELECT n.name" PUBLISHED " LEFT JOIN selaras.published b ON b.name = n.name"
-                                 " WHERE r.oid IS NULL OR to_regclass(n.name)::oid IS DISTINCT FROM n.oid::oid"
-                                 " OR b.relation <> n.oid::oid OR b.membership <> " MEMBERSHIP " LIMIT 1";
-
-static void queue_names(struct fences *fences, const char *sql)
-{
-    struct pg_parameters names = { 0 };
-
-    pg_array_parameter(&names, &fences->names);
-    pg_array_parameter(&names, &fences->oids);
-    pg_statement(fences->pg, sql, true, &names);
-}
-
-/* The answer to sql_broken. */
-static int check_published(const PGresult *broken, struct error *err)
-{
-    if (PQntuples(broken) == 0)
-        return 0;
-    return error_set(err, ERR_LOST,
-                     "table %s was renamed, replaced, taken out of the publication or published anew since this agency "
-                     "was loaded, so changes of it in between cannot be known",
-                     PQgetvalue(broken, 0, 0));
-}
+/* ---- what is published ---- */
 
 static void on_remembered(void *context, const struct pg_outcome *outcome)
 {
@@ -97,8 +62,7 @@ static void on_remembered(void *context, const struct pg_outcome *outcome)
 void fences_remember(struct fences *fences)
 {
     fences_rest(fences);
-    pg_statement(fences->pg, sql_forget_published, true, NULL);
-    queue_names(fences, sql_remember_published);
+    published_remember(fences->published, fences->pg);
     pg_sync(fences->pg, on_remembered, fences);
 }
 
@@ -107,6 +71,35 @@ void fences_remember(struct fences *fences)
 static const char sql_row[] =
     "INSERT INTO selaras.fence (seq, token) SELECT coalesce(max(seq), 0) + 1, $1::bytea FROM selaras.fence";
 static const char sql_prune[] = "DELETE FROM selaras.fence WHERE seq < $1::int8";
+/* Some at a time, oldest first, so that nobody waits for it. */
+static const char sql_prune_notices[] =
+    "DELETE FROM selaras.notice WHERE number IN (SELECT number FROM selaras.notice"
+    " WHERE at < now() - make_interval(days => $1::int8::int4) ORDER BY number LIMIT 10000)";
+
+/* What the inspection found is what statements and casts are made of: when it is no longer so, everything is opened
+ * anew. */
+static int look(struct fences *fences, const PGresult *result, struct error *err)
+{
+    const char *unloaded = published_unloaded(result);
+
+    if (published_check(result, err) < 0)
+        return err->code;
+    if (unloaded[0] && !fences->unloaded_told)
+        log_write(LOG_WARN,
+                  "%s: mapped since this agency was loaded, so what is there already was never sent, only what changes "
+                  "now is. To have it all compared run on the broker's host: selaras agency reload %s --ground TEXT",
+                  unloaded, fences->options->agency);
+    fences->unloaded_told = true;
+    snprintf(fences->unloaded, sizeof fences->unloaded, "%s", unloaded);
+    if (published_differs(fences->published, result))
+        return error_set(err, ERR_RETRY, "a mapped table was altered: it is looked at anew");
+    return 0;
+}
+
+const char *fences_unloaded(const struct fences *fences)
+{
+    return fences->unloaded;
+}
 
 static void on_written(void *context, const struct pg_outcome *outcome)
 {
@@ -120,7 +113,7 @@ static void on_written(void *context, const struct pg_outcome *outcome)
         error_wrap(&err, "writing the fence");
         err.code = ERR_STOP;
         fail(fences, &err);
-    } else if (check_published(outcome->results[0], &err) < 0) {
+    } else if (look(fences, outcome->results[0], &err) < 0) {
         fail(fences, &err);
     }
 }
@@ -128,7 +121,7 @@ static void on_written(void *context, const struct pg_outcome *outcome)
 static void write_row(void *context)
 {
     struct fences *fences = context;
-    struct pg_parameters token = { 0 }, prune = { 0 };
+    struct pg_parameters token = { 0 }, prune = { 0 }, days = { 0 };
     struct arena *arena;
     uint8_t bytes[16];
 
@@ -137,12 +130,14 @@ static void write_row(void *context)
     arena = arena_new();
     fences->writing = true;
     randombytes_buf(bytes, sizeof bytes);
-    queue_names(fences, sql_broken);
+    published_look(fences->published, fences->pg);
     pg_bytes(&token, bytes, sizeof bytes);
     pg_statement(fences->pg, sql_row, true, &token);
-    if (++fences->written % PRUNE_EVERY == 0 && fences->broker_seq > KEPT_ROWS) {
-        pg_int8(&prune, arena, (int64_t)(fences->broker_seq - KEPT_ROWS));
+    if (fences->written++ % PRUNE_EVERY == 0) {
+        pg_int8(&prune, arena, (int64_t)fences->broker_seq - KEPT_ROWS);
         pg_statement(fences->pg, sql_prune, true, &prune);
+        pg_int8(&days, arena, fences->options->notice_days);
+        pg_statement(fences->pg, sql_prune_notices, true, &days);
     }
     pg_sync(fences->pg, on_written, fences);
     arena_free(&arena);
@@ -239,7 +234,7 @@ static int check_identity(const struct fences *fences, const PGresult *proof, st
 /* What of its changes can still be known. Told last: of several doubts a person reads the first. */
 static void check_completeness(const struct fences *fences, PGresult *const *results, struct error *ret)
 {
-    if (check_slot(fences, results[0], ret) == 0 && check_published(results[1], ret) == 0)
+    if (check_slot(fences, results[0], ret) == 0 && published_check(results[1], ret) == 0)
         ret->code = 0;
 }
 
@@ -382,7 +377,7 @@ void fences_prove(struct fences *fences, const struct source *known, uint64_t ls
     pg_text(&parameters, slot);
     pg_int8(&parameters, arena, (int64_t)known->fence.seq);
     pg_statement(fences->pg, sql_proof, true, &parameters);
-    queue_names(fences, sql_broken);
+    published_look(fences->published, fences->pg);
     pg_sync(fences->pg, on_proof, fences);
     arena_free(&arena);
 }
@@ -404,19 +399,15 @@ void fences_acknowledged(struct fences *fences, uint64_t lsn)
 }
 
 struct fences *fences_new(struct loop *loop, struct pg *pg, const struct driver_options *options,
-                          const struct inspection *inspection, uint16_t table_count, const struct fence_sink *sink)
+                          const struct inspection *inspection, const struct mapping *mapping,
+                          const struct fence_sink *sink)
 {
     struct fences *fences = calloc(1, sizeof *fences);
 
     if (!fences)
         abort();
     *fences = (struct fences){ .loop = loop, .pg = pg, .options = options, .sink = *sink };
-    pg_array_start(&fences->names, PG_OID_TEXT);
-    pg_array_start(&fences->oids, PG_OID_INT8);
-    for (uint16_t i = 0; i < table_count; i++) {
-        pg_array_bytes(&fences->names, inspection->tables[i].name, strlen(inspection->tables[i].name));
-        pg_array_int8(&fences->oids, inspection->tables[i].oid);
-    }
+    fences->published = published_new(options->agency, inspection, mapping);
     return fences;
 }
 
@@ -425,8 +416,7 @@ void fences_free(struct fences **fences)
     if (!*fences)
         return;
     fences_rest(*fences);
-    pg_array_free(&(*fences)->names);
-    pg_array_free(&(*fences)->oids);
+    published_free(&(*fences)->published);
     free(*fences);
     *fences = NULL;
 }

@@ -18,10 +18,11 @@ struct fence_sink {
     void (*failed)(void *context, const struct error *err);
 };
 
-/* Works on `pg`, which it does not own. `inspection` says which tables the mapped
- * names were. `pg` and `options` outlive it. */
+/* Works on `pg`, which it does not own. `inspection` says what was found of the mapped
+ * tables. All arguments outlive it. */
 struct fences *fences_new(struct loop *loop, struct pg *pg, const struct driver_options *options,
-                          const struct inspection *inspection, uint16_t table_count, const struct fence_sink *sink);
+                          const struct inspection *inspection, const struct mapping *mapping,
+                          const struct fence_sink *sink);
 /* Only once `pg` is closed. */
 void fences_free(struct fences **fences);
 
@@ -31,6 +32,8 @@ void fences_remember(struct fences *fences);
 /* Compares `known` with the database; proven() is called for the last call only. Then writes a new row, and one more
  * each interval, and checks that each mapped name is still the published table. */
 void fences_prove(struct fences *fences, const struct source *known, uint64_t lsn);
+/* What is mapped and was never loaded, for `status`; "" for nothing. Borrowed. */
+const char *fences_unloaded(const struct fences *fences);
 /* Writes no more rows. */
 void fences_rest(struct fences *fences);
 /* The stream has shown this row in the transaction that ended at `lsn`; the broker has everything up to `lsn`: rows

@@ -6,7 +6,7 @@
 #ifndef SELARAS_FOLD_H
 #define SELARAS_FOLD_H
 
-#include "agents/postgres/pgoutput.h"
+#include "agents/postgres/row_view.h"
 #include "proto/mapping.h"
 
 struct fold;
@@ -22,6 +22,11 @@ must_check int fold_relation(struct fold *fold, const struct pgoutput_relation *
  * truncated, a row does not fit its table, a deletion or key change came without the old key, or the transaction is
  * larger than bytes_max. */
 must_check int fold_add(struct fold *fold, const struct pgoutput_message *message, struct error *err);
+
+/* A row that is known to be gone, whatever else the transaction did to it. */
+void fold_gone(struct fold *fold, const struct seen *old);
+/* How tables look: borrowed. */
+const struct views *fold_views(const struct fold *fold);
 
 /* Ends the transaction: fold_next() gives its changes from now on. `seed` is 32 random bytes, used once: the salts are
  * made from it. Returns how many values could not be translated and rows had no key; `ret_first` then says where the

@@ -323,7 +323,8 @@ int inspect_key(struct arena *arena, const struct mapping_block *block, uint16_t
 
 static const char sql_state[] =
     "SELECT a.incarnation, a.applied, a.leaf, f.seq, f.token,"
-    " EXISTS (SELECT FROM pg_replication_origin WHERE roname = $1)"
+    " EXISTS (SELECT FROM pg_replication_origin WHERE roname = $1),"
+    " (SELECT database FROM pg_replication_slots WHERE slot_name = $1 AND database <> current_database())"
     " FROM selaras.agent a LEFT JOIN (SELECT seq, token FROM selaras.fence ORDER BY seq DESC LIMIT 1) f ON true";
 
 static void copy_bytes(struct arena *arena, const PGresult *result, int column, void *ret, size_t size)
@@ -350,10 +351,19 @@ static int check_state(const struct inspect *inspect, const PGresult *r, struct 
     if (!PQgetisnull(r, 0, 3))
         found->fence.seq = (uint64_t)pg_result_int8(r, 0, 3);
     copy_bytes(found->arena, r, 4, found->fence.token, sizeof found->fence.token);
+    if (!PQgetisnull(r, 0, 6))
+        return error_set(
+            err, ERR_STOP,
+            "the replication slot selaras_%s is of database %s of the same server, and two databases cannot "
+            "be one agency: correct agent/database, or, where this one is a copy that shall be an agency of "
+            "its own, drop its schema selaras and give it another name in agent/agency",
+            agency, PQgetvalue(r, 0, 6));
     if (!yes(r, 0, 5))
         return error_set(err, ERR_STOP, "the replication origin selaras_%s is not there; %s", agency, PREPARE);
     return 0;
 }
+
+static const char sql_shape[] = "SELECT EXISTS (" INSPECT_MEDDLERS_SQL("$1") "), " INSPECT_SHAPE_SQL("$1");
 
 /* ---- asking ---- */
 
@@ -376,6 +386,9 @@ static void on_state(void *context, const struct pg_outcome *outcome)
         err = (struct error){ 0 };
         check_state(inspect, outcome->results[0], &err);
         inspect->found->warnings = warnings_read(inspect->found->arena, outcome->results[1]);
+        inspect->found->meddled = yes(outcome->results[2], 0, 0);
+        inspect->found->shape = arena_copy(inspect->found->arena, PQgetvalue(outcome->results[2], 0, 1),
+                                           (size_t)PQgetlength(outcome->results[2], 0, 1));
     } else {
         error_wrap(&err, "reading schema selaras");
     }
@@ -395,13 +408,20 @@ static int check_mapped(const struct inspect *inspect, PGresult *const *results,
 
 static void ask_state(struct inspect *inspect)
 {
-    struct pg_parameters parameters = { 0 };
+    struct pg_parameters parameters = { 0 }, tables = { 0 };
+    struct pg_array oids = { 0 };
     char slot[64];
 
     snprintf(slot, sizeof slot, "selaras_%s", inspect->options->agency);
     pg_text(&parameters, slot);
     pg_statement(inspect->pg, sql_state, false, &parameters);
     pg_statement(inspect->pg, warnings_sql, false, &parameters);
+    pg_array_start(&oids, PG_OID_INT8);
+    for (uint16_t i = 0; i < inspect->mapping->block_count; i++)
+        pg_array_int8(&oids, inspect->found->tables[i].oid);
+    pg_array_parameter(&tables, &oids);
+    pg_statement(inspect->pg, sql_shape, false, &tables);
+    pg_array_free(&oids);
     pg_sync(inspect->pg, on_state, inspect);
 }
 

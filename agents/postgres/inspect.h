@@ -28,6 +28,27 @@ struct inspect_table {
     struct inspect_column *delete_column; /* of DELETE_SET, else NULL */
 };
 
+/* Triggers, rules and cascades that may write into our transactions: a foreign key acts by triggers of its own, on the
+ * table that it names. `oids` is a parameter of mapped tables' OIDs, which may repeat. */
+#define INSPECT_TABLES_SQL(oids)                                                                                       \
+    "(SELECT u.oid::oid AS oid FROM unnest(" oids "::int8[]) AS u(oid) UNION SELECT p.relid::oid"                      \
+    " FROM unnest(" oids "::int8[]) AS u(oid), pg_partition_tree(u.oid::oid) p) AS t"
+#define INSPECT_MEDDLERS_SQL(oids)                                                                                     \
+    "SELECT t.oid AS oid, g.oid AS meddler, g.tgenabled::text AS mode FROM " INSPECT_TABLES_SQL(                       \
+        oids) " JOIN pg_trigger g ON g.tgrelid = t.oid"                                                                \
+              " LEFT JOIN pg_constraint k ON k.oid = g.tgconstraint"                                                   \
+              " WHERE g.tgenabled IN ('O', 'A') AND (NOT g.tgisinternal OR k.contype = 'f' AND k.confrelid ="          \
+              " g.tgrelid AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')))"                 \
+              " UNION ALL SELECT t.oid, r.oid, r.ev_enabled::text FROM " INSPECT_TABLES_SQL(                           \
+                  oids) " JOIN pg_rewrite r ON r.ev_class = t.oid WHERE r.ev_enabled IN ('O', 'A')"
+/* What the inspection goes by, as one text. */
+#define INSPECT_SHAPE_SQL(oids)                                                                                        \
+    "md5(concat((SELECT string_agg(format('%s %s %s %s %s', a.attrelid, a.attnum, a.atttypid, a.atttypmod,"            \
+    " a.attnotnull), ';' ORDER BY a.attrelid, a.attnum) FROM pg_attribute a"                                           \
+    " WHERE a.attrelid = ANY (" oids "::int8[]::oid[]) AND a.attnum > 0),"                                             \
+    " (SELECT string_agg(format('%s %s %s', oid, meddler, mode), ';' ORDER BY oid, meddler)"                           \
+    " FROM (" INSPECT_MEDDLERS_SQL(oids) ") m)))"
+
 /* The timeline that is written now: the one of pg_control_checkpoint() stays the old one for minutes after a
  * promotion. 0 on a standby. */
 #define TIMELINE_SQL                                                                                                   \
@@ -44,6 +65,8 @@ struct inspection {
     feed_position applied;
     uint8_t applied_leaf[HASH_BYTES];
     struct fence fence;   /* the newest row */
+    bool meddled;         /* triggers, rules or cascades of the agency's own may run in our transactions */
+    const char *shape;    /* changes with types, triggers and foreign keys of the mapped tables */
     const char *warnings; /* a line each; "" when there is nothing to warn of */
 };
 void inspection_free(struct inspection **inspection);

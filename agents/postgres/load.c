@@ -40,7 +40,8 @@ struct load {
     uint8_t seed[32];
     uint64_t counter;
     uint64_t problem_count;
-    struct error problem;
+    struct error problem; /* the first, and where it was */
+    struct log_about problem_about;
     bool ended, closed; /* nothing more is called; freed once nothing of ours is on the stack */
     unsigned depth;
 };
@@ -191,8 +192,10 @@ static void add_row(struct load *load, const PGresult *rows, int row)
         columns[i].length = (uint32_t)PQgetlength(rows, row, i);
     }
     keyed = change_load(load->arena, block, columns, &change, &problems, &first);
-    if (problems > 0 && load->problem_count == 0)
+    if (problems > 0 && load->problem_count == 0) {
         load->problem = first;
+        load->problem_about = (struct log_about){ .table = block->table, .type = block->type_name };
+    }
     load->problem_count += problems;
     if (!keyed)
         return;
@@ -219,8 +222,9 @@ static void finished(void *context, const struct pg_outcome *outcome)
         fail(load, &outcome->err);
     } else {
         if (load->problem_count > 0)
-            log_write(LOG_WARN, "first load: %" PRIu64 " values or rows were left out; the first: %s",
-                      load->problem_count, load->problem.text);
+            log_about(LOG_WARN, &load->problem_about,
+                      "first load: %" PRIu64 " values or rows were left out; the first: %s", load->problem_count,
+                      load->problem.text);
         load_end(load);
         load->sink.loaded(load->sink.context, load->lsn);
     }

@@ -10,11 +10,28 @@ static const char *text_string(struct arena *arena, struct text text)
     return arena_copy(arena, text.bytes, text.length);
 }
 
-/* A key as people write it: its parts with a blank between. */
-static const char *key_text(struct arena *arena, const struct apply_row *row, int key_count)
+/* A row whose key is not known, by what identifies its record. */
+static const char *identity_text(struct arena *arena, const struct mapping_block *block, const struct apply_row *row)
 {
     const char *text = "";
 
+    for (uint16_t i = 0; i < block->field_count; i++) {
+        const struct value value = row->net->fields[i];
+
+        if (block->type->units[block->type->fields[block->fields[i].field].unit].identifier && value.state == VALUE_SET)
+            text = arena_printf(arena, "%s%s%.*s", text, text[0] ? " " : "", (int)value.length, value.bytes);
+    }
+    return text;
+}
+
+/* A key as people write it: its parts with a blank between. */
+static const char *key_text(struct arena *arena, const struct mapping_block *block, const struct apply_row *row,
+                            int key_count)
+{
+    const char *text = "";
+
+    if (!row->key)
+        return identity_text(arena, block, row);
     for (int i = 0; i < key_count; i++)
         text = arena_printf(arena, "%s%s%.*s", text, i ? " " : "", (int)row->key[i].length,
                             row->key[i].bytes ? row->key[i].bytes : "");
@@ -28,6 +45,10 @@ static const char *where_key(struct arena *arena, const struct mapping_block *bl
     const char *text = "";
     int count = 0;
 
+    if (!row->key) { /* it is yet to be made */
+        *ret_count = 0;
+        return "false";
+    }
     for (uint8_t i = 0; i < block->key_column_count; i++) {
         const struct inspect_column *column = &table->columns[block->key_columns[i]];
         const struct value value = row->key[count++];
@@ -96,7 +117,7 @@ static void queue_field(struct pg *pg, struct arena *arena, const struct mapping
     pg_text(&parameters, NULL);
     pg_text(&parameters, field->join ? field->join : "");
     where = where_key(arena, block, table, row, &parameters, &key_count);
-    parameters.values[1] = key_text(arena, row, key_count);
+    parameters.values[1] = key_text(arena, block, row, key_count);
     value = local_value(arena, field, table);
     same = field->column_count == 1
                ? arena_printf(arena, "t.%s IS DISTINCT FROM $4::text::%s", column->name, column->type)
@@ -127,7 +148,7 @@ static void queue_existence(struct pg *pg, struct arena *arena, const struct map
     pg_text(&parameters, row->net->reason.by.length ? text_string(arena, row->net->reason.by) : "-");
     pg_text(&parameters, why_text(arena, &row->net->reason));
     where = where_key(arena, block, table, row, &parameters, &key_count);
-    parameters.values[1] = key_text(arena, row, key_count);
+    parameters.values[1] = key_text(arena, block, row, key_count);
     pg_statement(pg,
                  arena_printf(arena,
                               "INSERT INTO selaras.notice (\"table\", key, field, yours, now, decided_by, why)"

@@ -6,7 +6,8 @@ CREATE TABLE selaras.agent (
     one           boolean  PRIMARY KEY DEFAULT true CHECK (one), -- there is no second row
     incarnation   integer  NOT NULL DEFAULT 0,   -- 0: not loaded
     applied       bigint   NOT NULL DEFAULT 0,
-    leaf          bytea    CHECK (octet_length(leaf) = 32)
+    leaf          bytea    CHECK (octet_length(leaf) = 32),
+    origin        text                           -- which replication origin it was loaded with, and its version
 );
 INSERT INTO selaras.agent DEFAULT VALUES;
 
@@ -17,11 +18,13 @@ CREATE TABLE selaras.fence (
     at            timestamptz NOT NULL DEFAULT now()
 );
 
--- Which tables were published when this agency was loaded: a break since then has hidden changes.
+-- Which tables were published when this agency was loaded, and what was theirs: a break since then has hidden changes.
 CREATE TABLE selaras.published (
     name          text     PRIMARY KEY,
     relation      oid      NOT NULL,
-    membership    text     NOT NULL              -- the publication's rows for it, and their versions
+    membership    text     NOT NULL,             -- the publication's rows for it, and their versions
+    columns       jsonb    NOT NULL,             -- mapped columns: number, and version of their description
+    files         text     NOT NULL              -- that its rows are in: a command that rewrites them makes others
 );
 
 -- Items this database refused, one row a record with their net effect, until applied or closed.

@@ -88,6 +88,15 @@ static void on_settled(void *context, const struct pg_outcome *outcome)
     next(settle);
 }
 
+/* `row` was written; NULL: none was. */
+static void commit(struct settle *settle, struct report *reports, uint32_t count, struct apply_row *row, pg_done *done)
+{
+    struct applied applied = { .position = settle->work->applied, .reports = reports, .report_count = count };
+
+    work_wrote(settle->arena, settle->work, &row, row ? 1 : 0, &applied);
+    work_commit(settle->work, &applied, done, settle);
+}
+
 static void close_target(struct settle *settle)
 {
     struct report report;
@@ -95,7 +104,7 @@ static void close_target(struct settle *settle)
     report_of(settle, REPORT_CLOSED, settle->note, &report);
     work_begin(settle->work, settle->work->applied);
     queue_delete(settle);
-    work_commit(settle->work, settle->work->applied, &report, 1, on_settled, settle);
+    commit(settle, &report, 1, NULL, on_settled);
 }
 
 /* ---- trying again ---- */
@@ -125,7 +134,7 @@ static void note_refusal(struct settle *settle, const char *reason)
     pg_text(&parameters, reason);
     work_begin(settle->work, settle->work->applied);
     pg_statement(settle->work->pg, sql_again, true, &parameters);
-    work_commit(settle->work, settle->work->applied, NULL, 0, on_noted, settle);
+    commit(settle, NULL, 0, NULL, on_noted);
 }
 
 static void abandon(struct settle *settle)
@@ -138,8 +147,9 @@ static void abandon(struct settle *settle)
 static void on_tried(void *context, const struct pg_outcome *outcome)
 {
     struct settle *settle = context;
-    struct report reports[2];
+    struct report reports[3];
     uint32_t count = 1;
+    bool homeless = false;
 
     if (!outcome->ok) {
         work_reset(settle->work);
@@ -154,17 +164,29 @@ static void on_tried(void *context, const struct pg_outcome *outcome)
         }
         return;
     }
-    if (settle->row->kind == APPLY_ENTER && PQntuples(outcome->results[settle->results]) == 0) {
+    if (settle->row->kind == APPLY_ENTER)
+        homeless = PQntuples(outcome->results[settle->results]) == 0;
+    else if (apply_makes(settle->row->kind))
+        homeless = !apply_made(settle->arena, settle->work->sql, outcome->results[settle->results], settle->row);
+    if (homeless) {
         abandon(settle);
         note_refusal(settle, apply_homeless(settle->arena, settle->work->sql, settle->row));
         return;
     }
     report_of(settle, REPORT_RELEASED, "", &reports[0]);
-    if (settle->row->net->operation == OPERATION_UPDATE &&
-        (settle->row->kind == APPLY_NOTHING || PQntuples(outcome->results[settle->results]) == 0))
+    settle->row->met = apply_meets(settle->row->kind) && PQntuples(outcome->results[settle->results]) > 0;
+    if (settle->row->net->operation == OPERATION_UPDATE && !settle->row->met)
         report_of(settle, REPORT_SKIPPED, "", &reports[count++]);
+    if (apply_makes(settle->row->kind)) {
+        report_of(settle, REPORT_LINKED, "", &reports[count]);
+        reports[count++].text = settle->row->made;
+        work_link(settle->work,
+                  &(struct made_key){
+                      .block = settle->row->net->block, .record = settle->row->net->record, .key = settle->row->made },
+                  1);
+    }
     queue_delete(settle);
-    work_commit(settle->work, settle->work->applied, reports, count, on_settled, settle);
+    commit(settle, reports, count, settle->row, on_settled);
 }
 
 static void on_effect(void *context, const struct pg_outcome *outcome)
@@ -199,8 +221,10 @@ static void on_effect(void *context, const struct pg_outcome *outcome)
     pg_statement(work->pg, "SET CONSTRAINTS ALL IMMEDIATE", false, NULL);
     settle->results = 1;
     if (settle->row->kind != APPLY_NOTHING) {
-        apply_queue_lock(work->sql, work->pg, &settle->row, 1, true);
-        settle->results += 1 + (int)notice_queue(work->pg, work->mapping, work->inspection, settle->row);
+        if (settle->row->key)
+            apply_queue_lock(work->sql, work->pg, &settle->row, 1, true);
+        settle->results +=
+            (settle->row->key != NULL) + (int)notice_queue(work->pg, work->mapping, work->inspection, settle->row);
         apply_queue(work->sql, work->pg, &settle->row, 1);
     }
     pg_sync(work->pg, on_tried, settle);
@@ -208,8 +232,9 @@ static void on_effect(void *context, const struct pg_outcome *outcome)
 
 static void try_target(struct settle *settle)
 {
-    static const char sql_effect[] = "SELECT block, record, position, key, effect FROM selaras.parked"
-                                     " WHERE block = $1::text AND record = $2::int8";
+    static const char sql_effect[] =
+        "SELECT p.block, p.record, p.position, p.key, p.effect, l.key FROM selaras.parked p"
+        " LEFT JOIN selaras.link l USING (block, record) WHERE p.block = $1::text AND p.record = $2::int8";
     struct pg_parameters parameters = { 0 };
 
     key_parameters(settle, &parameters);

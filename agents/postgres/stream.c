@@ -1,5 +1,5 @@
 #include "agents/postgres/stream.h"
-#include "agents/postgres/applied.h"
+#include "agents/postgres/beyond.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -9,14 +9,12 @@
 /* The source transaction that is being read. */
 struct transaction {
     bool open;
-    bool known;   /* the broker has it already */
-    bool ours;    /* an apply of ours: its origin is */
-    bool applied; /* it said what had been applied */
+    bool known; /* the broker has it already */
+    bool ours;  /* an apply of ours: its origin is */
+    bool said;  /* it said what had been applied */
     int64_t commit_time_us;
-    feed_position position;
+    struct applied applied;
     struct fence fence;
-    struct report *reports;
-    uint32_t report_count;
 };
 
 /* Where the columns of selaras.fence stand. */
@@ -28,6 +26,7 @@ struct fence_table {
 struct stream {
     struct stream_options options;
     struct fold *fold;
+    struct beyond *beyond;
     struct arena *message_arena;     /* lives for one message */
     struct arena *transaction_arena; /* for one transaction */
     struct arena *piece_arena;
@@ -46,6 +45,7 @@ struct stream {
 static void transaction_end(struct stream *stream)
 {
     fold_reset(stream->fold);
+    beyond_reset(stream->beyond);
     arena_reset(stream->transaction_arena);
     stream->transaction = (struct transaction){ 0 };
     stream->left = false;
@@ -71,7 +71,7 @@ static int on_origin(struct stream *stream, const struct pgoutput_message *messa
     if (name.length != strlen(stream->options.origin) || memcmp(name.bytes, stream->options.origin, name.length) != 0)
         return 0;
     stream->transaction.ours = true;
-    stream->transaction.position = message->origin.lsn;
+    stream->transaction.applied.position = message->origin.lsn;
     return 0;
 }
 
@@ -145,7 +145,7 @@ static int on_fence(struct stream *stream, const struct pgoutput_row *row, struc
     return 0;
 }
 
-/* Rows that an apply of ours changed are not changes of this agency. */
+/* Rows that an apply of ours wrote are not changes of this agency, but what its triggers and cascades did may be. */
 static int on_change(struct stream *stream, const struct pgoutput_message *message, struct error *err)
 {
     bool fence = message->kind != PGOUTPUT_TRUNCATE && stream->fence_table.id != 0 &&
@@ -157,7 +157,7 @@ static int on_change(struct stream *stream, const struct pgoutput_message *messa
         return 0;
     if (fence)
         return message->kind == PGOUTPUT_INSERT ? on_fence(stream, &message->change.row, err) : 0;
-    return stream->transaction.ours ? 0 : fold_add(stream->fold, message, err);
+    return stream->transaction.ours ? beyond_add(stream->beyond, message, err) : fold_add(stream->fold, message, err);
 }
 
 static bool is_ours(const struct stream *stream, const struct pgoutput_message *message)
@@ -172,59 +172,55 @@ static bool is_ours(const struct stream *stream, const struct pgoutput_message *
 static int on_message(struct stream *stream, const struct pgoutput_message *message, struct error *err)
 {
     struct transaction *transaction = &stream->transaction;
+    struct arena *arena = stream->transaction_arena;
     struct text content = message->message.content;
-    struct report *reports, *all;
-    feed_position position;
-    uint32_t count;
 
     if (!is_ours(stream, message))
         return 0;
-    content.bytes = arena_copy(stream->transaction_arena, content.bytes, content.length);
-    if (applied_read(stream->transaction_arena, content.bytes, content.length, &position, &reports, &count, err) < 0)
+    if (transaction->said)
+        return error_set(err, ERR_DOUBT,
+                         "a transaction under the origin %s says twice what it applied: something else writes there",
+                         stream->options.origin);
+    content.bytes = arena_copy(arena, content.bytes, content.length);
+    if (applied_read(arena, content.bytes, content.length, &transaction->applied, err) < 0)
         return err->code;
-    all = arena_array(stream->transaction_arena, transaction->report_count + count, sizeof *all);
-    if (transaction->report_count > 0)
-        memcpy(all, transaction->reports, transaction->report_count * sizeof *all);
-    if (count > 0)
-        memcpy(all + transaction->report_count, reports, count * sizeof *all);
-    transaction->reports = all;
-    transaction->report_count += count;
-    if (!transaction->applied || position > transaction->position)
-        transaction->position = position;
-    transaction->applied = true;
+    transaction->said = true;
     return 0;
+}
+
+/* A seed of its own for each transaction, from the stream's. */
+static void end_fold(struct stream *stream)
+{
+    uint8_t seed[32];
+
+    commitment_make(stream->options.seed, &stream->lsn, sizeof stream->lsn, seed);
+    stream->problem_count = fold_end(stream->fold, seed, &stream->problem);
 }
 
 /* An apply of ours: from here on this agency has seen the feed up to its position. */
 static int end_ours(struct stream *stream, enum stream_found *ret, struct error *err)
 {
     struct transaction *transaction = &stream->transaction;
-    bool known = transaction->applied || transaction->position > 0;
+    feed_position position = transaction->applied.position;
+    bool known = transaction->said || position > 0;
 
-    if (known && transaction->position < stream->base)
+    if (known && position < stream->base)
         return error_set(err, ERR_DOUBT,
                          "what this database has applied went back from feed position %" PRIu64 " to %" PRIu64
                          ": it was restored, or something else writes under the origin %s",
-                         stream->base, transaction->position, stream->options.origin);
+                         stream->base, position, stream->options.origin);
     if (known)
-        stream->base = transaction->position;
-    stream->left = transaction->report_count > 0 || transaction->fence.seq > 0;
+        stream->base = position;
+    beyond_end(stream->beyond, transaction->said ? &transaction->applied : NULL, stream->fold);
+    end_fold(stream);
+    stream->left = fold_left(stream->fold) || transaction->applied.report_count > 0 || transaction->fence.seq > 0;
     *ret = stream->left ? STREAM_PIECES : STREAM_BASE;
     return 0;
 }
 
-/* A seed of its own for each transaction, from the stream's. */
-static void seed_make(const struct stream *stream, uint8_t ret[32])
-{
-    commitment_make(stream->options.seed, &stream->lsn, sizeof stream->lsn, ret);
-}
-
 static void end_local(struct stream *stream, enum stream_found *ret)
 {
-    uint8_t seed[32];
-
-    seed_make(stream, seed);
-    stream->problem_count = fold_end(stream->fold, seed, &stream->problem);
+    end_fold(stream);
     stream->left = fold_left(stream->fold) || stream->transaction.fence.seq > 0;
     *ret = stream->left ? STREAM_PIECES : STREAM_EMPTY;
 }
@@ -287,15 +283,15 @@ int stream_take(struct stream *stream, const void *bytes, size_t length, enum st
 /* Reports are split like changes are, so that each piece fits into a message. */
 static void next_reports(struct stream *stream, struct piece *piece)
 {
-    const struct transaction *transaction = &stream->transaction;
+    const struct applied *applied = &stream->transaction.applied;
     size_t size = 0;
 
-    piece->reports = transaction->reports + stream->reported;
-    while (stream->reported < transaction->report_count && size < stream->options.piece_bytes) {
-        size += message_report_size(&transaction->reports[stream->reported++]);
+    piece->first = stream->number;
+    piece->reports = applied->reports + stream->reported;
+    while (stream->reported < applied->report_count && size < stream->options.piece_bytes) {
+        size += message_report_size(&applied->reports[stream->reported++]);
         piece->report_count++;
     }
-    piece->final = stream->reported == transaction->report_count;
 }
 
 static void next_changes(struct stream *stream, struct piece *piece)
@@ -303,7 +299,6 @@ static void next_changes(struct stream *stream, struct piece *piece)
     arena_reset(stream->piece_arena);
     piece->first = stream->number;
     piece->change_count = fold_next(stream->fold, stream->piece_arena, stream->options.piece_bytes, &piece->changes);
-    piece->final = !fold_left(stream->fold);
     stream->number += piece->change_count;
 }
 
@@ -315,10 +310,11 @@ bool stream_next(struct stream *stream, struct piece *ret)
         transaction_end(stream); /* what the last piece borrowed was still needed until now */
         return false;
     }
-    if (fold_left(stream->fold))
-        next_changes(stream, &piece);
+    if (stream->reported < stream->transaction.applied.report_count)
+        next_reports(stream, &piece); /* first: they say on which base the changes count as made */
     else
-        next_reports(stream, &piece);
+        next_changes(stream, &piece);
+    piece.final = !fold_left(stream->fold) && stream->reported == stream->transaction.applied.report_count;
     if (piece.final)
         piece.fence = stream->transaction.fence;
     stream->left = !piece.final;
@@ -366,6 +362,7 @@ struct stream *stream_new(const struct stream_options *options)
         abort();
     stream->options = *options;
     stream->fold = fold_new(options->mapping, options->bytes_max);
+    stream->beyond = beyond_new(fold_views(stream->fold), options->whole, options->bytes_max, options->alterations);
     stream->message_arena = arena_new();
     stream->transaction_arena = arena_new();
     stream->piece_arena = arena_new();
@@ -380,6 +377,7 @@ void stream_free(struct stream **stream)
 
     if (!old)
         return;
+    beyond_free(&old->beyond);
     fold_free(&old->fold);
     arena_free(&old->message_arena);
     arena_free(&old->transaction_arena);

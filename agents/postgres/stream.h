@@ -6,6 +6,7 @@
 #ifndef SELARAS_STREAM_H
 #define SELARAS_STREAM_H
 
+#include "agents/postgres/alterations.h"
 #include "agents/postgres/fold.h"
 
 struct stream;
@@ -14,10 +15,12 @@ struct stream_options {
     const char *origin;            /* transactions of this origin are our own applies */
     const struct mapping *mapping; /* bound */
     size_t bytes_max;              /* see fold.h */
-    size_t piece_bytes;            /* about how large one piece gets */
-    uint64_t lsn;                  /* what ended up to here is committed at the broker: it is left out */
-    feed_position base;            /* committed with it */
-    uint8_t seed[32];              /* random, used for this stream only */
+    bool whole;                    /* see beyond.h, as the next one */
+    struct alterations *alterations;
+    size_t piece_bytes; /* about how large one piece gets */
+    uint64_t lsn;       /* what ended up to here is committed at the broker: it is left out */
+    feed_position base; /* committed with it */
+    uint8_t seed[32];   /* random, used for this stream only */
 };
 
 /* Copies `options`; origin and mapping must outlive the stream. */
@@ -27,7 +30,8 @@ void stream_free(struct stream **stream);
 enum stream_found {
     STREAM_NOTHING, /* within a transaction, or between two */
     STREAM_PIECES,  /* a transaction ended: stream_next() gives its pieces */
-    STREAM_BASE,    /* an apply of ours ended that has nothing to report: only position and base are new */
+    STREAM_BASE,    /* an apply of ours ended that has nothing to report, and nothing was deleted beyond it: only
+                       position and base are new */
     STREAM_EMPTY,   /* a transaction ended that concerns nobody */
 };
 

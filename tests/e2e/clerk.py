@@ -75,12 +75,14 @@ class ListAgency(Agency):
             writer.writerow([row[title] for title in COLUMNS])
         return out.getvalue() + (f"{mark}\r\n" if mark else "")
 
-    def drop(self, name, content):
-        """Puts a file into the folder as those do who copy: written beside, then moved there."""
+    def drop(self, name, content, saved=None):
+        """Puts a file into the folder as those do who copy: written beside, then moved there; `saved` (seconds) is when it was saved."""
         data = content if isinstance(content, bytes) else content.encode("utf-8")
         path = f"{self.run.folder}/drop"
         with open(path, "wb") as file:
             file.write(data)
+        if saved is not None:
+            os.utime(path, (saved, saved))
         self.run.own(path)
         os.rename(path, f"{self.folder}/{name}")
 
@@ -114,11 +116,13 @@ class ListAgency(Agency):
                 found.append(file.read())
         return found
 
-    def corrections(self):
-        """The lines of the file of corrections; it is there as soon as there is one."""
+    def corrections(self, typed=True):
+        """The lines of the file of corrections, as they are typed in: without the apostrophe that keeps a spreadsheet from calculating. The
+        file is there as soon as there is one."""
         with open(f"{self.folder}/koreksi/peserta.csv", encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, delimiter=";"))
         assert lines[0][0] == "kunci / key"
+        lines = [[cell.removeprefix("'") if typed else cell for cell in line] for line in lines]
         return [dict(zip(("key", "column", "yours", "now", "reason", "reason_en", "since"), line)) for line in lines[1:]]
 
     def corrected(self):
@@ -130,8 +134,7 @@ class ListAgency(Agency):
             elif line["column"] == REMOVE:
                 del rows[line["key"]]
             else:
-                text = line["now"]
-                rows[line["key"]][line["column"]] = text[1:] if text[:1] == "'" else text
+                rows[line["key"]][line["column"]] = line["now"]
         return {row["NIK"]: row for row in rows.values()}
 
     def type_corrections(self):

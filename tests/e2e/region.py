@@ -73,7 +73,7 @@ class Region:
 
     def create_servers(self):
         """All clusters at once, started and answering, with databases and the agencies' own tables."""
-        servers = [self.postgres, *(agency.postgres for agency in self.agencies.values())]
+        servers = list(dict.fromkeys([self.postgres, *(agency.postgres for agency in self.agencies.values())]))
         making = [(server, server.create()) for server in servers]
         for server, process in making:
             server.created(process)

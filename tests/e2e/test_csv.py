@@ -3,6 +3,8 @@
 import io
 import os
 import random
+import shutil
+import sqlite3
 import time
 import zipfile
 from xml.sax.saxutils import escape
@@ -12,6 +14,7 @@ import pytest
 import clerk
 from clerk import ADD, REMOVE, ListAgency
 from cluster import wait_for
+from history import copy_folder
 from region import Region
 
 PEOPLE = 30
@@ -135,9 +138,13 @@ def test_what_is_put_back_says_why(place):
     dinkes.type_corrections()
     dinkes.put(person, eligible="true")
     dinkes.save()
+
+    def said():     # until the list is taken, the corrections are those of the one before
+        return [line for line in dinkes.corrections() if line["key"] == person and line["yours"] == "YA"]
+    wait_for("the corrections say what was put back", said)
     clerk.wait_in_step(region, dinkes)
-    [line] = [line for line in dinkes.corrections() if line["key"] == person]
-    assert (line["column"], line["yours"], line["now"]) == ("Berhak PBI", "YA", "TIDAK")
+    [line] = said()
+    assert (line["column"], line["now"]) == ("Berhak PBI", "TIDAK")
     assert line["reason"] == "ditetapkan oleh dinsos (pemilik data)"
     assert line["reason_en"] == "decided by dinsos (owner of this data)"
     assert line["since"]
@@ -149,10 +156,10 @@ def test_rows_of_others_are_to_be_added_and_removed(place):
     region.dinsos.query(f"INSERT INTO penerima_bantuan (nik, nama, telepon) VALUES ('{new}', '=1+1', '+62811')")
     region.dinsos.query(f"DELETE FROM penerima_bantuan WHERE nik = '{old}'")
     clerk.wait_in_step(region, dinkes)
-    lines = dinkes.corrections()
-    assert [line["column"] for line in lines if line["key"] == old] == [REMOVE]
-    added = {line["column"]: line["now"] for line in lines if line["key"] == new}
-    assert added == {ADD: "", "NIK": new, "Nama Peserta": "'=1+1", "No. HP": "'+62811"}
+    lines = dinkes.corrections(typed=False)
+    assert [line["column"] for line in lines if line["key"] == f"'{old}"] == [REMOVE]
+    added = {line["column"]: line["now"] for line in lines if line["key"] == f"'{new}"}
+    assert added == {ADD: "", "NIK": f"'{new}", "Nama Peserta": "'=1+1", "No. HP": "'+62811"}
 
 
 def test_a_corrected_number_is_a_correction_of_its_row(place):
@@ -167,6 +174,36 @@ def test_a_corrected_number_is_a_correction_of_its_row(place):
     wait_for("no corrections", lambda: dinkes.corrections() == [])
     clerk.wait_in_step(region, dinkes)
     assert region.change_entries("dinkes") == before
+
+
+def test_a_list_that_comes_late_is_of_when_it_was_saved(place):
+    """Its clerk did not know what others wrote until it was copied here: the rule decides, not who comes last."""
+    dinkes, region, person = place.dinkes, place.region, place.somebody()
+    dinkes.put(person, household_size="16", phone="081155")
+    saved = time.time()
+    text = dinkes.text()
+    region.dinsos.query(f"UPDATE penerima_bantuan SET jml_anggota = 17, telepon = '081144' WHERE nik = '{person}'")
+    wait_for("it is fed", lambda: any(line["now"] == "17" for line in dinkes.corrections() if line["key"] == person))
+    dinkes.drop("peserta-larut.csv", text, saved=saved)
+    dinkes.gone("peserta-larut.csv")
+    clerk.wait_in_step(region, dinkes)
+    assert region.query(f"SELECT household_size::text, phone FROM selaras.resident WHERE nik = '{person}'") == [("17", "081155")]
+    assert [(line["yours"], line["now"]) for line in dinkes.corrections() if line["key"] == person and line["column"] == "Jumlah Keluarga"] \
+        == [("16", "17")]
+
+
+def test_a_number_that_the_clerk_corrects_is_one_change(place):
+    dinkes, region, old = place.dinkes, place.region, place.somebody()
+    new = old[:12] + "8" + old[13:]
+    record = region.value(f"SELECT number FROM selaras.resident WHERE nik = '{old}'")
+    before = region.change_entries("dinkes")
+    row = dinkes.rows.pop(old)
+    dinkes.rows[new] = {**row, "NIK": new}
+    dinkes.save()
+    wait_for("it has arrived", lambda: region.value(f"SELECT number FROM selaras.resident WHERE nik = '{new}'") == record)
+    clerk.wait_in_step(region, dinkes)
+    assert region.change_entries("dinkes") == before + 1
+    assert region.dinsos.value(f"SELECT count(*) FROM penerima_bantuan WHERE nik IN ('{old}', '{new}')") == "1"
 
 
 def test_only_a_complete_list_removes(place):
@@ -307,14 +344,23 @@ def test_wrong_cells_are_all_named(place):
 
 
 def test_an_older_list_is_refused(place):
-    path = f"{place.region.run.folder}/tua"
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(place.dinkes.text())
-    os.utime(path, (1, 1))
-    place.region.run.own(path)
-    os.rename(path, f"{place.dinkes.folder}/peserta-tua.csv")
+    place.dinkes.drop("peserta-tua.csv", place.dinkes.text(), saved=1)
     place.dinkes.gone("peserta-tua.csv")
     assert "lebih lama" in place.dinkes.refusals("peserta-tua.csv")[0]
+
+
+def test_a_clock_that_is_ahead_makes_no_list_old(place):
+    """That of the clerk, and our own before it was set right."""
+    dinkes = place.dinkes
+    dinkes.drop("peserta-besok.csv", dinkes.text(), saved=time.time() + 86400)
+    dinkes.gone("peserta-besok.csv")
+    dinkes.save()
+    dinkes.stop()
+    with sqlite3.connect(f"{dinkes.state}/state.sqlite") as state:
+        state.execute("UPDATE list SET saved_us = saved_us + 86400000000")
+    state.close()
+    dinkes.start()
+    dinkes.save()
 
 
 def test_other_files_are_left_alone(place):
@@ -333,6 +379,35 @@ def test_status_says_how_old_the_list_is(place):
     status = place.dinkes.status()
     assert "complete, 0 min old" in status["peserta_list"]
     assert status["peserta_list_age_s"] >= 0 and status["peserta_to_correct"] == len({line["key"] for line in place.dinkes.corrections()})
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["restored", "lost"])
+def test_a_state_whose_history_is_in_doubt_stops_its_agency(place, lost):
+    """What it had said and heard since is not known: it stops and says why. With a new load it goes on, and nobody is lost."""
+    dinkes, region, person = place.dinkes, place.region, place.somebody()
+    dinkes.stop()
+    copy_folder(dinkes.state, f"{dinkes.state}.backup")
+    dinkes.start()
+    dinkes.put(person, phone="0811999991")
+    dinkes.save()
+    clerk.wait_in_step(region, dinkes)
+    dinkes.stop()
+    shutil.rmtree(dinkes.state)
+    if lost:
+        shutil.rmtree(f"{dinkes.state}.backup")
+        dinkes.prepare()
+    else:
+        os.rename(f"{dinkes.state}.backup", dinkes.state)
+    dinkes.start(wait=False)
+    assert dinkes.agent.wait(40) > 0
+    [(state, reason)] = region.query("SELECT state, reason FROM selaras.agency WHERE name = 'dinkes'")
+    assert state == "quarantined" and ("was loaded before" if lost else "restored from a backup") in reason
+    region.selaras("agency", "reload", "dinkes", "--ground", "SK 12/2026")
+    dinkes.start(wait=False)
+    dinkes.save(wait=False)
+    dinkes.wait_up()
+    clerk.wait_in_step(region, dinkes)
+    assert region.value(f"SELECT phone FROM selaras.resident WHERE nik = '{person}'") == "0811999991"
 
 
 def test_killed_in_the_middle_of_taking_a_list(place):

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from cluster import wait_for
+from cluster import Failed, wait_for
 from history import Mark, passes_on
 
 SLOT = "SELECT {} FROM pg_replication_slots WHERE slot_name = 'selaras_dinsos'"
@@ -192,6 +192,31 @@ def test_a_table_that_was_truncated(place, dinsos):
     mark.assert_quarantined("penerima_bantuan", "truncated")
     assert place.region.value("SELECT count(*) FROM selaras.resident WHERE exists") == before
     mark.assert_others_go_on(place.pick())
+
+
+def test_an_origin_that_was_dropped_under_the_running_agent_and_while_it_was_away(place, dinsos):
+    """PostgreSQL keeps one that is in use. Once it is gone the log no longer tells whose the transactions under it were."""
+    region = place.region
+    dinsos.start()
+    passes_on(region, dinsos, place.pick(), "081200000005")
+    with pytest.raises(Failed, match="in use|being used|is active"):
+        dinsos.query("SELECT pg_replication_origin_drop('selaras_dinsos')")
+    passes_on(region, dinsos, place.pick(), "081200000006")
+    wait_for("all of it is acknowledged", lambda: region.value("SELECT applied FROM selaras.agency WHERE name = 'dinsos'")
+             == region.value("SELECT head FROM selaras.state"))
+    dinsos.kill()
+    mark = Mark(region, dinsos)
+    wait_for("it is dropped", lambda: dinsos.postgres.query(
+        "dinsos", "SELECT pg_replication_origin_drop('selaras_dinsos')", check=False) is not None)
+    dinsos.start(wait=False)
+    assert dinsos.agent.wait(20) > 0
+    assert "origin selaras_dinsos is not there" in dinsos.agent.text()
+    assert mark.state() == ("active", "")
+    dinsos.query("SELECT pg_replication_origin_create('somebody_elses')")     # takes the number that has become free
+    dinsos.prepare()
+    ends(place, dinsos, mark, "replication origin was dropped or made anew")
+    mark.load_anew()
+    passes_on(region, dinsos, place.pick(), "081200000007")
 
 
 def test_check_warns_before_it_is_too_late(place, dinsos):

@@ -1,5 +1,6 @@
 """Two agencies and everything they do to one another: exact values, exact verdicts, and the copies compare equal."""
 
+import json
 import time
 
 import pytest
@@ -325,6 +326,66 @@ def test_a_value_that_breaks_its_pattern_is_put_back(region, sample):
     region.wait_in_step()
     assert everywhere(region, person.nik, "village") == {person.village}
     assert {entry[3] for entry in verdicts(region, person.nik, since)} == {"put back"}
+
+
+# What an agency's own triggers and cascades do in our transactions
+
+def with_triggers(agency, sql):
+    """They are looked for when the agent opens the database."""
+    agency.stop()
+    agency.query(sql)
+    agency.start()
+
+
+def test_a_row_that_an_agency_s_own_trigger_deletes_with_another_does_not_stay_at_the_others(region, sample):
+    """As a cascade does. What it deleted by itself is a deletion of that agency, and decided as one."""
+    parent, child, since = sample.pick(), sample.pick(), head(region)
+    with_triggers(region.dinkes, f"""
+        CREATE FUNCTION also() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN DELETE FROM peserta_jkn WHERE nik = '{child.nik}' AND old.nik = '{parent.nik}'; RETURN NULL; END$$;
+        CREATE TRIGGER also AFTER DELETE ON peserta_jkn FOR EACH ROW EXECUTE FUNCTION also()""")
+    region.dinsos.query(f"DELETE FROM penerima_bantuan WHERE nik = '{parent.nik}'")
+    region.wait_in_step()
+    assert ("dinkes", "delete") in {entry[:2] for entry in verdicts(region, child.nik, since)}
+    assert not [entry for entry in verdicts(region, parent.nik, since) if entry[0] == "dinkes"]
+    assert everywhere(region, child.nik, "name") == {"gone"}
+    region.dinkes.query("DROP FUNCTION also() CASCADE")
+
+
+def test_a_value_that_an_agency_s_own_trigger_writes_is_counted_and_not_sent_round(region, sample):
+    person, beside, since = sample.pick(), sample.pick(), head(region)
+    log_before = len(open(region.dinkes.agent.log, encoding="utf-8").read())
+    with_triggers(region.dinkes, f"""
+        CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN IF new.nik = '{person.nik}' THEN new.nama_peserta = upper(new.nama_peserta); END IF; RETURN new; END$$;
+        CREATE FUNCTION beside() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN IF new.nik = '{person.nik}' THEN
+                UPDATE peserta_jkn SET no_hp = '0899' WHERE nik = '{beside.nik}'; END IF; RETURN NULL; END$$;
+        CREATE TRIGGER loud BEFORE UPDATE ON peserta_jkn FOR EACH ROW EXECUTE FUNCTION loud();
+        CREATE TRIGGER beside AFTER UPDATE ON peserta_jkn FOR EACH ROW EXECUTE FUNCTION beside()""")
+    region.dinsos.query(f"UPDATE penerima_bantuan SET nama = 'Aminah' WHERE nik = '{person.nik}'")
+
+    def counted():
+        status = json.loads(region.selaras("status", "--json", "--socket", region.dinkes.control)[1])
+        return {key: value for key, value in status.items() if key.startswith("altered")}
+    wait_for("both columns are counted", lambda: counted() == {
+        "altered_public.peserta_jkn.nama_peserta": 1, "altered_public.peserta_jkn.no_hp": 1})
+    log = open(region.dinkes.agent.log, encoding="utf-8").read()[log_before:]
+    assert "public.peserta_jkn" in log and "nama_peserta" in log and "no_hp" in log
+    assert "AMINAH" not in log and "0899" not in log and person.nik not in log
+    assert region.dinkes.value(f"SELECT nama_peserta FROM peserta_jkn WHERE nik = '{person.nik}'") == "AMINAH"
+    assert not [entry for entry in verdicts(region, person.nik, since) + verdicts(region, beside.nik, since) if entry[0] == "dinkes"]
+    region.dinkes.query("DROP FUNCTION loud() CASCADE; DROP FUNCTION beside() CASCADE")
+    region.dinkes.query(f"UPDATE peserta_jkn SET nama_peserta = 'Aminah' WHERE nik = '{person.nik}'")
+    region.dinkes.query(f"UPDATE peserta_jkn SET no_hp = NULL WHERE nik = '{beside.nik}'")
+
+
+def test_old_notices_are_removed(region):
+    with_triggers(region.dinkes, """
+        INSERT INTO selaras.notice (at, "table", key, field, decided_by, why)
+            SELECT now() - days * interval '1 day', 't', 'k', days::text, 'd', 'w' FROM unnest(ARRAY[89, 91, 400]) AS days""")
+    kept = "SELECT string_agg(field, ' ') FROM selaras.notice WHERE \"table\" = 't'"
+    wait_for("the old ones are gone", lambda: region.dinkes.value(kept) == "89")
 
 
 # Nothing for ever

@@ -16,4 +16,7 @@
 /* Marks a string of a table, to be translated where it is shown. */
 #define N_(text) text
 
+/* For a daemon, whose log and answers are read by people. */
+void text_start(void);
+
 #endif

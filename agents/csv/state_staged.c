@@ -1,0 +1,154 @@
+/* A list on its way in: its rows in a temporary table, gone with the connection. */
+#include "agents/csv/state.h"
+
+#include <sodium.h>
+
+enum { REST_BYTES = 16 };
+
+int state_stage_begin(struct state *state, struct error *err)
+{
+    return sql_script(state->sql,
+                      "CREATE TEMP TABLE IF NOT EXISTS staged"
+                      " (key TEXT PRIMARY KEY, line INTEGER NOT NULL, fields BLOB NOT NULL, rest BLOB) WITHOUT ROWID;"
+                      "CREATE INDEX IF NOT EXISTS temp.staged_rest ON staged (rest) WHERE rest IS NOT NULL;"
+                      "CREATE TEMP TABLE IF NOT EXISTS keyless (rest BLOB PRIMARY KEY, line INTEGER NOT NULL);"
+                      "DELETE FROM staged; DELETE FROM keyless",
+                      err);
+}
+
+/* All but the key, as few bytes; NULL where that says too little to know a row by. */
+static void bind_rest(sqlite3_stmt *statement, int place, const struct buffer *rest)
+{
+    uint8_t hash[REST_BYTES];
+
+    if (rest->length > 0)
+        crypto_generichash(hash, sizeof hash, (const uint8_t *)rest->bytes, rest->length, NULL, 0);
+    sql_bytes(statement, place, rest->length > 0 ? hash : NULL, sizeof hash);
+}
+
+int state_stage(struct state *state, struct text key, uint32_t line, const struct buffer *fields,
+                const struct buffer *rest, uint32_t *ret_line, struct error *err)
+{
+    static const char put[] =
+        "INSERT INTO staged (key, line, fields, rest) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+    static const char ask[] = "SELECT line FROM staged WHERE key = ?1";
+    sqlite3_stmt *statement = sql_get(state->sql, put);
+    int code;
+
+    *ret_line = 0;
+    sql_text(statement, 1, key);
+    sql_int(statement, 2, line);
+    sql_bytes(statement, 3, fields->bytes, fields->length);
+    bind_rest(statement, 4, rest);
+    if (sql_run(state->sql, statement, err) < 0)
+        return err->code;
+    if (sql_changed(state->sql) > 0)
+        return 0;
+    statement = sql_get(state->sql, ask);
+    sql_text(statement, 1, key);
+    code = sql_row(state->sql, statement, err);
+    if (code == 1) {
+        *ret_line = (uint32_t)sqlite3_column_int64(statement, 0);
+        sqlite3_reset(statement);
+    }
+    return code < 0 ? code : 0;
+}
+
+int state_stage_keyless(struct state *state, uint32_t line, const struct buffer *rest, struct error *err)
+{
+    static const char put[] = "INSERT INTO keyless (rest, line) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    sqlite3_stmt *statement = sql_get(state->sql, put);
+
+    if (rest->length == 0)
+        return 0;
+    bind_rest(statement, 1, rest);
+    sql_int(statement, 2, line);
+    return sql_run(state->sql, statement, err);
+}
+
+int state_staged(struct state *state, struct arena *arena, const struct mapping_block *block, struct text after,
+                 struct text *ret_key, struct value **ret_fields, struct error *err)
+{
+    static const char ask[] = "SELECT key, fields FROM staged WHERE key > ?1 ORDER BY key LIMIT 1";
+    sqlite3_stmt *row = sql_get(state->sql, ask);
+    int code;
+
+    sql_text(row, 1, after);
+    code = sql_row(state->sql, row, err);
+    if (code == 1) {
+        *ret_key = sql_column(arena, row, 0);
+        if (state_unpack(arena, block, row, 1, ret_fields, err) < 0)
+            code = err->code;
+        sqlite3_reset(row);
+    }
+    return code;
+}
+
+int state_staged_key(struct state *state, struct arena *arena, const struct mapping_block *block, struct text key,
+                     struct value **ret_fields, struct error *err)
+{
+    static const char ask[] = "SELECT fields FROM staged WHERE key = ?1";
+    sqlite3_stmt *row = sql_get(state->sql, ask);
+    int code;
+
+    sql_text(row, 1, key);
+    code = sql_row(state->sql, row, err);
+    if (code == 1) {
+        if (state_unpack(arena, block, row, 0, ret_fields, err) < 0)
+            code = err->code;
+        sqlite3_reset(row);
+    }
+    return code;
+}
+
+int state_staged_like(struct state *state, struct arena *arena, const struct buffer *rest, struct text *ret,
+                      struct error *err)
+{
+    static const char ask[] = "SELECT key FROM staged WHERE rest = ?1 LIMIT 2";
+    sqlite3_stmt *row = sql_get(state->sql, ask);
+    int code, count = 0;
+
+    bind_rest(row, 1, rest);
+    while ((code = sql_row(state->sql, row, err)) == 1)
+        if (count++ == 0)
+            *ret = sql_column(arena, row, 0);
+    return code < 0 ? code : count == 1;
+}
+
+int state_keyless_like(struct state *state, const struct buffer *rest, uint32_t *ret_line, struct error *err)
+{
+    static const char ask[] = "SELECT line FROM keyless WHERE rest = ?1";
+    sqlite3_stmt *row = sql_get(state->sql, ask);
+    int code;
+
+    bind_rest(row, 1, rest);
+    code = sql_row(state->sql, row, err);
+    if (code == 1) {
+        *ret_line = (uint32_t)sqlite3_column_int64(row, 0);
+        sqlite3_reset(row);
+    }
+    return code;
+}
+
+int state_rounded(struct state *state, struct arena *arena, const char *block, struct text after, struct text *ret_key,
+                  uint32_t *ret_line, struct error *err)
+{
+    static const char ask[] =
+        "SELECT key, line FROM staged s WHERE key > ?2 AND length(key) = 16 AND substr(key, 16) = '0'"
+        " AND NOT EXISTS (SELECT 1 FROM row WHERE block = ?1 AND row.key = s.key)"
+        " AND EXISTS (SELECT 1 FROM row WHERE block = ?1 AND row.key BETWEEN substr(s.key, 1, 15) || '1'"
+        " AND substr(s.key, 1, 15) || '9' AND length(row.key) = 16"
+        " AND NOT EXISTS (SELECT 1 FROM staged t WHERE t.key = row.key)) ORDER BY key LIMIT 1";
+    sqlite3_stmt *row = sql_get(state->sql, ask);
+    int code;
+
+    sql_word(row, 1, block);
+    sql_text(row, 2, after);
+    code = sql_row(state->sql, row, err);
+    if (code == 1) {
+        *ret_key = sql_column(arena, row, 0);
+        *ret_line = (uint32_t)sqlite3_column_int64(row, 1);
+        sqlite3_reset(row);
+    }
+    return code;
+}
