@@ -35,6 +35,7 @@ enum option_name {
     OPTION_ALL,
     OPTION_JSON_LINES,
     OPTION_NO_PAGER,
+    OPTION_OFFLINE,
     OPTION_COUNT,
 };
 #define OPTION(name) (1u << OPTION_##name)

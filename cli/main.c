@@ -36,8 +36,9 @@ static const struct command commands[] = {
     { "check", "", 0, 0, check_run, N_("check a configuration and all it names before a service starts"), NEEDS_NOTHING,
       OPTION(BROKER_FILE) | OPTION(AGENT_FILE) },
     { "check catalog", "FILE", 1, 1, check_catalog_run, N_("check a catalog alone"), NEEDS_NOTHING, 0 },
-    { "check mapping", "AGENTFILE", 1, 1, check_mapping_run, N_("check an agency's mapping against a catalog"),
-      NEEDS_NOTHING, OPTION(CATALOG_FILE) },
+    { "check mapping", "AGENTFILE", 1, 1, check_mapping_run,
+      N_("check an agency's mapping against a catalog and its own tables, with a row both ways"), NEEDS_NOTHING,
+      OPTION(CATALOG_FILE) | OPTION(OFFLINE) | OPTION(REVEAL) },
     { 0 },
 };
 

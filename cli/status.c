@@ -69,7 +69,7 @@ static bool advise(struct output *output, struct arena *arena, const struct json
     uint64_t parked = answer_number(agency, "parked");
     bool quarantined = is(agency, "state", "quarantined");
 
-    if (quarantined && is(agency, "quarantine", "refused"))
+    if (quarantined && (is(agency, "quarantine", "refused") || is(agency, "quarantine", "crashed")))
         output_say(
             output,
             _("%s is quarantined: %s. What it sent is kept at its own database and nothing of it is lost. When the "

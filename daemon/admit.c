@@ -299,7 +299,7 @@ static void decide_admin(struct broker *broker, struct work *work, struct admin 
 {
     struct share *share = share_make(work, peer_named(broker, admin->name)); /* operators.c has made its place */
 
-    if (admin->kind == BROKER_EVENT_RESUME && share->row.quarantine != QUARANTINE_REFUSED) {
+    if (admin->kind == BROKER_EVENT_RESUME && !quarantine_resumes(share->row.quarantine)) {
         admin->failure = "it has been resumed already";
         return;
     }

@@ -45,6 +45,8 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     if (!broker)
         abort();
     broker->options = *options;
+    if (!broker->options.working)
+        broker->options.working = &broker->unwatched;
     broker->catalog = catalog;
     broker->catalog_text = catalog_text;
     broker->ids.count = catalog->agency_count;
@@ -197,14 +199,19 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_LOST:
         session_lost(broker, &event->route);
         break;
+    case BROKER_EVENT_CRASHED:
+        session_crashed(broker, &event->working);
+        break;
     case BROKER_EVENT_TICK:
         on_tick(broker);
         break;
     case BROKER_EVENT_COUNT:
         assert(false);
     }
+    broker->options.working->agency = 0;
     if (!broker->batch && !broker->stopped && decide_start(broker))
         find(broker);
+    broker->options.working->agency = 0;
 }
 
 /* ---- views ---- */

@@ -260,6 +260,232 @@ static void a_key_with_a_part_of_an_identifier_is_refused(void **state)
     world_free(&world);
 }
 
+/* ---- identifiers that pass from one record to another within one transaction ---- */
+
+/* An update of a row with a generated key: its new number, "" for none. */
+static struct change renumbered(struct agent *agent, const char *key, const char *nik)
+{
+    return change_of(agent, OPERATION_UPDATE, key, "nik", nik, NULL);
+}
+
+/* Persons 1 to `count` with the numbers 11, 12, ... and at `agent` the keys 1, 2, ... */
+static void say_persons(struct agent *agent, int count)
+{
+    for (int i = 1; i <= count; i++)
+        say_change(agent, change_of(agent, OPERATION_INSERT, arena_printf(agent->world->arena, "%d", i), "nik",
+                                    arena_printf(agent->world->arena, "%d", 10 + i), NULL));
+}
+
+static enum verdict nik_verdict(const struct world *world, uint32_t back)
+{
+    return verdict_in(&world->entries[world->entry_count - 1 - back], "nik");
+}
+
+static void two_numbers_are_exchanged(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", NULL), b = agent_join(world, "b", "nik");
+    struct change swap[2];
+
+    (void)state;
+    say_persons(&a, 2);
+    apply(&b);
+    swap[0] = renumbered(&a, "1", "12");
+    swap[1] = renumbered(&a, "2", "11");
+    say_changes(&a, swap, 2);
+    assert_canonical(world, 1, NIK, "12");
+    assert_canonical(world, 2, NIK, "11");
+    /* A reader whose keys they are finds each by the key that it has. */
+    assert_true(same_text(last_item(&b, 1)->key, said("11")));
+    assert_true(same_text(last_item(&b, 2)->key, said("12")));
+    apply(&b);
+    say_change(&b, change_of(&b, OPERATION_UPDATE, "11", "name", "Budi", NULL));
+    assert_canonical(world, 2, NAME, "Budi");
+    world_free(&world);
+}
+
+static void numbers_go_round_and_along(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", NULL);
+    struct change changes[4];
+
+    (void)state;
+    say_persons(&a, 4);
+    changes[0] = renumbered(&a, "1", "12"); /* round: 1, 2, 3 */
+    changes[1] = renumbered(&a, "2", "13");
+    changes[2] = renumbered(&a, "3", "11");
+    say_changes(&a, changes, 3);
+    assert_canonical(world, 1, NIK, "12");
+    assert_canonical(world, 2, NIK, "13");
+    assert_canonical(world, 3, NIK, "11");
+    changes[0] = renumbered(&a, "1", "13"); /* along: the last one takes a free number, another goes without */
+    changes[1] = renumbered(&a, "2", "14");
+    changes[2] = renumbered(&a, "4", "99");
+    changes[3] = change_of(&a, OPERATION_INSERT, "5", "nik", "12", NULL);
+    say_changes(&a, changes, 4);
+    assert_canonical(world, 1, NIK, "13");
+    assert_canonical(world, 2, NIK, "14");
+    assert_canonical(world, 4, NIK, "99");
+    assert_canonical(world, 5, NIK, "12");
+    world_free(&world);
+}
+
+static void an_exchange_has_one_verdict(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", NULL);
+    struct change changes[3];
+
+    (void)state;
+    say_persons(&a, 4);
+    changes[0] = renumbered(&a, "1", "12");
+    changes[1] = renumbered(&a, "2", "13");
+    changes[2] = renumbered(&a, "3", "x"); /* no number: 3 keeps what 2 wants, and 2 what 1 wants */
+    say_changes(&a, changes, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(nik_verdict(world, i), VERDICT_PUT_BACK);
+    changes[2] = renumbered(&a, "3", "14"); /* somebody has that, who is not in this transaction */
+    say_changes(&a, changes, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(nik_verdict(world, i), VERDICT_PUT_BACK);
+    for (uint64_t i = 1; i <= 4; i++)
+        assert_canonical(world, i, NIK, arena_printf(world->arena, "%d", (int)(10 + i)));
+    changes[0] = renumbered(&a, "1", "13"); /* two want one: one gets it */
+    changes[1] = renumbered(&a, "2", "13");
+    changes[2] = renumbered(&a, "3", "11");
+    say_changes(&a, changes, 3);
+    assert_int_equal((nik_verdict(world, 2) == VERDICT_APPLIED) + (nik_verdict(world, 1) == VERDICT_APPLIED), 1);
+    world_free(&world);
+}
+
+static void a_number_that_is_given_up_may_be_an_inserted_ones(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", NULL);
+    struct change changes[2];
+
+    (void)state;
+    say_persons(&a, 1);
+    changes[0] = change_of(&a, OPERATION_INSERT, "2", "nik", "11", NULL); /* stands before what frees it */
+    changes[1] = renumbered(&a, "1", "77");
+    say_changes(&a, changes, 2);
+    assert_int_equal(world->record_count, 2);
+    assert_canonical(world, 1, NIK, "77");
+    assert_canonical(world, 2, NIK, "11");
+    world_free(&world);
+}
+
+/* ---- random exchanges at two agencies ---- */
+
+enum { PERSONS = 5, ROUNDS = 14, HISTORIES = 150 };
+
+/* The rows of one agency: number by key, which is the record's number in the first, 100 more in the second. */
+struct rows {
+    struct agent agent;
+    int offset, frame;
+    char nik[PERSONS + 1][512];
+};
+
+static unsigned dice(uint64_t *random, unsigned sides)
+{
+    *random ^= *random >> 12;
+    *random ^= *random << 25;
+    *random ^= *random >> 27;
+    return (unsigned)((*random * UINT64_C(2685821657736338717)) >> 33) % sides;
+}
+
+static void rows_apply(struct rows *rows)
+{
+    struct world *world = rows->agent.world;
+
+    for (; rows->frame < world->frame_count; rows->frame++) {
+        const struct message *message = &world->frames[rows->frame].message;
+
+        if (message->kind != MESSAGE_FEED || !goes_to(&world->frames[rows->frame], &rows->agent))
+            continue;
+        for (uint32_t i = 0; i < message->feed.item_count; i++) {
+            const struct item *item = &message->feed.items[i];
+
+            if (strcmp(item_value(item, "nik"), "(absent)") != 0)
+                snprintf(rows->nik[item->record], sizeof rows->nik[0], "%s", item_value(item, "nik"));
+        }
+    }
+    apply(&rows->agent);
+}
+
+/* Some of its people's numbers change places, and some get new ones, in one transaction. */
+static void rows_shuffle(struct rows *rows, uint64_t *random)
+{
+    struct change changes[PERSONS];
+    char old[PERSONS + 1][512];
+    uint32_t count = 0;
+    int shift = 1 + (int)dice(random, PERSONS - 1);
+    bool fresh = dice(random, 3) == 0;
+
+    memcpy(old, rows->nik, sizeof old);
+    for (int i = 1; i <= PERSONS; i++) {
+        const char *nik = old[1 + (i - 1 + shift) % PERSONS];
+
+        if (fresh && i == 1)
+            nik = arena_printf(rows->agent.world->arena, "%u", 100 + dice(random, 8));
+        if (strcmp(nik, old[i]) == 0)
+            continue;
+        snprintf(rows->nik[i], sizeof rows->nik[0], "%s", nik);
+        changes[count++] =
+            renumbered(&rows->agent, arena_printf(rows->agent.world->arena, "%d", rows->offset + i), nik);
+    }
+    if (count > 0)
+        say_changes(&rows->agent, changes, count);
+}
+
+static void assert_unique(const struct world *world)
+{
+    for (uint64_t i = 1; i <= PERSONS; i++) {
+        char nik[512];
+
+        snprintf(nik, sizeof nik, "%s", canonical_value(world, i, NIK));
+        for (uint64_t j = 1; j < i; j++)
+            assert_string_not_equal(nik, canonical_value(world, j, NIK));
+    }
+}
+
+/* No two records ever have one number, and when traffic stops every agency has each record's. */
+static void random_exchanges_converge(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= HISTORIES; seed++) {
+        uint64_t random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+        struct world *world = world_new(fixture_catalog);
+        struct rows rows[2] = { { .agent = agent_join(world, "a", NULL) },
+                                { .agent = agent_join(world, "b", NULL), .offset = 100 } };
+
+        say_persons(&rows[0].agent, PERSONS);
+        rows_apply(&rows[1]);
+        for (int i = 1; i <= PERSONS; i++) {
+            say_report(&rows[1].agent, REPORT_LINKED, (uint64_t)i, rows[1].agent.applied,
+                       arena_printf(world->arena, "%d", 100 + i));
+            snprintf(rows[0].nik[i], sizeof rows[0].nik[0], "%d", 10 + i);
+        }
+        for (int round = 0; round < ROUNDS; round++) {
+            unsigned what = dice(&random, 4);
+
+            if (what < 2)
+                rows_shuffle(&rows[what], &random);
+            else
+                rows_apply(&rows[what - 2]);
+            assert_unique(world);
+        }
+        rows_apply(&rows[0]);
+        rows_apply(&rows[1]);
+        for (int i = 1; i <= PERSONS; i++)
+            for (int r = 0; r < 2; r++)
+                if (strcmp(rows[r].nik[i], canonical_value(world, (uint64_t)i, NIK)) != 0)
+                    fail_msg("seed %d: person %d at %c", (int)seed, i, 'a' + r);
+        world_free(&world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +497,11 @@ int main(void)
         cmocka_unit_test(a_record_that_another_block_has_is_not_taken_twice),
         cmocka_unit_test(blocks_that_no_constant_tells_apart_are_refused),
         cmocka_unit_test(a_key_with_a_part_of_an_identifier_is_refused),
+        cmocka_unit_test(two_numbers_are_exchanged),
+        cmocka_unit_test(numbers_go_round_and_along),
+        cmocka_unit_test(an_exchange_has_one_verdict),
+        cmocka_unit_test(a_number_that_is_given_up_may_be_an_inserted_ones),
+        cmocka_unit_test(random_exchanges_converge),
     };
 
     return cmocka_run_group_tests_name("broker_identity", tests, NULL, NULL);

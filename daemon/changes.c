@@ -23,8 +23,8 @@ struct canonical *record_numbered(const struct work *work, uint64_t number)
     return map_find(work->records, &number, sizeof number);
 }
 
-static struct canonical *record_identified(const struct work *work, const struct catalog_type *type, uint16_t unit,
-                                           const struct value *values)
+struct canonical *record_identified(const struct work *work, const struct catalog_type *type, uint16_t unit,
+                                    const struct value *values)
 {
     struct text name = identity_name(work->batch->arena, type, unit, values);
     struct canonical *record = map_find(work->identifiers, name.bytes, name.length);
@@ -55,7 +55,33 @@ static struct canonical *record_create(struct broker *broker, struct work *work,
         canonical_new(work->batch->arena, &broker->catalog->types[type], work->batch->writes.next_record++);
 
     *map_slot(work->records, &record->number, sizeof record->number) = record;
+    work->created = record;
     return record;
+}
+
+static bool is_written(const struct canonical *record)
+{
+    bool written = record->exists;
+
+    for (uint16_t i = 0; i < record->type->unit_count; i++)
+        written = written || record->units[i].seq > 0;
+    return written;
+}
+
+/* The record of an insert under this key that was put back, so that nobody has ever written it: who inserts again and
+ * again what it may not makes an entry each time, and one record. */
+static struct canonical *record_put_back(const struct work *work, const struct peer *peer,
+                                         const struct agency_block *block, const struct change *change)
+{
+    uint64_t number;
+
+    for (uint32_t at = 0; (number = links_ever(work->links, peer->row.id, block->name, change->key, at)) != 0; at++) {
+        struct canonical *record = record_numbered(work, number);
+
+        if (record && record->type == &work->batch->catalog->types[block->type] && !is_written(record))
+            return record;
+    }
+    return NULL;
 }
 
 static struct target target_of_insert(struct broker *broker, struct work *work, const struct peer *peer,
@@ -75,6 +101,8 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
         if (!identity_values(type, u, fields, values))
             continue;
         other = record_identified(work, type, u, values);
+        if (other && exchange_gives(work->exchange, other, u) && !exchange_wants(work->exchange, type, u, values))
+            continue; /* it is free once this transaction is over */
         if (other && found && other != found)
             return (struct target){ .held = "names two records" };
         if (other)
@@ -85,6 +113,8 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
         found = record_numbered(work, linked);
     if (found && found->type != type)
         found = NULL;
+    if (!found)
+        found = record_put_back(work, peer, block, change);
     /* Two rows of one agency with one identifier are never merged. */
     holds = found ? reach_held(work, peer, found, &held) : NULL;
     if (holds && (holds != block || held.length != change->key.length ||
@@ -122,9 +152,53 @@ void fields_of_change(const struct catalog_type *type, const struct change *chan
 
 static bool taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
 {
-    const struct canonical *other = record_identified(context, record->type, unit, values);
+    const struct work *work = context;
+    const struct canonical *other = record_identified(work, record->type, unit, values);
 
-    return other && other != record;
+    if (!other || other == record)
+        return false;
+    if (!exchange_gives(work->exchange, other, unit))
+        return true;
+    return record != work->created ? !exchange_grants(work->exchange, record, unit)
+                                   : exchange_wants(work->exchange, record->type, unit, values);
+}
+
+static struct writer writer_of(const struct share *share, const struct piece *piece, const struct agency_block *block,
+                               uint64_t record)
+{
+    const struct peer *peer = share->peer;
+
+    return (struct writer){
+        .agency = peer->index,
+        .base = debts_base(peer->debts, record, piece->nothing_seen ? share->row.load : piece->base),
+        .since = share->row.since,
+        .nothing_seen = piece->nothing_seen,
+        .restored = piece->nothing_seen && share->row.restored,
+        .fed = block->fed,
+        .commit_time_us = piece->commit_time_us,
+    };
+}
+
+void exchange_change(struct broker *broker, struct work *work, const struct share *share, const struct piece *piece,
+                     const struct change *change, uint64_t resolved)
+{
+    const struct agency_block *block = peer_block_named(share->peer, change->block);
+    const struct catalog_type *type = &broker->catalog->types[block->type];
+    struct writer writer;
+    struct value *fields;
+    bool identifies = false;
+
+    for (uint16_t i = 0; i < change->field_count && !identifies; i++) {
+        int field = catalog_field(type, change->fields[i].name.bytes, change->fields[i].name.length);
+
+        identifies = field >= 0 && type->units[type->fields[field].unit].identifier;
+    }
+    if (!identifies || resolved == 0 || change->operation != OPERATION_UPDATE)
+        return;
+    writer = writer_of(share, piece, block, resolved);
+    fields = arena_array(work->batch->arena, type->field_count, sizeof *fields);
+    fields_of_change(type, change, fields);
+    exchange_ask(broker, work->exchange, &writer, record_numbered(work, resolved), fields);
 }
 
 /* A change that cannot be decided is in the ledger whole, and shown; nothing else happens. */
@@ -168,6 +242,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     struct entry_row *row = entry_add(broker, work, ENTRY_CHANGE, peer);
     struct outcome outcome;
     struct target target;
+    struct writer writer;
     struct text key = { arena_copy(arena, change->key.bytes, change->key.length), change->key.length };
 
     entry_source(row, share, piece, number);
@@ -188,15 +263,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
         return;
     }
     row->entry.record = target.record->number;
-    struct writer writer = {
-        .agency = peer->index,
-        .base = debts_base(peer->debts, target.record->number, piece->nothing_seen ? share->row.load : piece->base),
-        .since = share->row.since,
-        .nothing_seen = piece->nothing_seen,
-        .restored = piece->nothing_seen && share->row.restored,
-        .fed = block->fed,
-        .commit_time_us = piece->commit_time_us,
-    };
+    writer = writer_of(share, piece, block, target.record->number);
     if (insert || change->old_key.length > 0)
         links_move(work->links, peer->row.id, block->name, key, target.record->number,
                    piece->nothing_seen ? share->row.load : piece->base);

@@ -17,6 +17,18 @@ struct text text_of(const char *string)
     return (struct text){ string, (uint32_t)strlen(string) };
 }
 
+void work_on_frames(struct working *working, const struct peer *peer)
+{
+    *working =
+        (struct working){ .agency = peer->row.id, .behind = 1, .number = peer->row.load_number, .lsn = peer->row.lsn };
+}
+
+void work_on_piece(struct working *working, const struct peer *peer, const struct piece *piece)
+{
+    *working =
+        (struct working){ .agency = peer->row.id, .number = piece->lsn == 0 ? piece->first : 0, .lsn = piece->lsn };
+}
+
 /* Grows an array in the batch's arena so that one more fits. */
 void *room(struct work *work, void *array, uint32_t count, uint32_t *capacity, size_t size)
 {
@@ -57,6 +69,7 @@ void decode_pieces(struct work *work, const struct share *share)
     for (uint32_t p = 0; p < share->piece_count; p++) {
         struct piece *piece = share->pieces[p];
 
+        work_on_piece(work->working, share->peer, piece);
         for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&share->peer->row, piece); c++)
             if (change_decode(work->batch->arena, &piece->changes[c], &err) < 0)
                 abort();
@@ -70,6 +83,7 @@ uint32_t take_transactions(struct work *work, struct peer *peer, const struct am
     uint32_t capacity = 0, complete = 0;
     struct amount taken = { 0 }, open = { 0 }; /* with the transaction that is read; and of it alone */
 
+    work_on_frames(work->working, peer);
     for (struct staged *at = peer->staged; at && most > 0; at = at->next) {
         struct changes changes = staged_read(work->batch->arena, at);
 
@@ -301,6 +315,7 @@ static void batch_begin(struct broker *broker)
     broker->batch->begins = broker->batch->ends = true;
     work = broker->work = arena_alloc(arena, sizeof *work);
     work->batch = broker->batch;
+    work->working = broker->options.working;
     work->shares = arena_array(arena, broker->peer_count, sizeof *work->shares);
 }
 

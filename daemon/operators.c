@@ -105,7 +105,7 @@ static bool may_resume(struct broker *broker, const struct broker_event *event)
         return false;
     if (!peer || peer->row.state != STATE_QUARANTINED)
         answer_failure(broker, event->request, "%s is not quarantined", event->name);
-    else if (peer->row.quarantine != QUARANTINE_REFUSED)
+    else if (!quarantine_resumes(peer->row.quarantine))
         answer_failure(broker, event->request,
                        "%s cannot go on from where it is: %s. Load it anew: selaras agency reload %s --ground TEXT",
                        event->name, peer->row.reason, event->name);

@@ -159,6 +159,7 @@ struct broker {
     struct batch *batch;      /* in flight; NULL: idle */
     struct work *work;        /* what it is about: see decide.h */
     struct admin *admins;     /* oldest first */
+    struct working unwatched; /* where it is noted when nobody asks for it */
     struct parts parts;       /* of the transaction that the batch is a part of */
     struct suspects suspects; /* of a batch that was refused; see suspects.c */
     struct peer *large;       /* whose transaction may go beyond its share of what is staged; NULL: nobody's */
@@ -216,6 +217,8 @@ void session_frame(struct broker *broker, const struct broker_event *event);
 /* What was sent on this route is lost, and whatever came behind it would be out of order: the agency says hello again.
  */
 void session_lost(struct broker *broker, const struct route *route);
+/* The broker has crashed on this more than once: its agency is quarantined, and the others can go on. */
+void session_crashed(struct broker *broker, const struct working *working);
 /* Ends a session that has been silent for too long. */
 void session_watch(struct broker *broker, struct peer *peer);
 

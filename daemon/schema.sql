@@ -35,7 +35,7 @@ CREATE TABLE selaras.agency (
     key           bytea    UNIQUE CHECK (octet_length(key) = 32),      -- CURVE public key; NULL when revoked
     mode          text     NOT NULL DEFAULT 'full' CHECK (mode IN ('observe', 'publish', 'full')),
     state         text     NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'loading', 'filling', 'active', 'quarantined')),
-    quarantine    text     NOT NULL DEFAULT 'none' CHECK (quarantine IN ('none', 'history', 'lost', 'refused')),
+    quarantine    text     NOT NULL DEFAULT 'none' CHECK (quarantine IN ('none', 'history', 'lost', 'refused', 'crashed')),
     reason        text,                       -- why it is quarantined,
     quarantine_entry bigint NOT NULL DEFAULT 0,   -- the entry that says so,
     resumes       text     NOT NULL DEFAULT 'new',-- and its state before

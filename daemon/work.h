@@ -40,16 +40,23 @@ struct share {
 
 struct work {
     struct batch *batch;
+    struct working *working; /* of the broker */
     struct share *shares;
     uint32_t share_count;
     struct admin *admins;
     struct links *links;
-    struct map *records;     /* number to canonical */
-    struct map *identifiers; /* (type and unit, values) to canonical */
-    bool second;             /* keys without a link were looked up as identifiers too */
+    struct map *records;       /* number to canonical */
+    struct map *identifiers;   /* (type and unit, values) to canonical */
+    struct exchange *exchange; /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
+    const struct canonical *created; /* by the newest change that has created one */
+    bool second;                     /* keys without a link were looked up as identifiers too */
     uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity;
     struct buffer scratch;
 };
+
+/* Notes that what the agency sent behind its committed position is worked on; or this piece. */
+void work_on_frames(struct working *working, const struct peer *peer);
+void work_on_piece(struct working *working, const struct peer *peer, const struct piece *piece);
 
 struct text text_of(const char *string);
 /* Grows an array in the batch's arena so that one more fits. */
@@ -148,6 +155,28 @@ uint64_t target_resolve(struct broker *broker, struct work *work, const struct p
                         const struct change *change);
 void decide_change(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
                    const struct change *change, uint32_t number, uint64_t resolved);
+
+/* The record that has this identifier, as far as the batch knows, or NULL. */
+struct canonical *record_identified(const struct work *work, const struct catalog_type *type, uint16_t unit,
+                                    const struct value *values);
+/* Asks, for an update of record `resolved`, what the transaction would exchange. */
+void exchange_change(struct broker *broker, struct work *work, const struct share *share, const struct piece *piece,
+                     const struct change *change, uint64_t resolved);
+
+/* exchange.c: identifiers that pass from one record to another within one transaction. */
+struct exchange *exchange_new(struct work *work);
+/* An update of the transaction; all are asked for before anything of it is decided, then exchange_settle() once.
+ * `fields` lives as long as the batch. */
+void exchange_ask(struct broker *broker, struct exchange *exchange, const struct writer *writer,
+                  const struct canonical *record, const struct value *fields);
+void exchange_settle(struct exchange *exchange);
+/* Whether this record will have given up what it still has. `exchange` may be NULL, here and below. */
+bool exchange_gives(const struct exchange *exchange, const struct canonical *holder, uint16_t unit);
+/* Whether this record is to get another identifier. */
+bool exchange_grants(const struct exchange *exchange, const struct canonical *record, uint16_t unit);
+/* Whether some record is to get this one. */
+bool exchange_wants(const struct exchange *exchange, const struct catalog_type *type, uint16_t unit,
+                    const struct value *values);
 
 /* admit.c: who may take part: hellos, loads, quarantines, keys. */
 void decide_hello(struct broker *broker, struct work *work, struct share *share);

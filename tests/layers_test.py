@@ -15,8 +15,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # The shells, files without their ending. In daemon/ and agents/ everything else is a core, a new file too; in a driver's folder it is the
 # other way round.
 SHELLS = {
-    "daemon": ["main", "net", "schema", "settings", "status", "store", "store_read", "store_sql", "store_write"],
-    "agents": ["drivers", "link", "main", "requests", "run", "settings", "status"],
+    "daemon": ["crashes", "main", "net", "schema", "settings", "status", "store", "store_read", "store_sql", "store_write"],
+    "agents": ["check", "drivers", "link", "main", "requests", "run", "settings", "status"],
 }
 CORES = {
     "agents/csv": ["compare", "corrections", "encoding", "form", "refusal", "sheet", "spelling", "titles"],

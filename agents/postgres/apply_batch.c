@@ -54,7 +54,7 @@ struct park *batch_park_find(struct apply_batch *batch, uint16_t block, uint64_t
 void batch_park_new(struct apply_batch *batch, struct net *net, const char *reason)
 {
     assert(batch->park_count == batch->new_park_count);
-    batch->parks[batch->park_count++] = (struct park){ net, reason };
+    batch->parks[batch->park_count++] = (struct park){ net, reason, false };
     batch->new_park_count++;
     report_add(batch, REPORT_PARKED, net, reason);
 }
@@ -151,7 +151,8 @@ static int join_item(struct apply_batch *batch, const struct item *item, struct 
         return net_add(batch->arena, batch->work->mapping, park->net, item, err);
     if (net_new(batch->arena, batch->work->mapping, item, &net, err) < 0)
         return err->code;
-    batch->parks[batch->park_count++] = (struct park){ net, "queued behind a parked item that is no longer there" };
+    batch->parks[batch->park_count++] =
+        (struct park){ net, "queued behind a parked item that is no longer there", false };
     return 0;
 }
 
@@ -162,7 +163,7 @@ static int join(struct apply_batch *batch, const PGresult *result, struct error 
 
         if (work_parked_read(batch->arena, batch->work, result, row, &net, err) < 0)
             return err->code;
-        batch->parks[batch->park_count++] = (struct park){ net, "" };
+        batch->parks[batch->park_count++] = (struct park){ net, "", false };
     }
     for (uint32_t i = 0; i < batch->joining_count; i++)
         if (join_item(batch, batch->joining[i], err) < 0)

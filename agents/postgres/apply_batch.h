@@ -9,6 +9,7 @@
 struct park {
     struct net *net;
     const char *reason;
+    bool collided; /* with another row, by a unique index */
 };
 
 struct apply_batch {
@@ -70,6 +71,10 @@ void batch_key_find(const struct apply_batch *batch, struct net *net);
 bool batch_made(struct apply_batch *batch, const PGresult *result, struct apply_row *row);
 /* A row that we delete here leaves no link behind: its key may be another row's one day. */
 void batch_keys_unlink(struct apply_batch *batch);
+
+/* apply_exchange.c: tries what has collided again, together, and then goes on: with code 0 whatever became of it, as
+ * long as the transaction stands. False: nothing has, or it cannot be tried. */
+bool batch_exchange(struct apply_batch *batch, void (*then)(struct apply_batch *batch, const struct error *err));
 
 /* All rows are written: ends the transaction. */
 void batch_conclude(struct apply_batch *batch);

@@ -46,6 +46,7 @@ static void on_row(void *context, const struct pg_outcome *outcome)
             row_refused(batch, try->row, apply_homeless(batch->arena, batch->work->sql, try->row));
     } else if (work_refused(outcome)) {
         row_refused(batch, try->row, work_reason(batch->arena, outcome));
+        batch->parks[batch->park_count - 1].collided = strcmp(outcome->sqlstate, "23505") == 0;
     } else if (batch->trouble.code == 0) {
         batch->trouble = outcome->err;
     }
@@ -109,6 +110,18 @@ static int row_next(struct apply_batch *batch, struct error *err)
     return 0;
 }
 
+static void on_exchanged(struct apply_batch *batch, const struct error *err)
+{
+    struct error why = *err;
+
+    if (why.code != 0) {
+        rows_failed(batch, &why);
+        return;
+    }
+    pg_hold(batch->work->pg, false);
+    batch_conclude(batch);
+}
+
 /* Sends rows without waiting for each, but never a second item of a record before it is known what became of the first.
  */
 static void wave(struct apply_batch *batch)
@@ -125,7 +138,7 @@ static void wave(struct apply_batch *batch)
             rows_failed(batch, &err);
         return;
     }
-    if (batch->waiting > 0)
+    if (batch->waiting > 0 || batch_exchange(batch, on_exchanged))
         return;
     pg_statement(batch->work->pg, "ROLLBACK TO SAVEPOINT item", false, NULL);
     pg_sync(batch->work->pg, NULL, NULL);

@@ -4,8 +4,9 @@ import textwrap
 
 import pytest
 
+from agency import PostgresAgency
 from cluster import wait_for
-from region import Agency, Region
+from region import Region
 
 CATALOG = """\
 catalog
@@ -160,7 +161,7 @@ def known():
         for name in ("dinsos", "dinkes"):
             template = region.run.write(f"{name}.zpl.in", HEAD.format(name=name) + MAPPING[name])
             schema = region.run.write(f"{name}.sql", textwrap.dedent(SCHEMA[name]))
-            region.agencies[name] = Agency(region, name, template=template, schema=schema)
+            region.agencies[name] = PostgresAgency(region, name, template=template, schema=schema)
         region.catalog = region.run.write("agreed.zpl", CATALOG)
         region.create_servers()
         region.configure(fence_interval="250ms")
@@ -300,3 +301,33 @@ def test_no_row_is_made_twice_however_often_the_agent_dies(known):
     known.dinkes.query("UPDATE peserta SET nama = replace(nama, 'Mati', 'Hidup') WHERE nama LIKE 'Mati %'")
     becomes(known.dinsos, "SELECT count(*), count(DISTINCT nama) FROM warga WHERE nama LIKE 'Hidup %'", [("320", "320")], 60)
     assert known.value("SELECT count(*) FROM selaras.resident WHERE name LIKE 'Hidup %'") == "320"
+
+
+def test_numbers_that_were_mixed_up_are_exchanged(known):
+    """Two people have each other's number, and three go round. At dinsos no two rows may have one, at any moment."""
+    three = [resident(n) for n in (14, 15, 16)]
+    names = "SELECT nik, nama FROM warga WHERE nik IN ('{}') ORDER BY nik".format("', '".join(three))
+    known.dinkes.query(f"""BEGIN; UPDATE peserta SET nik = CASE btrim(nik) WHEN '{three[0]}' THEN '{three[1]}'
+                       ELSE '{three[0]}' END WHERE nik IN ('{three[0]}', '{three[1]}');
+                       UPDATE peserta SET nama = nama || ' (benar)' WHERE nik IN ('{three[0]}', '{three[1]}'); COMMIT""")
+    becomes(known.dinsos, names, [(three[0], "Warga 15 (benar)"), (three[1], "Warga 14 (benar)"), (three[2], "Warga 16")])
+    known.dinkes.query(f"""UPDATE peserta SET nik = CASE btrim(nik) WHEN '{three[0]}' THEN '{three[1]}' WHEN '{three[1]}' THEN
+                       '{three[2]}' ELSE '{three[0]}' END WHERE nik IN ('{three[0]}', '{three[1]}', '{three[2]}')""")
+    becomes(known.dinsos, names, [(three[0], "Warga 16"), (three[1], "Warga 15 (benar)"), (three[2], "Warga 14 (benar)")])
+    assert known.dinsos.query("SELECT * FROM selaras.parked WHERE block = 'warga'") == []
+    assert known.value("SELECT count(*) FROM selaras.change_log WHERE type = 'resident' AND verdict = 'put back' AND field = 'nik'") == "0"
+
+
+def test_keys_that_were_mixed_up_are_exchanged(known):
+    """The same where the numbers are a part of the key itself, in rows that are two records each."""
+    both = [nik(8), nik(10)]
+    rows = "SELECT nik, program, sejak::text FROM kepesertaan WHERE nik IN ('{}') ORDER BY 1, 2".format("', '".join(both))
+    known.dinsos.query(f"UPDATE bantuan SET pkh_sejak = '2026-08-08' WHERE nik = '{both[0]}';"
+                       f"UPDATE bantuan SET pkh_sejak = '2026-10-10' WHERE nik = '{both[1]}'")
+    becomes(known.dinkes, rows, [(both[0], "PKH", "2026-08-08"), (both[1], "PKH", "2026-10-10")])
+    known.dinsos.query(f"""BEGIN; UPDATE bantuan SET nik = 'x' WHERE nik = '{both[0]}'; UPDATE bantuan SET nik = '{both[0]}'
+                       WHERE nik = '{both[1]}'; UPDATE bantuan SET nik = '{both[1]}' WHERE nik = 'x'; COMMIT""")
+    becomes(known.dinkes, rows, [(both[0], "PKH", "2026-10-10"), (both[1], "PKH", "2026-08-08")])
+    assert known.dinkes.query("SELECT * FROM selaras.parked") == []
+    known.dinkes.query(f"UPDATE kepesertaan SET sejak = '2026-11-11' WHERE nik = '{both[0]}'")
+    becomes(known.dinsos, f"SELECT pkh_sejak::text FROM bantuan WHERE nik = '{both[0]}'", [("2026-11-11",)])
