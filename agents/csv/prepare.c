@@ -10,15 +10,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Whose the folders are when root makes them: the daemon's. */
+/* Whose the folders are when root makes them: the daemon's. Left as they are otherwise. */
 static int find_owner(uid_t *ret_user, gid_t *ret_group, struct error *err)
 {
     const struct passwd *user = geteuid() == 0 ? getpwnam("selaras") : NULL;
 
-    *ret_user = user ? user->pw_uid : geteuid();
-    *ret_group = user ? user->pw_gid : getegid();
     if (geteuid() == 0 && !user)
         return error_set(err, ERR_STOP, _("there is no user selaras: run systemd-sysusers first"));
+    if (user) {
+        *ret_user = user->pw_uid;
+        *ret_group = user->pw_gid;
+    }
     return 0;
 }
 
@@ -31,8 +33,8 @@ static bool make(const char *path, mode_t bits, uid_t user, gid_t group)
 static int folder(const char *path, const char *mode, mode_t bits, bool apply, FILE *out, struct error *err)
 {
     struct stat status;
-    uid_t user;
-    gid_t group;
+    uid_t user = geteuid();
+    gid_t group = getegid();
 
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
         return 0;
