@@ -60,6 +60,7 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     make_hash_key(broker);
     broker->cache = cache_new(options->cache_bytes, &broker->hash_key);
     broker->recent = recent_new(options->cache_bytes / 4);
+    broker->brake = brake_new(catalog, state);
     broker->peers = calloc(CATALOG_AGENCIES_MAX, sizeof *broker->peers);
     if (!broker->peers)
         abort();
@@ -109,6 +110,7 @@ void broker_free(struct broker **broker)
     reconciler_free(&old->reconciler);
     cache_free(&old->cache);
     recent_free(&old->recent);
+    brake_free(&old->brake);
     arena_free(&old->step_arena);
     parts_end(&old->parts);
     free(old->suspects.list);
@@ -122,7 +124,7 @@ void broker_free(struct broker **broker)
 static bool is_anything_wanted(const struct wanted *wanted)
 {
     return wanted->key_count > 0 || wanted->identifier_count > 0 || wanted->record_count > 0 ||
-           wanted->fill.limit > 0 || wanted->leaf > 0;
+           wanted->fill.limit > 0 || wanted->settle.hold > 0 || wanted->count.agency > 0 || wanted->leaf > 0;
 }
 
 static void lookup(struct broker *broker)
@@ -194,6 +196,8 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_REVOKE:
     case BROKER_EVENT_RESUME:
     case BROKER_EVENT_RELOAD:
+    case BROKER_EVENT_RELEASE:
+    case BROKER_EVENT_REJECT:
         operator_asks(broker, event);
         break;
     case BROKER_EVENT_LOST:
@@ -230,9 +234,17 @@ bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret
         .sent = peer->feed_sent,
         .parked = debts_count(peer->debts, DEBT_PARKED),
         .skipped = debts_count(peer->debts, DEBT_SKIPPED),
+        .held = brake_held(broker->brake, peer->row.id),
         .copy_at_us = peer->copy_at_us,
     };
     return true;
+}
+
+const struct hold_row *broker_hold(const struct broker *broker, uint32_t at)
+{
+    const struct hold *hold = brake_hold(broker->brake, at);
+
+    return hold ? &hold->row : NULL;
 }
 
 feed_position broker_head(const struct broker *broker)

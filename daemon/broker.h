@@ -49,6 +49,8 @@ enum broker_event_kind {
     BROKER_EVENT_RELOAD,  /* name, ground, request: its next hello begins a load, whatever it says of its history */
     BROKER_EVENT_RESUME,  /* name, ground, request: lifts the quarantine of an agency whose batch was refused */
     BROKER_EVENT_REVEAL,  /* name (the record type, or ""), record, what, request */
+    BROKER_EVENT_RELEASE, /* record (the hold), what (a selection of records, or ""), ground, request */
+    BROKER_EVENT_REJECT,  /* the same */
     BROKER_EVENT_LOST,    /* route: a message to it could not be sent */
     BROKER_EVENT_CRASHED, /* working: the broker has crashed on it, again and again */
     BROKER_EVENT_TICK,
@@ -133,9 +135,11 @@ struct peer_view {
     bool known; /* the catalog names it */
     bool up;
     feed_position sent; /* end of the last batch that was sent to it */
-    uint32_t parked, skipped;
+    uint32_t parked, skipped, held;
     int64_t copy_at_us; /* when an older copy of its database was last turned away; 0: none was */
 };
+/* An open hold, likewise. */
+const struct hold_row *broker_hold(const struct broker *broker, uint32_t at);
 bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret);
 feed_position broker_head(const struct broker *broker);
 uint32_t broker_catalog_version(const struct broker *broker);

@@ -1,5 +1,6 @@
 /* What a batch is about: takes what the agencies have sent, and says what must be looked up for it. */
 #include "daemon/decide.h"
+#include "daemon/hold.h"
 #include "daemon/identity.h"
 #include "daemon/work.h"
 
@@ -275,6 +276,7 @@ static void take_all(struct broker *broker, struct work *work)
     struct amount left = { broker->batch_changes, BATCH_BYTES_MOST, UINT32_MAX };
 
     take_admins(broker, work);
+    take_settle(broker, work);
     broker->turn++;
     for (uint32_t i = 0; i < broker->peer_count; i++) {
         struct peer *peer = &broker->peers[(i + broker->turn) % broker->peer_count];
@@ -292,9 +294,9 @@ static void take_all(struct broker *broker, struct work *work)
     }
 }
 
-static bool any_work(const struct broker *broker)
+static bool any_work(struct broker *broker)
 {
-    if (broker->admins || !broker->opened || broker->catalog_fresh)
+    if (broker->admins || any_settle(broker) || !broker->opened || broker->catalog_fresh)
         return true;
     for (uint32_t i = 0; i < broker->peer_count; i++)
         if (has_work(broker, &broker->peers[i]))
@@ -309,6 +311,7 @@ static void batch_begin(struct broker *broker)
 
     broker->batch = arena_alloc(arena, sizeof *broker->batch);
     broker->batch->arena = arena;
+    broker->batch->number = ++broker->batches;
     broker->batch->catalog = broker->catalog;
     broker->batch->ids = &broker->ids;
     broker->batch->hash_key = &broker->hash_key;

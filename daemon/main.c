@@ -337,6 +337,21 @@ static void on_reveal_verb(struct program *program, struct control_request *requ
     step(program, &event);
 }
 
+/* hold-release and hold-reject: NUMBER GROUND RECORDS, which is empty or a list. */
+static void on_hold_verb(struct program *program, struct control_request *request, enum broker_event_kind kind,
+                         const struct text arguments[3], const char *user)
+{
+    scoped(arena_free) struct arena *arena = arena_new();
+    struct broker_event event = { .kind = kind };
+
+    event.record = strtoull(arena_copy(arena, arguments[0].bytes, arguments[0].length), NULL, 10);
+    event.ground = arena_copy(arena, arguments[1].bytes, arguments[1].length);
+    event.what = arena_copy(arena, arguments[2].bytes, arguments[2].length);
+    event.request = request;
+    event.user = user;
+    step(program, &event);
+}
+
 static void on_control(void *context, struct control_request *request, const struct text *arguments, int count,
                        const char *user)
 {
@@ -360,6 +375,10 @@ static void on_control(void *context, struct control_request *request, const str
         on_remedy_verb(program, request, BROKER_EVENT_RESUME, arguments + 1, user);
     else if (verb_is(verb, "agency-reload") && count == 3)
         on_remedy_verb(program, request, BROKER_EVENT_RELOAD, arguments + 1, user);
+    else if (verb_is(verb, "hold-release") && count == 4)
+        on_hold_verb(program, request, BROKER_EVENT_RELEASE, arguments + 1, user);
+    else if (verb_is(verb, "hold-reject") && count == 4)
+        on_hold_verb(program, request, BROKER_EVENT_REJECT, arguments + 1, user);
     else if (verb_is(verb, "reveal") && count == 4)
         on_reveal_verb(program, request, arguments + 1, user);
     else

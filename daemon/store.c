@@ -215,13 +215,13 @@ void store_close(struct store **store)
 /* ---- lookups ---- */
 
 /* A batch on its way: what the results that come back are. */
-enum { RESULTS_MAX = 2 * CATALOG_TYPES_MAX + 4 };
+enum { RESULTS_MAX = 2 * CATALOG_TYPES_MAX + 6 };
 struct lookup {
     struct store *store;
     struct batch *batch;
     int count;
     struct expected {
-        enum { EXPECT_RECORDS, EXPECT_LINKS, EXPECT_FILL, EXPECT_LEAF } what;
+        enum { EXPECT_RECORDS, EXPECT_LINKS, EXPECT_FILL, EXPECT_LEAF, EXPECT_SETTLE, EXPECT_COUNT } what;
         uint16_t type;
     } expected[RESULTS_MAX];
 };
@@ -324,6 +324,49 @@ static void look_up_fill(struct store *store, struct lookup *lookup)
     expect(lookup, EXPECT_FILL, fill->type);
 }
 
+/* By their numbers, a part at a time. */
+static const char sql_settle[] =
+    "SELECT DISTINCT record FROM selaras.held WHERE hold = $1 AND settled IS NULL AND entry < $2 AND record > $3"
+    " AND ($4 = '' OR record <@ nullif($4, '')::int8multirange) ORDER BY record LIMIT $5";
+static const char sql_count[] =
+    "SELECT pg_catalog.count(*) FROM selaras.link WHERE agency = $1 AND block = ANY ($2::text[])"
+    " AND until IS NULL";
+
+static void look_up_settle(struct store *store, struct lookup *lookup)
+{
+    const struct wanted_settle *settle = &lookup->batch->wanted.settle;
+    struct pg_parameters parameters = { 0 };
+    struct arena *arena = lookup->batch->arena;
+
+    pg_int8(&parameters, arena, settle->hold);
+    pg_int8(&parameters, arena, (int64_t)settle->before);
+    pg_int8(&parameters, arena, (int64_t)settle->after);
+    pg_text(&parameters, settle->selection);
+    pg_int8(&parameters, arena, settle->limit);
+    pg_statement(store->writer, sql_settle, true, &parameters);
+    expect(lookup, EXPECT_SETTLE, 0);
+}
+
+static void look_up_count(struct store *store, struct lookup *lookup)
+{
+    const struct wanted_count *count = &lookup->batch->wanted.count;
+    struct pg_parameters parameters = { 0 };
+    struct arena *arena = lookup->batch->arena;
+
+    pg_text(&parameters, arena_printf(arena, "%u", count->agency));
+    pg_text(&parameters, count->blocks);
+    pg_statement(store->writer, sql_count, true, &parameters);
+    expect(lookup, EXPECT_COUNT, 0);
+}
+
+static void take_settles(struct batch *batch, const PGresult *result)
+{
+    batch->found.settle_count = (uint32_t)PQntuples(result);
+    batch->found.settles = arena_array(batch->arena, batch->found.settle_count, sizeof *batch->found.settles);
+    for (uint32_t i = 0; i < batch->found.settle_count; i++)
+        batch->found.settles[i] = (uint64_t)pg_result_int8(result, (int)i, 0);
+}
+
 static int take_result(struct lookup *lookup, const struct expected *expected, const PGresult *result,
                        struct error *err)
 {
@@ -340,6 +383,12 @@ static int take_result(struct lookup *lookup, const struct expected *expected, c
         return read_records(batch, &batch->catalog->types[expected->type], result, err);
     case EXPECT_LINKS:
         read_links(batch->arena, result, &batch->found.links, &batch->found.link_count);
+        return 0;
+    case EXPECT_SETTLE:
+        take_settles(batch, result);
+        return 0;
+    case EXPECT_COUNT:
+        batch->found.count = (uint64_t)pg_result_int8(result, 0, 0);
         return 0;
     case EXPECT_LEAF:
         batch->found.leaf_known = PQntuples(result) == 1;
@@ -380,6 +429,10 @@ void store_lookup(struct store *store, struct batch *batch)
         look_up_type(store, lookup, i);
     if (batch->wanted.fill.limit > 0)
         look_up_fill(store, lookup);
+    if (batch->wanted.settle.hold > 0)
+        look_up_settle(store, lookup);
+    if (batch->wanted.count.agency > 0)
+        look_up_count(store, lookup);
     if (batch->wanted.leaf > 0) {
         struct pg_parameters leaf = { 0 };
 

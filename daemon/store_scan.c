@@ -4,7 +4,8 @@
 #include <string.h>
 
 /* What of an entry goes to the agency $2. */
-#define SENDING "(CASE WHEN e.agency = $2 THEN e.reply ELSE e.effect END)"
+#define SENDING                                                                                                        \
+    "(CASE WHEN e.agency = $2 THEN e.reply WHEN $4::smallint = ANY (e.withheld) THEN NULL ELSE e.effect END)"
 
 /* What concerns the agency after a position, up to where the source transaction of the $3rd item ends; and the leaf
  * there. With fewer found, how far the ledger is. What would come to more than $5 items or $6 bytes ends at the last
