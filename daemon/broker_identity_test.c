@@ -376,6 +376,37 @@ static void a_number_that_is_given_up_may_be_an_inserted_ones(void **state)
     world_free(&world);
 }
 
+static void a_number_of_a_deleted_record_is_free_for_another(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", NULL), b = agent_join(world, "b", "nik");
+    struct change changes[2];
+
+    (void)state;
+    say_persons(&a, 3);
+    apply(&b);
+    say_change(&a, change_of(&a, OPERATION_DELETE, "2", NULL));
+    say_change(&a, renumbered(&a, "1", "12")); /* the two were one person */
+    assert_int_equal(nik_verdict(world, 0), VERDICT_APPLIED);
+    assert_canonical(world, 1, NIK, "12");
+    assert_canonical(world, 2, NIK, "(null)");
+    assert_false(store_record(world, 2)->exists);
+    /* Who adds that number means who has it now; the one it had been revived no more. */
+    apply(&b);
+    say_change(&b, change_of(&b, OPERATION_INSERT, "12", "nik", "12", "name", "Siti", NULL));
+    assert_int_equal(last_entry(world)->entry.record, 1);
+    /* The same in one transaction; and who merely adds a deleted one's number revives it, as ever. */
+    changes[0] = change_of(&a, OPERATION_DELETE, "3", NULL);
+    changes[1] = renumbered(&a, "1", "13");
+    say_changes(&a, changes, 2);
+    assert_canonical(world, 1, NIK, "13");
+    say_change(&a, change_of(&a, OPERATION_DELETE, "1", NULL));
+    say_change(&a, change_of(&a, OPERATION_INSERT, "9", "nik", "13", NULL));
+    assert_int_equal(last_entry(world)->entry.record, 1);
+    assert_true(store_record(world, 1)->exists);
+    world_free(&world);
+}
+
 /* ---- random exchanges at two agencies ---- */
 
 enum { PERSONS = 5, ROUNDS = 14, HISTORIES = 150 };
@@ -501,6 +532,7 @@ int main(void)
         cmocka_unit_test(numbers_go_round_and_along),
         cmocka_unit_test(an_exchange_has_one_verdict),
         cmocka_unit_test(a_number_that_is_given_up_may_be_an_inserted_ones),
+        cmocka_unit_test(a_number_of_a_deleted_record_is_free_for_another),
         cmocka_unit_test(random_exchanges_converge),
     };
 

@@ -159,8 +159,8 @@ bool taken_by_other(void *context, const struct canonical *record, uint16_t unit
     const struct work *work = context;
     const struct canonical *other = record_identified(work, record->type, unit, values);
 
-    if (!other || other == record)
-        return false;
+    if (!other || other == record || !other->exists)
+        return false; /* what only a deleted record has, it loses: see take_from_deleted() */
     if (!exchange_gives(work->exchange, other, unit))
         return true;
     return record != work->created ? !exchange_grants(work->exchange, record, unit)
@@ -270,6 +270,27 @@ struct canonical *held_target(struct work *work, const struct peer *peer, const 
     return found ? found : shell;
 }
 
+/* "Deleted records keep their identifiers, so a re-insert revives": until another record has one of them. Whose row was
+ * there twice is corrected so: one is deleted, the other gets the right number. */
+static void take_from_deleted(struct work *work, const struct canonical *record)
+{
+    for (uint16_t u = 0; record->exists && u < record->type->unit_count; u++) {
+        const struct catalog_unit *unit = &record->type->units[u];
+        struct value values[KEY_FIELDS_MAX];
+        struct canonical *other;
+
+        if (!identity_values(record->type, u, record->values, values))
+            continue;
+        other = record_identified(work, record->type, u, values);
+        if (!other || other == record || other->exists)
+            continue;
+        for (uint16_t i = 0; i < unit->field_count; i++)
+            other->values[unit->fields[i]] = value_null();
+        other->dirty = true;
+        record_write(work, other);
+    }
+}
+
 uint64_t target_resolve(struct broker *broker, struct work *work, const struct peer *peer, const struct piece *piece,
                         const struct change *change)
 {
@@ -358,6 +379,8 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     row->reply = sending_pack(work, &outcome.reply, &outcome.reason);
     entry_withhold(broker, work, row, peer, target.record);
     link_readers(broker, work, peer, target.record, &outcome, row->entry.position);
+    if (outcome.identifier_changed)
+        take_from_deleted(work, target.record);
     index_identifiers(work, target.record);
     if (insert || hold)
         target.record->dirty = true; /* even one that was refused keeps its number */

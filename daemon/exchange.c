@@ -129,7 +129,7 @@ static bool grant_waits(struct exchange *exchange, struct grant *grant)
     if (*wanter)
         return false; /* one before it wants it too */
     *wanter = grant;
-    if (!holder || holder == grant->record)
+    if (!holder || holder == grant->record || !holder->exists)
         return true;
     giver = giver_find(exchange, holder, grant->unit);
     if (!giver)

@@ -40,7 +40,7 @@ static int make_private(const char *path, struct error *err)
 
     if (!good)
         error_set(err, errno == ENOSPC || errno == EIO ? ERR_RETRY : ERR_STOP,
-                  "state file %s: %s; selaras-agent --prepare says what is needed", path, strerror(errno));
+                  _("state file %s: %s; selaras-agent --prepare says what is needed"), path, strerror(errno));
     if (fd >= 0)
         close(fd);
     return good ? 0 : err->code;

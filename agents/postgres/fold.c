@@ -1,4 +1,5 @@
 #include "agents/postgres/fold.h"
+#include "agents/postgres/rejoin.h"
 #include "agents/row_change.h"
 
 #include <stdlib.h>
@@ -110,6 +111,7 @@ void fold_reset(struct fold *fold)
 
 uint32_t fold_end(struct fold *fold, const uint8_t seed[32], struct error *ret_first)
 {
+    touched_rejoin(&fold->set);
     touched_order(&fold->set);
     fold->cursor = fold->set.oldest;
     memcpy(fold->seed, seed, sizeof fold->seed);

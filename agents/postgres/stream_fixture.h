@@ -16,8 +16,11 @@ static const struct catalog_field fixture_fields[] = {
     { .name = "size", .type = VALUE_INTEGER, .unit = 3 },
     { .name = "note", .type = VALUE_TEXT, .unit = 4 },
 };
+static const uint16_t fixture_nik[] = { 0 };
 static const struct catalog_unit fixture_units[] = {
-    { .name = "existence" }, { .name = "nik" }, { .name = "name" }, { .name = "size" }, { .name = "note" },
+    { .name = "existence" }, { .name = "nik", .identifier = true, .field_count = 1, .fields = fixture_nik },
+    { .name = "name" },      { .name = "size" },
+    { .name = "note" },
 };
 static const struct catalog_type fixture_type = {
     .name = "resident",

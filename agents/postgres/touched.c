@@ -1,5 +1,7 @@
 #include "agents/postgres/touched.h"
 
+#include "agents/postgres/rejoin.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,21 +179,31 @@ static bool touched_nothing(struct touched_set *set, const struct touched *touch
     return nothing;
 }
 
+void touched_join(struct touched_set *set, struct touched *gone, struct touched *come)
+{
+    struct packed_row *now = come->now;
+    struct local_key *key = come->now_key;
+
+    assert(gone->before_key && !gone->now_key && !come->before_key && key);
+    key_index_remove(&set->now, key);
+    come->now = NULL; /* both move to the record that they belong to */
+    come->now_key = NULL;
+    touched_free(set, come);
+    touched_set_key(set, gone, key);
+    touched_set_now(set, gone, now);
+}
+
 /* A deletion and a new row with the key that the deleted one had before are one record. Either may come first: the
- * record may have moved to another key before it was deleted. */
+ * record may have moved to another key before it was deleted. Where the database makes keys, one that is given again
+ * says little: then the row must be the same one, or what it was is looked for at the end (rejoin.h). */
 static void settle_key(struct touched_set *set, uint16_t block, struct text key)
 {
     struct touched *gone = key_index_find(&set->before, block, key);
     struct touched *come = key_index_find(&set->now, block, key);
 
-    if (gone && !gone->now_key && come && !come->before_key) {
-        struct packed_row *now = come->now;
-
-        come->now = NULL; /* moves to the record that it belongs to */
-        touched_free(set, come);
-        touched_set_key(set, gone, gone->before_key);
-        touched_set_now(set, gone, now);
-    }
+    if (gone && !gone->now_key && come && !come->before_key &&
+        (!set->mapping->blocks[block].generated || rejoin_same(set, gone, come)))
+        touched_join(set, gone, come);
     if (gone && touched_nothing(set, gone))
         touched_free(set, gone);
 }

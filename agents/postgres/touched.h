@@ -49,6 +49,8 @@ must_check bool touched_insert(struct touched_set *set, const struct seen *row);
 must_check bool touched_update(struct touched_set *set, const struct seen *old, const struct seen *row);
 must_check bool touched_delete(struct touched_set *set, const struct seen *old);
 
+/* `come`, which is new, is what became of `gone`, which was deleted: one record under another key. Frees `come`. */
+void touched_join(struct touched_set *set, struct touched *gone, struct touched *come);
 /* Forgets the records of which nothing comes and puts each behind the one whose key it takes. Nothing may be added
  * after. */
 void touched_order(struct touched_set *set);

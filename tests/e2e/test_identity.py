@@ -331,3 +331,23 @@ def test_keys_that_were_mixed_up_are_exchanged(known):
     assert known.dinkes.query("SELECT * FROM selaras.parked") == []
     known.dinkes.query(f"UPDATE kepesertaan SET sejak = '2026-11-11' WHERE nik = '{both[0]}'")
     becomes(known.dinsos, f"SELECT pkh_sejak::text FROM bantuan WHERE nik = '{both[0]}'", [("2026-11-11",)])
+
+
+def test_rows_that_are_made_again_are_the_records_that_they_were(known):
+    """A reload as programs do it: everything is deleted and inserted anew, in another order, and each row gets another key."""
+    before = known.dinkes.query("SELECT no, btrim(nik), nama, catatan FROM peserta WHERE status = 'AKTIF' ORDER BY no")
+    records = known.value("SELECT count(*) FROM selaras.resident")
+    entry = known.value("SELECT max(position) FROM selaras.entry")
+    known.dinsos.query(f"""BEGIN; CREATE TEMP TABLE salinan AS SELECT nik, nama FROM warga; DELETE FROM warga;
+                       INSERT INTO warga (nik, nama) SELECT nik, CASE nik WHEN '{resident(20)}' THEN 'Satu-satunya' ELSE nama END
+                       FROM salinan ORDER BY nama DESC; COMMIT""")
+    becomes(known.dinkes, f"SELECT nama FROM peserta WHERE nik = '{resident(20)}'", [("Satu-satunya",)])
+    assert known.dinkes.query("SELECT no, btrim(nik), nama, catatan FROM peserta WHERE status = 'AKTIF' ORDER BY no") == [
+        (no, who, "Satu-satunya" if who == resident(20) else name, note) for no, who, name, note in before]
+    assert known.value("SELECT count(*) FROM selaras.resident") == records
+    assert known.value(f"SELECT count(*) FROM selaras.entry WHERE position > {entry} AND effect IS NOT NULL") == "1"
+    # Under their new keys they are whom they were.
+    known.dinkes.query(f"UPDATE peserta SET nama = 'Dibalas' WHERE nik = '{resident(19)}'")
+    becomes(known.dinsos, f"SELECT nama FROM warga WHERE nik = '{resident(19)}'", [("Dibalas",)])
+    known.dinsos.query(f"UPDATE warga SET nama = 'Dijawab' WHERE nik = '{resident(18)}'")
+    becomes(known.dinkes, f"SELECT nama FROM peserta WHERE nik = '{resident(18)}'", [("Dijawab",)])
