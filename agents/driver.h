@@ -56,6 +56,7 @@ struct driver_options {
     uint32_t list_rows;
     uint32_t fence_interval_ms;
     uint32_t retry_interval_ms; /* of parked records */
+    uint32_t notice_days;       /* how long notices are kept */
     bool allow_unlimited_wal;   /* start though max_slot_wal_keep_size is -1 */
 };
 
@@ -96,6 +97,12 @@ struct driver_ops {
 
     /* Members of its own for `status`, into an object that is begun. NULL: none. */
     void (*facts)(struct driver *driver, struct buffer *out);
+
+    /* One row of a block as the database spells it, `columns` in the block's order (the caller's array): of the first
+     * ones that which says most. Needs no driver that is open, writes nothing, and may block. NULL: this kind has no
+     * rows to look at. */
+    int (*example)(const struct driver_options *options, const struct mapping_block *block, struct arena *arena,
+                   struct value *columns, bool *ret_found, struct error *err);
 
     /* --prepare: writes to `out` what must be done before an agent may work, and with `apply` does it (as whoever `dsn`
      * names, NULL: the agent itself). Needs no driver that is open, and may block. */

@@ -31,6 +31,8 @@ const struct setting agent_settings_table[] = {
       N_("how often the database proves that it goes on from where it was") },
     { "agent/retry-interval", SETTING_DURATION, AT(retry_interval_ms), 100, 86400000, "60s", false,
       N_("how often parked records are tried again") },
+    { "agent/notice-days", SETTING_NUMBER, AT(notice_days), 1, 36500, "90", false,
+      N_("notices that are older are removed from selaras.notice") },
     { "agent/unlimited-wal", SETTING_YES, AT(unlimited_wal), 0, 0, "no", false,
       N_("start although max_slot_wal_keep_size is unlimited") },
     { "agent/log", SETTING_TEXT, AT(log), 0, 0, "note", false, N_("what is logged: error, warning, note or detail") },
@@ -136,6 +138,7 @@ struct driver_options agent_driver_options(const struct agent_settings *settings
         .list_rows = settings->list_rows,
         .fence_interval_ms = settings->fence_interval_ms,
         .retry_interval_ms = settings->retry_interval_ms,
+        .notice_days = settings->notice_days,
         .allow_unlimited_wal = settings->unlimited_wal,
     };
 }

@@ -20,6 +20,7 @@ struct agent_settings {
     const char *log;     /* least important level that is written */
     uint32_t fence_interval_ms;
     uint32_t retry_interval_ms;
+    uint32_t notice_days;
     bool unlimited_wal;
     const char *broker_endpoint;
     const char *broker_key_text;

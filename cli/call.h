@@ -32,9 +32,11 @@ enum option_name {
     OPTION_AGENT_FILE,
     OPTION_CATALOG_FILE,
     OPTION_GROUND,
+    OPTION_RECORDS,
     OPTION_ALL,
     OPTION_JSON_LINES,
     OPTION_NO_PAGER,
+    OPTION_OFFLINE,
     OPTION_COUNT,
 };
 #define OPTION(name) (1u << OPTION_##name)

@@ -1,4 +1,3 @@
-#include "agents/settings.h"
 #include "cli/checks.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -29,19 +28,6 @@ int check_run(struct call *call)
     return ok ? STATUS_OK : STATUS_WRONG;
 }
 
-static int catalog_read(struct arena *arena, const char *path, const struct catalog **ret, struct error *err)
-{
-    const struct tree *tree;
-    const char *text;
-    size_t length;
-
-    if (file_read(arena, path, &text, &length, err) < 0 || zpl_parse(arena, path, text, length, &tree, err) < 0)
-        return err->code;
-    if (catalog_build(arena, tree, text, length, ret, err) < 0)
-        return error_wrap(err, "%s", path);
-    return 0;
-}
-
 /* Says that something is as it must be. */
 static int say_good(const struct call *call, const char *said)
 {
@@ -66,37 +52,4 @@ int check_catalog_run(struct call *call)
     return say_good(
         call, arena_printf(call->arena, _("%s: ok. Version %" PRIu32 ", agencies: %d, record types: %d, fields: %d."),
                            call->arguments[0], catalog->version, catalog->agency_count, catalog->type_count, fields));
-}
-
-int check_mapping_run(struct call *call)
-{
-    const struct catalog *catalog;
-    struct agent_settings settings;
-    const char *agency;
-    struct error err;
-    int fields = 0;
-
-    if (!call_has(call, OPTION_CATALOG_FILE))
-        return call_misused(call, _("say which catalog: --catalog FILE"));
-    if (catalog_read(call->arena, call->options[OPTION_CATALOG_FILE], &catalog, &err) < 0 ||
-        agent_settings_read(call->arena, call->arguments[0], &settings, &err) < 0)
-        return call_fail(call, &err);
-    agency = settings.agency;
-    if (catalog_agency(catalog, agency, strlen(agency)) < 0) {
-        word_error(&err, ERR_REJECT, agency, catalog->agencies, _("%s: the catalog has no agency \"%.40s\""),
-                   call->arguments[0], agency);
-        return call_fail(call, &err);
-    }
-    if (mapping_bind(call->arena, &settings.mapping, catalog, agency, &err) < 0) {
-        error_wrap(&err, "%s", call->arguments[0]);
-        return call_fail(call, &err);
-    }
-    for (int i = 0; i < settings.mapping.block_count; i++)
-        fields += settings.mapping.blocks[i].field_count;
-    return say_good(
-        call,
-        arena_printf(call->arena,
-                     _("%s: ok. %s maps %d fields in %d blocks. Its tables are checked by selaras check --agent FILE, "
-                       "beside its database."),
-                     call->arguments[0], agency, fields, settings.mapping.block_count));
 }

@@ -25,6 +25,11 @@ int parked_list_run(struct call *call); /* parked.c */
 int parked_retry_run(struct call *call);
 int parked_close_run(struct call *call);
 
+int hold_list_run(struct call *call); /* hold.c */
+int hold_show_run(struct call *call);
+int hold_release_run(struct call *call);
+int hold_reject_run(struct call *call);
+
 int check_run(struct call *call); /* check.c */
 int check_catalog_run(struct call *call);
 int check_mapping_run(struct call *call);

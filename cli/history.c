@@ -111,11 +111,19 @@ static struct text says(struct arena *arena, struct text body)
     return cursor_finish(&cursor, &err) < 0 ? (struct text){ 0 } : text;
 }
 
+/* A change, or one that was held and is settled. */
+static bool is_change(const struct ledger_entry *entry)
+{
+    return !strcmp(entry->kind, entry_kind_name(ENTRY_CHANGE)) ||
+           (entry->record && (!strcmp(entry->kind, entry_kind_name(ENTRY_HOLD_RELEASED)) ||
+                              !strcmp(entry->kind, entry_kind_name(ENTRY_HOLD_REJECTED))));
+}
+
 static struct contents contents_read(struct arena *arena, const struct ledger_entry *entry)
 {
     struct contents contents = { .told = TOLD_NOTHING };
 
-    if (!strcmp(entry->kind, entry_kind_name(ENTRY_CHANGE)))
+    if (is_change(entry))
         contents.told = change_told(arena, entry->operation, entry->has_body, entry->body, &contents.change);
     else if (entry->has_body)
         contents.says = says(arena, entry->body);

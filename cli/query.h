@@ -121,6 +121,36 @@ struct debt_row {
 must_check int db_debts(struct db *db, struct arena *arena, uint64_t record, const char *agency, int limit,
                         struct debt_row **ret, int *ret_count, struct error *err);
 
+/* Changes that wait together. */
+struct hold_view {
+    uint64_t number, held;
+    const char *agency, *type, *unit, *cause, *reason;
+    const char *decision, *decided_by, *ground; /* decision NULL: none is being carried out */
+    feed_position position;                     /* the entry that opened it */
+    int64_t opened_us, closed_us;               /* closed_us 0: it is open */
+};
+/* Open ones of one agency (NULL: all), or the one of this number (0: any) whether open or not. */
+must_check int db_holds(struct db *db, struct arena *arena, uint64_t number, const char *agency, struct hold_view **ret,
+                        int *ret_count, struct error *err);
+/* How much of one is what, and what has become of it. */
+struct hold_count {
+    const char *unit, *operation, *state; /* "held", "released", ... */
+    uint64_t count;
+};
+must_check int db_hold_counts(struct db *db, struct arena *arena, uint64_t number, struct hold_count **ret,
+                              int *ret_count, struct error *err);
+/* What is held of a record: the agency's latest change of it. */
+struct hold_sample {
+    uint64_t record;
+    const char *unit, *operation;
+    feed_position position;
+    int64_t time_us; /* when it was committed there */
+    bool has_body;
+    struct text body;
+};
+must_check int db_hold_samples(struct db *db, struct arena *arena, uint64_t number, int limit, struct hold_sample **ret,
+                               int *ret_count, struct error *err);
+
 /* What `selaras check` asks of a database that need not have our schema yet. */
 struct db_rights {
     int version; /* 150020 */

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AT_AGENCY, AT_MODE, AT_STATE, AT_LINK, AT_LAG, AT_SENT, AT_FED, AT_PARKED, AT_SKIPPED };
+enum { AT_AGENCY, AT_MODE, AT_STATE, AT_LINK, AT_LAG, AT_SENT, AT_FED, AT_HELD, AT_PARKED, AT_SKIPPED };
 static const struct column columns[] = {
     [AT_AGENCY] = { "name", N_("AGENCY"), 0 },
     [AT_MODE] = { "mode", N_("MODE"), 0 },
@@ -18,6 +18,7 @@ static const struct column columns[] = {
     [AT_LAG] = { "lag", N_("BEHIND"), LOOK_RIGHT },
     [AT_SENT] = { "sent", N_("SENT"), LOOK_RIGHT },
     [AT_FED] = { "fed", N_("FED"), LOOK_RIGHT },
+    [AT_HELD] = { "held", N_("HELD"), LOOK_RIGHT },
     [AT_PARKED] = { "parked", N_("PARKED"), LOOK_RIGHT },
     [AT_SKIPPED] = { "skipped", N_("SKIPPED"), LOOK_RIGHT | LOOK_OPTIONAL },
     { 0 },
@@ -58,6 +59,7 @@ static void agency_row(struct output *output, struct arena *arena, const struct 
         number_unless_zero(output, AT_LAG, answer_number(agency, "lag"));
     number_unless_zero(output, AT_SENT, answer_number(agency, "sent"));
     number_unless_zero(output, AT_FED, answer_number(agency, "fed"));
+    number_unless_zero(output, AT_HELD, answer_number(agency, "held"));
     number_unless_zero(output, AT_PARKED, answer_number(agency, "parked"));
     number_unless_zero(output, AT_SKIPPED, answer_number(agency, "skipped"));
 }
@@ -69,7 +71,7 @@ static bool advise(struct output *output, struct arena *arena, const struct json
     uint64_t parked = answer_number(agency, "parked");
     bool quarantined = is(agency, "state", "quarantined");
 
-    if (quarantined && is(agency, "quarantine", "refused"))
+    if (quarantined && (is(agency, "quarantine", "refused") || is(agency, "quarantine", "crashed")))
         output_say(
             output,
             _("%s is quarantined: %s. What it sent is kept at its own database and nothing of it is lost. When the "
@@ -102,6 +104,26 @@ static bool advise(struct output *output, struct arena *arena, const struct json
         output_say(output, _("%s is enrolled but has never said hello. On its host: systemctl start selaras-agent@%s"),
                    name, name);
     return quarantined || parked;
+}
+
+/* Says what waits for a person. Returns whether anything does. */
+static bool advise_holds(struct output *output, const struct json_object *holds)
+{
+    const struct json_object *hold;
+    bool any = false;
+
+    for (size_t i = 0; (hold = answer_element(holds, i)); i++) {
+        uint64_t held = answer_number(hold, "held"), number = answer_number(hold, "hold");
+
+        if (!*answer_text(hold, "decision"))
+            output_say(output,
+                       ngettext("%" PRIu64 " change of %s is held (%s %s: %s): selaras hold show %" PRIu64,
+                                "%" PRIu64 " changes of %s are held (%s %s: %s): selaras hold show %" PRIu64, held),
+                       held, answer_text(hold, "agency"), answer_text(hold, "type"), answer_text(hold, "field"),
+                       answer_text(hold, "reason"), number);
+        any = true;
+    }
+    return any;
 }
 
 static void broker_line(struct output *output, struct arena *arena, const struct json_object *status)
@@ -142,6 +164,7 @@ static int broker_print(struct output *output, struct arena *arena, const struct
     }
     for (size_t i = 0; (agency = answer_element(agencies, i)); i++)
         wrong = advise(output, arena, agency) || wrong;
+    wrong = advise_holds(output, json_object_object_get(status, "holds")) || wrong;
     if (!answer_element(agencies, 0) && !waiting)
         output_say(output, _("No agency is enrolled yet: selaras key enrol AGENCY HEX"));
     return wrong ? STATUS_WRONG : STATUS_OK;

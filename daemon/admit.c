@@ -1,4 +1,5 @@
 /* Who may take part: hellos, loads, quarantines, keys. */
+#include "daemon/hold.h"
 #include "daemon/work.h"
 
 #include <stdio.h>
@@ -209,7 +210,8 @@ void decide_fill(struct broker *broker, struct work *work, struct share *share)
         bool due = record->type == &broker->catalog->types[fill->type] && record->number > fill->after &&
                    record->number <= found->fill_last; /* what was found for other reasons may lie beyond */
 
-        if (due && record->exists && reach_inserts(work, peer, record))
+        if (due && record->exists && !held_find(record, peer->index, UNIT_EXISTENCE) &&
+            reach_inserts(work, peer, record))
             send_item(broker, work, peer, record);
     }
     share->fill_after = found->fill_last;
@@ -295,11 +297,11 @@ static void decide_reload(struct broker *broker, struct work *work, struct share
     share->reloaded = true;
 }
 
-static void decide_admin(struct broker *broker, struct work *work, struct admin *admin)
+static void decide_agency(struct broker *broker, struct work *work, struct admin *admin)
 {
     struct share *share = share_make(work, peer_named(broker, admin->name)); /* operators.c has made its place */
 
-    if (admin->kind == BROKER_EVENT_RESUME && share->row.quarantine != QUARANTINE_REFUSED) {
+    if (admin->kind == BROKER_EVENT_RESUME && !quarantine_resumes(share->row.quarantine)) {
         admin->failure = "it has been resumed already";
         return;
     }
@@ -318,7 +320,9 @@ void decide_admins(struct broker *broker, struct work *work)
         admin->failure = NULL;
         if (admin->kind == BROKER_EVENT_REVEAL)
             decide_reveal(broker, work, admin);
+        else if (admin->kind == BROKER_EVENT_RELEASE || admin->kind == BROKER_EVENT_REJECT)
+            decide_hold(broker, work, admin);
         else
-            decide_admin(broker, work, admin);
+            decide_agency(broker, work, admin);
     }
 }

@@ -15,10 +15,8 @@ static const char *const state_names[STATE_COUNT] = {
 };
 
 static const char *const quarantine_names[QUARANTINE_COUNT] = {
-    [QUARANTINE_NONE] = "none",
-    [QUARANTINE_HISTORY] = "history",
-    [QUARANTINE_LOST] = "lost",
-    [QUARANTINE_REFUSED] = "refused",
+    [QUARANTINE_NONE] = "none",       [QUARANTINE_HISTORY] = "history", [QUARANTINE_LOST] = "lost",
+    [QUARANTINE_REFUSED] = "refused", [QUARANTINE_CRASHED] = "crashed",
 };
 
 const char *agency_mode_name(enum agency_mode mode)
@@ -38,7 +36,12 @@ const char *quarantine_name(enum quarantine quarantine)
 
 const char *quarantine_code(enum quarantine quarantine)
 {
-    return quarantine == QUARANTINE_REFUSED ? "quarantined" : "history";
+    return quarantine_resumes(quarantine) ? "quarantined" : "history";
+}
+
+bool quarantine_resumes(enum quarantine quarantine)
+{
+    return quarantine == QUARANTINE_REFUSED || quarantine == QUARANTINE_CRASHED;
 }
 
 static int word_named(const char *const *names, int count, const char *name)

@@ -13,14 +13,17 @@ enum quarantine {
     QUARANTINE_HISTORY, /* it is not the database it was: it must be loaded anew */
     QUARANTINE_LOST,    /* it is, but changes of it can never be known: the same */
     QUARANTINE_REFUSED, /* PostgreSQL refuses what it sent: it can, once an operator has seen to it */
+    QUARANTINE_CRASHED, /* the broker crashes on what it sent: the same */
     QUARANTINE_COUNT,
 };
 const char *agency_mode_name(enum agency_mode mode);
 const char *agency_state_name(enum agency_state state);
 const char *quarantine_name(enum quarantine quarantine);
-/* MODE_COUNT, STATE_COUNT, QUARANTINE_COUNT when there is no such word. */
 /* The error's code (PROTOCOL 4.4) that tells its agent. */
 const char *quarantine_code(enum quarantine quarantine);
+/* Whether it can go on from where it is, once an operator has seen to it. */
+bool quarantine_resumes(enum quarantine quarantine);
+/* MODE_COUNT, STATE_COUNT, QUARANTINE_COUNT when there is no such word. */
 enum agency_mode agency_mode_named(const char *name);
 enum agency_state agency_state_named(const char *name);
 enum quarantine quarantine_named(const char *name);

@@ -29,6 +29,21 @@ struct wanted_fill {
     uint32_t limit; /* 0: none wanted */
 };
 
+/* What is still held under a hold whose decision is being carried out, and stood there when it was made. */
+struct wanted_settle {
+    uint32_t hold; /* 0: none wanted */
+    feed_position before;
+    const char *selection; /* a multirange of record numbers; "": all */
+    uint64_t after;        /* record number */
+    uint32_t limit;
+};
+/* How many records of a type an agency holds. */
+struct wanted_count {
+    uint16_t agency; /* 0: none wanted */
+    uint16_t type;
+    const char *blocks; /* of it: "{one,other}" */
+};
+
 struct wanted {
     struct wanted_key *keys;
     uint32_t key_count;
@@ -37,6 +52,8 @@ struct wanted {
     struct wanted_record *records;
     uint32_t record_count;
     struct wanted_fill fill;
+    struct wanted_settle settle;
+    struct wanted_count count;
     feed_position leaf; /* of this entry; 0: none wanted */
 };
 
@@ -54,6 +71,9 @@ struct found {
     uint32_t link_count;
     uint32_t fill_rows; /* of the wanted fill; they are among the records */
     uint64_t fill_last; /* the last one's number */
+    uint64_t *settles;  /* record numbers, rising */
+    uint32_t settle_count;
+    uint64_t count; /* the wanted one */
     bool leaf_known;
     uint8_t leaf[HASH_BYTES]; /* hash of the wanted leaf */
 };
@@ -64,6 +84,9 @@ struct entry_row {
     bool committed; /* salt and body are there */
     uint8_t salt[32];
     struct text leaf, body, effect, reply;
+    /* Ids of agencies that the effect does not go to: an insertion or deletion of theirs of this record is held. */
+    const uint16_t *withheld;
+    uint16_t withheld_count;
 };
 
 enum debt_kind { DEBT_SKIPPED, DEBT_PARKED, DEBT_KIND_COUNT };
@@ -79,6 +102,47 @@ struct settled_debt {
     uint16_t agency;
     feed_position entry; /* as the debt has it */
     const char *how;     /* "answered", "released", "closed" */
+};
+
+/* Why changes are held. */
+enum hold_cause {
+    HOLD_LIMIT,   /* they were more than the catalog's limit */
+    HOLD_DEFECT,  /* values of a new record that break what the catalog demands */
+    HOLD_UNKNOWN, /* which record they are about cannot be told */
+    HOLD_CAUSE_COUNT,
+};
+enum hold_decision { DECISION_NONE, DECISION_RELEASE, DECISION_REJECT, DECISION_COUNT };
+/* Changes of one agency that wait together for a person. */
+struct hold_row {
+    uint32_t number;
+    uint16_t agency; /* id */
+    const char *type, *unit;
+    enum hold_cause cause;
+    const char *reason;  /* the limit as the catalog says it, or what is wrong */
+    feed_position entry; /* that opened it */
+    uint32_t changes;    /* still held */
+    /* A decision that is being carried out. */
+    enum hold_decision decision;
+    feed_position decided; /* the entry that says so */
+    const char *by, *ground, *selection;
+    bool closed; /* nothing is held any more */
+};
+/* Something of a record was held, or is no more. */
+struct held_write {
+    uint32_t hold;
+    uint64_t record;
+    const char *unit;
+    enum operation operation;
+    feed_position entry; /* the change; what settled it */
+    const char *how;     /* NULL: it is held; else "released", "rejected", "corrected", "withdrawn" */
+};
+/* What an agency has done of what is limited, in one part of the limit's time. */
+struct use_row {
+    uint16_t agency;
+    const char *type, *unit, *rule;
+    int64_t part;
+    uint64_t changes;
+    int64_t until_us; /* it counts until then */
 };
 
 enum link_write { LINK_ADD, LINK_END, LINK_REMOVE };
@@ -117,6 +181,12 @@ struct writes {
     uint32_t agency_count;
     struct applied_write *applied;
     uint32_t applied_count;
+    struct hold_row *holds; /* as they will be */
+    uint32_t hold_count;
+    struct held_write *helds;
+    uint32_t held_count;
+    struct use_row *uses;
+    uint32_t use_count;
     feed_position old_head, head;
     int64_t head_time_us;
     uint64_t next_record;
@@ -127,6 +197,7 @@ struct writes {
 
 struct batch {
     struct arena *arena;
+    uint64_t number; /* since the core was made */
     const struct catalog *catalog;
     const struct agency_ids *ids;
     const struct hash_key *hash_key;
@@ -150,6 +221,11 @@ struct ledger_state {
     uint32_t agency_count;
     struct debt *debts; /* open ones, and answered skips whose answer may not have arrived */
     uint32_t debt_count;
+    uint32_t next_hold;
+    struct hold_row *holds; /* open ones */
+    uint32_t hold_count;
+    struct use_row *uses;
+    uint32_t use_count;
 };
 
 /* A stretch of the feed for one agency. */

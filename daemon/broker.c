@@ -45,6 +45,8 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     if (!broker)
         abort();
     broker->options = *options;
+    if (!broker->options.working)
+        broker->options.working = &broker->unwatched;
     broker->catalog = catalog;
     broker->catalog_text = catalog_text;
     broker->ids.count = catalog->agency_count;
@@ -58,6 +60,7 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     make_hash_key(broker);
     broker->cache = cache_new(options->cache_bytes, &broker->hash_key);
     broker->recent = recent_new(options->cache_bytes / 4);
+    broker->brake = brake_new(catalog, state);
     broker->peers = calloc(CATALOG_AGENCIES_MAX, sizeof *broker->peers);
     if (!broker->peers)
         abort();
@@ -107,6 +110,7 @@ void broker_free(struct broker **broker)
     reconciler_free(&old->reconciler);
     cache_free(&old->cache);
     recent_free(&old->recent);
+    brake_free(&old->brake);
     arena_free(&old->step_arena);
     parts_end(&old->parts);
     free(old->suspects.list);
@@ -120,7 +124,7 @@ void broker_free(struct broker **broker)
 static bool is_anything_wanted(const struct wanted *wanted)
 {
     return wanted->key_count > 0 || wanted->identifier_count > 0 || wanted->record_count > 0 ||
-           wanted->fill.limit > 0 || wanted->leaf > 0;
+           wanted->fill.limit > 0 || wanted->settle.hold > 0 || wanted->count.agency > 0 || wanted->leaf > 0;
 }
 
 static void lookup(struct broker *broker)
@@ -192,10 +196,15 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_REVOKE:
     case BROKER_EVENT_RESUME:
     case BROKER_EVENT_RELOAD:
+    case BROKER_EVENT_RELEASE:
+    case BROKER_EVENT_REJECT:
         operator_asks(broker, event);
         break;
     case BROKER_EVENT_LOST:
         session_lost(broker, &event->route);
+        break;
+    case BROKER_EVENT_CRASHED:
+        session_crashed(broker, &event->working);
         break;
     case BROKER_EVENT_TICK:
         on_tick(broker);
@@ -203,8 +212,10 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_COUNT:
         assert(false);
     }
+    broker->options.working->agency = 0;
     if (!broker->batch && !broker->stopped && decide_start(broker))
         find(broker);
+    broker->options.working->agency = 0;
 }
 
 /* ---- views ---- */
@@ -223,9 +234,17 @@ bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret
         .sent = peer->feed_sent,
         .parked = debts_count(peer->debts, DEBT_PARKED),
         .skipped = debts_count(peer->debts, DEBT_SKIPPED),
+        .held = brake_held(broker->brake, peer->row.id),
         .copy_at_us = peer->copy_at_us,
     };
     return true;
+}
+
+const struct hold_row *broker_hold(const struct broker *broker, uint32_t at)
+{
+    const struct hold *hold = brake_hold(broker->brake, at);
+
+    return hold ? &hold->row : NULL;
 }
 
 feed_position broker_head(const struct broker *broker)

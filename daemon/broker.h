@@ -19,10 +19,19 @@ struct route {
     uint8_t bytes[31];
 };
 
+/* What the core works on within a step: if it crashes, this is whose input it was. All of it is numbers. */
+struct working {
+    uint16_t agency; /* id; 0: nobody's */
+    uint16_t behind; /* 1: what it sent behind the position; 0: the transaction, or piece of a load, at it */
+    uint32_t number; /* of a load's piece, while lsn is 0 */
+    uint64_t lsn;
+};
+
 struct broker_options {
-    uint64_t window_bytes; /* of changes that an agency may send ahead ... */
-    uint64_t total_bytes;  /* ... and all together, unless that is less than a frame for each */
-    uint64_t stage_bytes;  /* of one agency's unfinished transaction; one at a time may be larger than its share */
+    struct working *working; /* noted here, for whoever starts the broker again */
+    uint64_t window_bytes;   /* of changes that an agency may send ahead ... */
+    uint64_t total_bytes;    /* ... and all together, unless that is less than a frame for each */
+    uint64_t stage_bytes;    /* of one agency's unfinished transaction; one at a time may be larger than its share */
     uint32_t batch_changes;
     uint32_t feed_items;
     uint64_t cache_bytes; /* of records that need no lookup; a quarter more for the last entries */
@@ -40,7 +49,10 @@ enum broker_event_kind {
     BROKER_EVENT_RELOAD,  /* name, ground, request: its next hello begins a load, whatever it says of its history */
     BROKER_EVENT_RESUME,  /* name, ground, request: lifts the quarantine of an agency whose batch was refused */
     BROKER_EVENT_REVEAL,  /* name (the record type, or ""), record, what, request */
+    BROKER_EVENT_RELEASE, /* record (the hold), what (a selection of records, or ""), ground, request */
+    BROKER_EVENT_REJECT,  /* the same */
     BROKER_EVENT_LOST,    /* route: a message to it could not be sent */
+    BROKER_EVENT_CRASHED, /* working: the broker has crashed on it, again and again */
     BROKER_EVENT_TICK,
     BROKER_EVENT_COUNT,
 };
@@ -61,6 +73,7 @@ struct broker_event {
             const char *why; /* without personal values */
         };
         struct scan *scan;
+        struct working working;
         struct {
             const char *name;
             const uint8_t *key;
@@ -122,9 +135,11 @@ struct peer_view {
     bool known; /* the catalog names it */
     bool up;
     feed_position sent; /* end of the last batch that was sent to it */
-    uint32_t parked, skipped;
+    uint32_t parked, skipped, held;
     int64_t copy_at_us; /* when an older copy of its database was last turned away; 0: none was */
 };
+/* An open hold, likewise. */
+const struct hold_row *broker_hold(const struct broker *broker, uint32_t at);
 bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret);
 feed_position broker_head(const struct broker *broker);
 uint32_t broker_catalog_version(const struct broker *broker);

@@ -155,6 +155,49 @@ static void a_transaction_in_parts_is_decided_whole(void **state)
 }
 
 /* No reader can be asked to keep and apply as many as a nightly reload may have at once. */
+static void an_insert_that_is_put_back_again_and_again_makes_one_record(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent c = agent_join(world, "c", "nik");
+    uint32_t entries = world->entry_count;
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        say_change(&c, change_of(&c, OPERATION_INSERT, "1", "nik", "1", "name", "x", NULL));
+        assert_int_equal(verdict_in(last_entry(world), "existence"), VERDICT_PUT_BACK);
+        assert_int_equal(last_item(&c, 1)->operation, OPERATION_DELETE);
+        assert_int_equal(last_item(&c, 1)->position, last_entry(world)->entry.position);
+        assert_true(same_text(last_item(&c, 1)->key, said("1")));
+        apply(&c);
+        c.base = c.applied;
+    }
+    assert_int_equal(world->entry_count, entries + 5);
+    assert_int_equal(world->record_count, 1);
+    say_change(&c, change_of(&c, OPERATION_INSERT, "2", "nik", "2", NULL));
+    assert_int_equal(world->record_count, 2);
+    world_free(&world);
+}
+
+/* Generated keys are used again. */
+static void a_key_whose_record_was_deleted_makes_a_new_record(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", NULL), b = agent_join(world, "b", "nik");
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "17", "nik", "1", NULL));
+    apply(&b);
+    b.base = b.applied;
+    say_change(&b, change_of(&b, OPERATION_DELETE, "1", NULL));
+    assert_false(store_record(world, 1)->exists);
+    apply(&a);
+    a.base = a.applied;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "17", "nik", "2", NULL));
+    assert_int_equal(world->record_count, 2);
+    assert_canonical(world, 2, NIK, "2");
+    world_free(&world);
+}
+
 static void a_huge_transaction_reaches_readers_in_several_batches(void **state)
 {
     enum { MANY = 10001 };
@@ -345,6 +388,8 @@ int main(void)
         T(more_than_the_credit_is_refused),
         T(credit_comes_back_for_what_is_stored),
         T(a_transaction_in_parts_is_decided_whole),
+        T(an_insert_that_is_put_back_again_and_again_makes_one_record),
+        T(a_key_whose_record_was_deleted_makes_a_new_record),
         T(a_huge_transaction_reaches_readers_in_several_batches),
         T(half_a_transaction_is_forgotten_with_its_session),
         T(a_session_that_ends_within_a_batch_loses_nothing),

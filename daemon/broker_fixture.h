@@ -127,7 +127,23 @@ static inline void world_start(struct world *world)
     struct debt *debts = arena_array(world->arena, world->debt_count, sizeof *debts);
     struct error err;
 
+    struct hold_row *holds = arena_array(world->arena, world->hold_count, sizeof *holds);
+
     world->state.agencies = world->agencies;
+    world->state.holds = holds;
+    world->state.hold_count = 0;
+    world->state.next_hold = world->hold_count + 1;
+    for (uint32_t i = 0; i < world->hold_count; i++)
+        if (!world->holds[i].closed) {
+            holds[world->state.hold_count] = world->holds[i];
+            holds[world->state.hold_count].changes = 0;
+            for (uint32_t h = 0; h < world->held_count; h++)
+                holds[world->state.hold_count].changes +=
+                    world->helds[h].hold == world->holds[i].number && !world->helds[h].how;
+            world->state.hold_count++;
+        }
+    world->state.uses = world->uses;
+    world->state.use_count = world->use_count;
     world->state.debts = debts;
     world->state.debt_count = 0;
     for (uint32_t i = 0; i < world->debt_count; i++)

@@ -70,8 +70,33 @@ void sent_prune(struct sent_list *list, agency_index agency, feed_position seen)
         *sent = list->sent[--list->count];
 }
 
+struct held *held_find(const struct canonical *record, agency_index agency, uint16_t unit)
+{
+    for (uint16_t i = 0; i < record->held_count; i++)
+        if (record->helds[i].agency == agency && record->helds[i].unit == unit)
+            return &record->helds[i];
+    return NULL;
+}
+
+struct held *held_add(struct arena *arena, struct canonical *record, agency_index agency, uint16_t unit)
+{
+    struct held *grown = arena_array(arena, record->held_count + 1u, sizeof *grown);
+
+    assert(!held_find(record, agency, unit));
+    if (record->held_count > 0)
+        memcpy(grown, record->helds, record->held_count * sizeof *grown);
+    grown[record->held_count] = (struct held){ .agency = agency, .unit = unit };
+    record->helds = grown;
+    return &grown[record->held_count++];
+}
+
+void held_remove(struct canonical *record, const struct held *held)
+{
+    record->helds[held - record->helds] = record->helds[--record->held_count];
+}
+
 /* How the special writers are stored; agencies have numbers from 1 up to here. */
-enum { META_FORMAT = 2, ID_NOBODY = 0, ID_GONE = 65535 };
+enum { META_FORMAT = 3, ID_NOBODY = 0, ID_GONE = 65535 };
 
 static uint16_t id_of(const struct agency_ids *ids, agency_index agency)
 {
@@ -120,6 +145,17 @@ static bool same_write(const struct unit_state *left, const struct unit_state *r
            left->offset_us == right->offset_us && left->uncertainty_us == right->uncertainty_us;
 }
 
+static void pack_clock(msgpack_packer *packer, bool known, int64_t offset_us, int64_t uncertainty_us)
+{
+    if (!known) {
+        msgpack_pack_nil(packer);
+        return;
+    }
+    msgpack_pack_array(packer, 2);
+    msgpack_pack_int64(packer, offset_us);
+    msgpack_pack_int64(packer, uncertainty_us);
+}
+
 static void pack_write(msgpack_packer *packer, const struct agency_ids *ids, const struct unit_state *state)
 {
     msgpack_pack_array(packer, 5);
@@ -127,13 +163,7 @@ static void pack_write(msgpack_packer *packer, const struct agency_ids *ids, con
     msgpack_pack_uint16(packer, id_of(ids, state->writer));
     pack_bool(packer, state->echoed);
     msgpack_pack_int64(packer, state->time_us);
-    if (state->clock_known) {
-        msgpack_pack_array(packer, 2);
-        msgpack_pack_int64(packer, state->offset_us);
-        msgpack_pack_int64(packer, state->uncertainty_us);
-    } else {
-        msgpack_pack_nil(packer);
-    }
+    pack_clock(packer, state->clock_known, state->offset_us, state->uncertainty_us);
 }
 
 /* `last`: the unit packed before it, or NULL. */
@@ -159,8 +189,37 @@ static bool is_written(const struct unit_state *state)
     return state->seq > 0 || state->corrections.count > 0;
 }
 
-/* [ 2 { [ agency position ] } { [ "unit" write { [ agency position ] } { before } ] } ]; a write is [ seq writer echoed
- * time clock ], or nil: that of the unit before. */
+static void pack_held(msgpack_packer *packer, const struct agency_ids *ids, const struct catalog_type *type,
+                      const struct held *held)
+{
+    uint32_t count = 0;
+
+    msgpack_pack_array(packer, 11);
+    msgpack_pack_uint16(packer, id_of(ids, held->agency));
+    pack_text(packer, (struct text){ type->units[held->unit].name, (uint32_t)strlen(type->units[held->unit].name) });
+    msgpack_pack_uint32(packer, held->hold);
+    pack_bool(packer, held->defect);
+    msgpack_pack_int(packer, held->operation);
+    msgpack_pack_uint64(packer, held->entry);
+    msgpack_pack_uint64(packer, held->base);
+    pack_bool(packer, held->nothing_seen);
+    msgpack_pack_int64(packer, held->commit_time_us);
+    pack_clock(packer, held->clock_known, held->clock_offset_us, held->clock_uncertainty_us);
+    for (uint16_t i = 0; i < type->field_count; i++)
+        count += held->values[i].state != VALUE_ABSENT;
+    msgpack_pack_array(packer, count);
+    for (uint16_t i = 0; i < type->field_count; i++) {
+        if (held->values[i].state == VALUE_ABSENT)
+            continue;
+        msgpack_pack_array(packer, 2);
+        pack_text(packer, (struct text){ type->fields[i].name, (uint32_t)strlen(type->fields[i].name) });
+        pack_value(packer, held->values[i]);
+    }
+}
+
+/* [ 3 { [ agency position ] } { [ "unit" write { [ agency position ] } { before } ] } { held } ]; a write is [ seq
+ * writer echoed time clock ], or nil: that of the unit before; held is [ agency "unit" hold defect operation entry base
+ * nothing-seen time clock { [ "field" value ] } ]. */
 void canonical_meta_pack(const struct canonical *record, const struct agency_ids *ids, struct buffer *out)
 {
     const struct unit_state *last = NULL;
@@ -170,7 +229,7 @@ void canonical_meta_pack(const struct canonical *record, const struct agency_ids
     for (uint16_t i = 0; i < record->type->unit_count; i++)
         count = (uint16_t)(count + is_written(&record->units[i]));
     pack_start(&packer, out);
-    msgpack_pack_array(&packer, 3);
+    msgpack_pack_array(&packer, 4);
     msgpack_pack_int(&packer, META_FORMAT);
     pack_sent(&packer, ids, &record->wholes);
     msgpack_pack_array(&packer, count);
@@ -180,6 +239,9 @@ void canonical_meta_pack(const struct canonical *record, const struct agency_ids
         pack_unit(&packer, ids, &record->type->units[i], &record->units[i], last);
         last = &record->units[i];
     }
+    msgpack_pack_array(&packer, record->held_count);
+    for (uint16_t i = 0; i < record->held_count; i++)
+        pack_held(&packer, ids, record->type, &record->helds[i]);
 }
 
 static void read_sent(struct cursor *cursor, struct arena *arena, const struct agency_ids *ids, struct sent_list *list)
@@ -212,6 +274,18 @@ static struct unit_state *unit_named(struct canonical *record, struct text name,
     return NULL;
 }
 
+/* False: it is not known. */
+static bool read_clock(struct cursor *cursor, int64_t *offset_us, int64_t *uncertainty_us)
+{
+    if (cursor_nil(cursor))
+        return false;
+    cursor_tuple(cursor, "clock", 2);
+    *offset_us = cursor_int(cursor, "offset", INT64_MIN, INT64_MAX);
+    *uncertainty_us = cursor_int(cursor, "uncertainty", 0, INT64_MAX);
+    cursor_leave(cursor);
+    return true;
+}
+
 static void read_write(struct cursor *cursor, const struct agency_ids *ids, struct unit_state *state)
 {
     cursor_tuple(cursor, "write", 5);
@@ -219,13 +293,7 @@ static void read_write(struct cursor *cursor, const struct agency_ids *ids, stru
     state->writer = index_of(ids, cursor_uint(cursor, "writer", 0, UINT16_MAX));
     state->echoed = cursor_bool(cursor, "echoed");
     state->time_us = cursor_time(cursor, "time");
-    state->clock_known = !cursor_nil(cursor);
-    if (state->clock_known) {
-        cursor_tuple(cursor, "clock", 2);
-        state->offset_us = cursor_int(cursor, "offset", INT64_MIN, INT64_MAX);
-        state->uncertainty_us = cursor_int(cursor, "uncertainty", 0, INT64_MAX);
-        cursor_leave(cursor);
-    }
+    state->clock_known = read_clock(cursor, &state->offset_us, &state->uncertainty_us);
     cursor_leave(cursor);
 }
 
@@ -266,6 +334,48 @@ static void read_unit(struct cursor *cursor, struct arena *arena, struct reading
     cursor_leave(cursor);
 }
 
+/* What is held of a unit or field that the type has lost since is lost with it: the ledger has it. */
+static void read_held(struct cursor *cursor, struct arena *arena, struct reading *reading)
+{
+    struct canonical *record = reading->record;
+    struct held *held, lost = { 0 };
+    agency_index agency;
+    struct unit_state *unit;
+    uint32_t count;
+
+    cursor_tuple(cursor, NULL, 11);
+    agency = index_of(reading->ids, cursor_uint(cursor, "agency", 0, UINT16_MAX));
+    unit = unit_named(record, cursor_name(cursor, "unit"), &reading->hint);
+    held = unit && !held_find(record, agency, (uint16_t)(unit - record->units))
+               ? held_add(arena, record, agency, (uint16_t)(unit - record->units))
+               : &lost;
+    held->hold = (uint32_t)cursor_uint(cursor, "hold", 0, UINT32_MAX);
+    held->defect = cursor_bool(cursor, "defect");
+    held->operation = (enum operation)cursor_uint(cursor, "operation", OPERATION_INSERT, OPERATION_DELETE);
+    held->entry = cursor_uint(cursor, "entry", 0, UINT_MOST);
+    held->base = cursor_uint(cursor, "base", 0, UINT_MOST);
+    held->nothing_seen = cursor_bool(cursor, "nothing seen");
+    held->commit_time_us = cursor_time(cursor, "time");
+    held->clock_known = read_clock(cursor, &held->clock_offset_us, &held->clock_uncertainty_us);
+    held->values = arena_array(arena, record->type->field_count, sizeof *held->values);
+    count = cursor_list(cursor, "fields", 0, CATALOG_FIELDS_MAX, 3);
+    for (uint32_t i = 0; i < count; i++) {
+        struct text name;
+        struct value value;
+        int field;
+
+        cursor_tuple(cursor, NULL, 2);
+        name = cursor_name(cursor, "field");
+        value = cursor_value(cursor, "value");
+        field = catalog_field(record->type, name.bytes, name.length);
+        if (field >= 0)
+            held->values[field] = value;
+        cursor_leave(cursor);
+    }
+    cursor_leave(cursor);
+    cursor_leave(cursor);
+}
+
 int canonical_meta_read(struct arena *arena, const void *bytes, size_t length, const struct agency_ids *ids,
                         struct canonical *record, struct error *err)
 {
@@ -274,12 +384,16 @@ int canonical_meta_read(struct arena *arena, const void *bytes, size_t length, c
     uint32_t count;
 
     cursor_start(&cursor, "record metadata", bytes, length, arena);
-    cursor_tuple(&cursor, "metadata", 3);
+    cursor_tuple(&cursor, "metadata", 4);
     cursor_uint(&cursor, "format", META_FORMAT, META_FORMAT);
     read_sent(&cursor, arena, ids, &record->wholes);
     count = cursor_list(&cursor, "units", 0, CATALOG_FIELDS_MAX + 1, 4);
     for (uint32_t i = 0; i < count; i++)
         read_unit(&cursor, arena, &reading);
+    cursor_leave(&cursor);
+    count = cursor_list(&cursor, "held", 0, UINT16_MAX, 11);
+    for (uint32_t i = 0; i < count; i++)
+        read_held(&cursor, arena, &reading);
     cursor_leave(&cursor);
     cursor_leave(&cursor);
     if (cursor_finish(&cursor, err) < 0)

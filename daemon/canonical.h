@@ -29,6 +29,23 @@ struct unit_state {
     struct value *before; /* what that write replaced, in the order of the unit's fields; one boolean for existence */
 };
 
+/* What an agency has changed of a record and nobody has decided yet: its row is not put back, and nobody else is told.
+ * Its next change of the same takes its place. */
+struct held {
+    agency_index agency;
+    uint16_t unit;            /* existence: the row was inserted or deleted, and whatever it does to it joins */
+    uint32_t hold;            /* the hold that it is settled with; 0: it is yet to be given one */
+    bool defect;              /* the value itself is wrong: a right one ends it */
+    enum operation operation; /* insert (of the row in `values`), update or delete: net, of all that joined */
+    feed_position entry;      /* of its latest change */
+    feed_position base;       /* and what the agency had seen then */
+    bool nothing_seen;
+    int64_t commit_time_us;
+    bool clock_known;
+    int64_t clock_offset_us, clock_uncertainty_us;
+    struct value *values; /* by field of the type, absent where it says nothing */
+};
+
 struct canonical {
     const struct catalog_type *type;
     uint64_t number;
@@ -40,6 +57,8 @@ struct canonical {
     struct unit_state *units; /* by unit of the type */
     struct text meta;         /* canonical_meta_pack() of it: as read, and again when the batch is decided */
     struct sent_list wholes;  /* the whole record, or its deletion, sent: counts as an item on each field */
+    struct held *helds;
+    uint16_t held_count;
 };
 
 /* A record that nobody has written: it does not exist, every field is NULL. */
@@ -53,6 +72,12 @@ feed_position sent_find(const struct sent_list *list, agency_index agency);
 void sent_set(struct arena *arena, struct sent_list *list, agency_index agency, feed_position position);
 /* Forgets the agency's position if it is at or below `seen`: it can decide nothing any more. */
 void sent_prune(struct sent_list *list, agency_index agency, feed_position seen);
+
+/* What is held of this unit for the agency, or NULL. */
+struct held *held_find(const struct canonical *record, agency_index agency, uint16_t unit);
+/* A place for it, which grows in `arena`: pointers to others are void. */
+struct held *held_add(struct arena *arena, struct canonical *record, agency_index agency, uint16_t unit);
+void held_remove(struct canonical *record, const struct held *held);
 
 /* How agencies are called in what is stored: a number that the broker gave them for ever, not their place in the
  * catalog. */

@@ -1,11 +1,12 @@
 /* The changes of a piece: which record each is about, and what it does to it. */
+#include "daemon/hold.h"
 #include "daemon/identity.h"
 #include "daemon/work.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-static void index_identifiers(struct work *work, struct canonical *record)
+void index_identifiers(struct work *work, struct canonical *record)
 {
     for (uint16_t u = 0; u < record->type->unit_count; u++) {
         struct value values[KEY_FIELDS_MAX];
@@ -43,6 +44,9 @@ void index_record(struct work *work, struct canonical *record)
     index_identifiers(work, record);
 }
 
+const char unknown_key[] = "no record has this key";
+static const char names_two[] = "names two records", another_row[] = "another row there is this record";
+
 /* Which record a change is about. */
 struct target {
     struct canonical *record;
@@ -57,6 +61,31 @@ static struct canonical *record_create(struct broker *broker, struct work *work,
     *map_slot(work->records, &record->number, sizeof record->number) = record;
     work->created = record;
     return record;
+}
+
+static bool is_written(const struct canonical *record)
+{
+    bool written = record->exists;
+
+    for (uint16_t i = 0; i < record->type->unit_count; i++)
+        written = written || record->units[i].seq > 0;
+    return written;
+}
+
+/* The record of an insert under this key that was put back, so that nobody has ever written it: who inserts again and
+ * again what it may not makes an entry each time, and one record. */
+static struct canonical *record_put_back(const struct work *work, const struct peer *peer,
+                                         const struct agency_block *block, const struct change *change)
+{
+    uint64_t number;
+
+    for (uint32_t at = 0; (number = links_ever(work->links, peer->row.id, block->name, change->key, at)) != 0; at++) {
+        struct canonical *record = record_numbered(work, number);
+
+        if (record && record->type == &work->batch->catalog->types[block->type] && !is_written(record))
+            return record;
+    }
+    return NULL;
 }
 
 static struct target target_of_insert(struct broker *broker, struct work *work, const struct peer *peer,
@@ -79,7 +108,7 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
         if (other && exchange_gives(work->exchange, other, u) && !exchange_wants(work->exchange, type, u, values))
             continue; /* it is free once this transaction is over */
         if (other && found && other != found)
-            return (struct target){ .held = "names two records" };
+            return (struct target){ .held = names_two };
         if (other)
             found = other;
     }
@@ -88,11 +117,13 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
         found = record_numbered(work, linked);
     if (found && found->type != type)
         found = NULL;
+    if (!found)
+        found = record_put_back(work, peer, block, change);
     /* Two rows of one agency with one identifier are never merged. */
     holds = found ? reach_held(work, peer, found, &held) : NULL;
     if (holds && (holds != block || held.length != change->key.length ||
                   memcmp(held.bytes, change->key.bytes, held.length) != 0))
-        return (struct target){ .held = "another row there is this record" };
+        return (struct target){ .held = another_row };
     return (struct target){ .record = found ? found : record_create(broker, work, block->type) };
 }
 
@@ -110,7 +141,7 @@ static struct target target_of_key(struct broker *broker, struct work *work, con
         record = record_identified(work, type, u, values);
     if (record && record->type != type)
         record = NULL;
-    return (struct target){ .record = record, .held = record ? NULL : "no record has this key" };
+    return (struct target){ .record = record, .held = record ? NULL : unknown_key };
 }
 
 void fields_of_change(const struct catalog_type *type, const struct change *change, struct value *fields)
@@ -123,7 +154,7 @@ void fields_of_change(const struct catalog_type *type, const struct change *chan
     }
 }
 
-static bool taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
+bool taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
 {
     const struct work *work = context;
     const struct canonical *other = record_identified(work, record->type, unit, values);
@@ -174,21 +205,69 @@ void exchange_change(struct broker *broker, struct work *work, const struct shar
     exchange_ask(broker, work->exchange, &writer, record_numbered(work, resolved), fields);
 }
 
-/* A change that cannot be decided is in the ledger whole, and shown; nothing else happens. */
-static void hold_change(struct broker *broker, struct work *work, struct entry_row *row, const struct peer *peer,
-                        const char *why)
+/* A row that is gone, and of which nothing was known: there is nothing to decide. */
+static void unknown_deleted(struct work *work, struct outcome *ret)
 {
-    struct entry *entry = &row->entry;
+    *ret = (struct outcome){ .fields = arena_alloc(work->batch->arena, sizeof *ret->fields), .field_count = 1 };
+    ret->fields[0] = (struct entry_field){ .name = text_of("existence"),
+                                           .verdict = VERDICT_UNCHANGED,
+                                           .rule = text_of(unknown_key) };
+}
 
-    entry->fields = arena_alloc(work->batch->arena, sizeof *entry->fields);
-    entry->fields[0] =
-        (struct entry_field){ .name = text_of("existence"), .verdict = VERDICT_HELD, .rule = text_of(why) };
-    entry->field_count = 1;
-    action_about(broker,
-                 action_log(broker, LOG_LEVEL_WARN, peer,
-                            "entry %" PRIu64 ": a change is held: %s; see: selaras log --verdict held",
-                            FEED_SEQUENCE(entry->position), why),
-                 entry);
+struct canonical *change_record(struct broker *broker, struct work *work, const struct peer *peer,
+                                const struct piece *piece, const struct change *change, uint64_t resolved,
+                                struct value **ret_fields)
+{
+    const struct agency_block *block = peer_block_named(peer, change->block);
+    const struct catalog_type *type = &broker->catalog->types[block->type];
+    struct value *fields = *ret_fields = arena_array(work->batch->arena, type->field_count, sizeof *fields);
+    uint64_t linked;
+
+    if (change->operation != OPERATION_DELETE)
+        fields_of_change(type, change, fields);
+    if (change->operation != OPERATION_INSERT && change->operation != OPERATION_LOAD)
+        return resolved ? record_numbered(work, resolved) : NULL;
+    for (uint16_t u = 0; u < type->unit_count; u++) {
+        struct value values[KEY_FIELDS_MAX];
+        struct canonical *found =
+            identity_values(type, u, fields, values) ? record_identified(work, type, u, values) : NULL;
+
+        if (found)
+            return found;
+    }
+    linked = links_find(work->links, peer->row.id, block->name, change->key, piece->base);
+    return linked ? record_numbered(work, linked) : NULL;
+}
+
+struct canonical *held_target(struct work *work, const struct peer *peer, const struct agency_block *block,
+                              struct canonical *shell, struct text key, const struct value *values, bool part,
+                              const char **ret_why)
+{
+    const struct catalog_type *type = shell->type;
+    const struct agency_block *holds;
+    struct value named[KEY_FIELDS_MAX];
+    struct canonical *found = NULL;
+    struct text held;
+
+    *ret_why = NULL;
+    for (uint16_t u = 0; u < type->unit_count; u++) {
+        struct canonical *other =
+            identity_values(type, u, values, named) ? record_identified(work, type, u, named) : NULL;
+
+        if (!other || other == shell)
+            continue;
+        if (found && other != found)
+            *ret_why = names_two;
+        found = other;
+    }
+    for (uint16_t u = 0; part && !found && identity_of_key(work->batch->arena, type, block, key, &u, named); u++)
+        found = record_identified(work, type, u, named);
+    if (!found && part)
+        *ret_why = unknown_key;
+    holds = found ? reach_held(work, peer, found, &held) : NULL;
+    if (holds && (holds != block || held.length != key.length || memcmp(held.bytes, key.bytes, held.length) != 0))
+        *ret_why = another_row;
+    return found ? found : shell;
 }
 
 /* "Deleted records keep their identifiers, so a re-insert revives": until another record has one of them. Whose row was
@@ -224,6 +303,24 @@ uint64_t target_resolve(struct broker *broker, struct work *work, const struct p
     return target.record ? target.record->number : 0;
 }
 
+/* What the entry of a change says of it before it is decided. */
+static struct entry_row *change_entry(struct broker *broker, struct work *work, const struct share *share,
+                                      const struct piece *piece, const struct change *change, uint32_t number)
+{
+    struct entry_row *row = entry_add(broker, work, ENTRY_CHANGE, share->peer);
+    const struct agency_block *block = peer_block_named(share->peer, change->block);
+
+    entry_source(row, share, piece, number);
+    row->boundary = false; /* decide_piece sets it on the last one */
+    row->entry.type = text_of(broker->catalog->types[block->type].name);
+    row->entry.operation = change->operation;
+    row->committed = true;
+    memcpy(row->salt, change->salt, sizeof row->salt);
+    memcpy(row->entry.commitment, change->commitment, sizeof row->entry.commitment);
+    row->body = change->content; /* of a staged frame: kept until the batch is stored */
+    return row;
+}
+
 void decide_change(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
                    const struct change *change, uint32_t number, uint64_t resolved)
 {
@@ -233,47 +330,60 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     struct arena *arena = work->batch->arena;
     struct value *fields = arena_array(arena, type->field_count, sizeof *fields);
     bool insert = change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD;
-    struct entry_row *row = entry_add(broker, work, ENTRY_CHANGE, peer);
+    feed_position seen = piece->nothing_seen ? share->row.load : piece->base;
+    struct text key = { arena_copy(arena, change->key.bytes, change->key.length), change->key.length };
+    uint32_t hold = 0;
+    struct entry_row *row;
     struct outcome outcome;
     struct target target;
     struct writer writer;
-    struct text key = { arena_copy(arena, change->key.bytes, change->key.length), change->key.length };
 
-    entry_source(row, share, piece, number);
-    row->boundary = false; /* decide_piece sets it on the last one */
-    row->entry.type = text_of(type->name);
-    row->entry.operation = change->operation;
-    row->committed = true;
-    memcpy(row->salt, change->salt, sizeof row->salt);
-    memcpy(row->entry.commitment, change->commitment, sizeof row->entry.commitment);
-    row->body = change->content; /* of a staged frame: kept until the batch is stored */
     if (change->operation != OPERATION_DELETE)
         fields_of_change(type, change, fields);
     target = insert ? target_of_insert(broker, work, peer, block, change, fields, piece->base)
                     : (struct target){ .record = resolved ? record_numbered(work, resolved) : NULL,
-                                       .held = resolved ? NULL : "no record has this key" };
-    if (target.held) {
-        hold_change(broker, work, row, peer, target.held);
+                                       .held = resolved ? NULL : unknown_key };
+    if (target.held && change->operation == OPERATION_DELETE) {
+        row = change_entry(broker, work, share, piece, change, number);
+        unknown_deleted(work, &outcome);
+        row->entry.fields = outcome.fields;
+        row->entry.field_count = outcome.field_count;
         return;
     }
+    if (target.held) { /* what is known of it waits under a number that may turn out to be another record's */
+        hold = hold_for(broker, work, peer, block->type, UNIT_EXISTENCE, HOLD_UNKNOWN, target.held)->row.number;
+        target.record = record_create(broker, work, block->type);
+    }
+    row = change_entry(broker, work, share, piece, change, number);
     row->entry.record = target.record->number;
+    if (hold)
+        action_about(broker,
+                     action_log(broker, LOG_LEVEL_WARN, peer,
+                                "entry %" PRIu64 ": a change is held: %s; see: selaras hold show %" PRIu32,
+                                FEED_SEQUENCE(row->entry.position), target.held, hold),
+                     &row->entry);
     writer = writer_of(share, piece, block, target.record->number);
-    if (insert || change->old_key.length > 0)
-        links_move(work->links, peer->row.id, block->name, key, target.record->number,
-                   piece->nothing_seen ? share->row.load : piece->base);
+    writer.holds = limits_holds(broker, work, share, change, target.record, fields);
+    if (insert || change->old_key.length > 0 || hold)
+        links_move(work->links, peer->row.id, block->name, key, target.record->number, seen);
     else if (change->operation == OPERATION_DELETE)
         links_remove(work->links, peer->row.id, block->name, target.record->number);
-    reconcile(broker->reconciler, arena, &writer, target.record, change->operation, fields, row->entry.position,
-              taken_by_other, work, &outcome);
+    if (hold)
+        reconcile_hold(arena, &writer, target.record, change->operation, fields, hold, row->entry.position, &outcome);
+    else
+        reconcile(broker->reconciler, arena, &writer, target.record, change->operation, fields, row->entry.position,
+                  taken_by_other, work, &outcome);
     row->entry.fields = outcome.fields;
     row->entry.field_count = outcome.field_count;
     row->effect = sending_pack(work, &outcome.effect, &(struct reason){ 0 });
     row->reply = sending_pack(work, &outcome.reply, &outcome.reason);
+    entry_withhold(broker, work, row, peer, target.record);
     link_readers(broker, work, peer, target.record, &outcome, row->entry.position);
     if (outcome.identifier_changed)
         take_from_deleted(work, target.record);
     index_identifiers(work, target.record);
-    if (insert)
+    if (insert || hold)
         target.record->dirty = true; /* even one that was refused keeps its number */
     record_write(work, target.record);
+    hold_notes(broker, work, peer, target.record, target.record->number, &outcome, row->entry.position, NULL);
 }

@@ -1,7 +1,8 @@
-/* Random histories of one record at three agencies: when traffic stops, every reader holds the canonical value. And the
- * controls: without echoes, corrections or whole records this very test must see them diverge.
+/* Random histories of one record at three agencies, changes of which are held now and then, and released or rejected
+ * later: when traffic stops and nothing is held, every reader holds the canonical value. And the controls: without
+ * echoes, corrections or whole records, or with what is held looked at last, this very test must see them diverge.
  *
- * usage: converge_test [SEED]: one seed alone is told step by step. */
+ * usage: converge_test [SEED [holds]]: one seed alone is told step by step. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +16,7 @@
 enum { STEPS = 60, SEEDS = 20000, QUEUE = 200, ENTRIES = 400 };
 
 /* What is switched off to see that it is needed. */
-enum without { NOTHING, ECHOES, CORRECTIONS, WHOLES };
+enum without { NOTHING, ECHOES, CORRECTIONS, WHOLES, JOINING, SETTLING };
 
 /* A change, or the report of a skipped item, on its way to the broker. */
 struct up {
@@ -41,6 +42,7 @@ struct agency {
 struct line {
     agency_index writer;
     struct sending effect, reply;
+    bool withheld[AGENCIES]; /* it has an insertion or deletion of this record held */
 };
 
 struct world {
@@ -52,6 +54,7 @@ struct world {
     feed_position head;
     uint64_t random;
     enum without without;
+    bool holding; /* limits are exceeded now and then */
     bool tell;
 };
 
@@ -170,21 +173,84 @@ static void answer_skip(struct world *world, int index, feed_position skipped)
     agency->debts[agency->debt_count++] = (struct debt_fixture){ skipped, world->head };
 }
 
+static void withhold(const struct world *world, struct line *line)
+{
+    for (int i = 0; i < AGENCIES; i++)
+        line->withheld[i] = line->writer != i && held_find(world->record, (agency_index)i, UNIT_EXISTENCE);
+}
+
+/* What the control does: "unchanged" comes before what is held. */
+static void step_around(struct world *world, int index, const struct up *up, struct held *ret, int *ret_count)
+{
+    struct question question = { .record = world->record, .fields = up->fields };
+
+    *ret_count = 0;
+    for (uint16_t u = UNIT_EXISTENCE + 1; world->without == JOINING && u < world->record->type->unit_count; u++) {
+        struct held *held = held_find(world->record, (agency_index)index, u);
+
+        if (!held || up->operation != OPERATION_UPDATE || !unit_is_touched(&question, u) ||
+            !unit_is_unchanged(&question, u))
+            continue;
+        ret[(*ret_count)++] = *held;
+        held_remove(world->record, held);
+    }
+}
+
+static void put_back_held(struct world *world, const struct held *helds, int count)
+{
+    for (int i = 0; i < count; i++)
+        *held_add(world->arena, world->record, helds[i].agency, helds[i].unit) = helds[i];
+}
+
+static const bool fed[] = { true, true, true, true, true, true, true };
+
+/* An operator decides about something that is held. */
+static void settle(struct world *world)
+{
+    struct line *line;
+    const struct held *held;
+    struct outcome outcome;
+    bool release = roll(world, 2);
+
+    if (world->record->held_count == 0)
+        return;
+    held = &world->record->helds[roll(world, world->record->held_count)];
+    line = append(world, held->agency);
+    struct writer who = { .agency = held->agency, .fed = fed };
+    bool whole = held->unit == UNIT_EXISTENCE;
+
+    if (world->tell)
+        printf("%s what %c has of unit %u: %s on base %llu, entry %llu\n",
+               release ? "released:" : "rejected:", 'a' + held->agency, held->unit, operation_name(held->operation),
+               (unsigned long long)held->base, (unsigned long long)world->head);
+    if (!reconcile_settle(world->reconciler, world->arena, &who, world->record, held, release ? NULL : "a clerk",
+                          world->head, taken, NULL, &outcome))
+        assert_true(reconcile_settle(world->reconciler, world->arena, &who, world->record, held, "a clerk", world->head,
+                                     taken, NULL, &outcome));
+    line->effect = outcome.effect;
+    line->reply = outcome.reply;
+    if (world->without == SETTLING && whole)
+        line->reply = (struct sending){ 0 };
+    withhold(world, line);
+}
+
 /* The broker takes the next thing of an agency. */
 static void receive(struct world *world, int index)
 {
-    static const bool fed[] = { true, true, true, true, true, true, true };
     struct agency *agency = &world->agencies[index];
+    struct held around[FIELDS];
+    uint32_t holds[FIELDS + 1] = { 0 };
     struct up *up;
     struct line *line;
     struct outcome outcome;
     feed_position base;
+    int around_count;
 
     if (agency->first == agency->last)
         return;
     up = &agency->queue[agency->first++];
     if (up->operation == OPERATION_NONE) {
-        if (world->without != WHOLES)
+        if (world->without != WHOLES && !held_find(world->record, (agency_index)index, UNIT_EXISTENCE))
             answer_skip(world, index, up->skipped);
         return;
     }
@@ -192,13 +258,18 @@ static void receive(struct world *world, int index)
     for (int i = 0; i < agency->debt_count; i++)
         if (agency->debts[i].position <= base && up->base < agency->debts[i].entry)
             base = agency->debts[i].position - 1;
-    struct writer writer = { .agency = (agency_index)index, .base = base, .fed = fed };
+    for (uint16_t u = 0; world->holding && u < world->record->type->unit_count; u++)
+        holds[u] = roll(world, u == UNIT_EXISTENCE ? 3 : 6) == 0;
+    struct writer writer = { .agency = (agency_index)index, .base = base, .fed = fed, .holds = holds };
 
     line = append(world, index);
+    step_around(world, index, up, around, &around_count);
     reconcile(world->reconciler, world->arena, &writer, world->record, up->operation, up->fields, world->head, taken,
               NULL, &outcome);
+    put_back_held(world, around, around_count);
     line->effect = outcome.effect;
     line->reply = outcome.reply;
+    withhold(world, line);
     tell(world, index, "is heard:", operation_name(up->operation), up->fields);
     if (world->tell)
         printf("  entry %llu on base %llu: effect %s, reply %s\n", (unsigned long long)world->head,
@@ -222,6 +293,8 @@ static void apply(struct world *world, int index)
         return;
     line = &world->feed[++agency->applied];
     sending = line->writer == index ? &line->reply : &line->effect;
+    if (line->withheld[index])
+        return;
     if (sending->operation == OPERATION_DELETE)
         agency->exists = false;
     if (sending->operation == OPERATION_INSERT)
@@ -273,7 +346,7 @@ static void begin_together(struct world *world)
 
 /* One history; false: some agency ends with something else than the canonical record. */
 static bool converges(const struct reconciler *reconciler, const struct catalog *catalog, uint64_t seed,
-                      enum without without, bool tell)
+                      enum without without, bool holding, bool tell)
 {
     struct world *world = calloc(1, sizeof *world);
     bool agreed = true;
@@ -283,24 +356,30 @@ static bool converges(const struct reconciler *reconciler, const struct catalog 
     world->record = canonical_new(world->arena, &catalog->types[0], 1);
     world->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
     world->without = without;
+    world->holding = holding;
     world->tell = tell;
     if (roll(world, 3) > 0)
         begin_together(world);
     for (int step = 0; step < STEPS; step++) {
         int index = (int)roll(world, AGENCIES);
-        unsigned what = roll(world, 5);
+        unsigned what = roll(world, holding ? 6 : 5);
 
         if (what < 2)
             work_locally(world, index);
         else if (what == 2)
             receive(world, index);
+        else if (what == 5)
+            settle(world);
         else
             apply(world, index);
     }
-    while (!is_quiet(world)) {
+    world->holding = false;
+    while (!is_quiet(world) || world->record->held_count > 0) {
         int index = (int)roll(world, AGENCIES);
 
-        if (roll(world, 2))
+        if (world->record->held_count > 0 && roll(world, 12) == 0)
+            settle(world);
+        else if (roll(world, 2))
             receive(world, index);
         else
             apply(world, index);
@@ -312,7 +391,7 @@ static bool converges(const struct reconciler *reconciler, const struct catalog 
     return agreed;
 }
 
-static int diverging(int seeds, enum without without, int most)
+static int diverging(int seeds, enum without without, bool holding, int most)
 {
     struct arena *arena = arena_new();
     const struct catalog *catalog = catalog_fixture(arena);
@@ -322,7 +401,7 @@ static int diverging(int seeds, enum without without, int most)
 
     assert_int_equal(reconciler_new(catalog, &reconciler, &err), 0);
     for (int seed = 1; seed <= seeds && count < most; seed++)
-        if (!converges(reconciler, catalog, (uint64_t)seed, without, false)) {
+        if (!converges(reconciler, catalog, (uint64_t)seed, without, holding, false)) {
             if (without == NOTHING)
                 printf("seed %d diverges\n", seed);
             count++;
@@ -335,43 +414,64 @@ static int diverging(int seeds, enum without without, int most)
 static void all_histories_converge(void **state)
 {
     (void)state;
-    assert_int_equal(diverging(SEEDS, NOTHING, 5), 0);
+    assert_int_equal(diverging(SEEDS, NOTHING, false, 5), 0);
+}
+
+static void all_histories_with_holds_converge(void **state)
+{
+    (void)state;
+    assert_int_equal(diverging(SEEDS, NOTHING, true, 5), 0);
+}
+
+static void with_what_is_held_looked_at_last_they_diverge(void **state)
+{
+    (void)state;
+    assert_true(diverging(SEEDS, JOINING, true, 10) >= 10);
+}
+
+static void without_the_outcome_of_what_was_settled_they_diverge(void **state)
+{
+    (void)state;
+    assert_true(diverging(2000, SETTLING, true, 10) >= 10);
 }
 
 static void without_echoes_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(2000, ECHOES, 10) >= 10);
+    assert_true(diverging(2000, ECHOES, false, 10) >= 10);
 }
 
 static void without_corrections_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(2000, CORRECTIONS, 10) >= 10);
+    assert_true(diverging(2000, CORRECTIONS, false, 10) >= 10);
 }
 
 static void without_whole_records_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(2000, WHOLES, 10) >= 10);
+    assert_true(diverging(2000, WHOLES, false, 10) >= 10);
 }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_histories_converge),
+        cmocka_unit_test(all_histories_with_holds_converge),
+        cmocka_unit_test(with_what_is_held_looked_at_last_they_diverge),
+        cmocka_unit_test(without_the_outcome_of_what_was_settled_they_diverge),
         cmocka_unit_test(without_echoes_they_diverge),
         cmocka_unit_test(without_corrections_they_diverge),
         cmocka_unit_test(without_whole_records_they_diverge),
     };
 
-    if (argc == 2) {
+    if (argc >= 2) {
         struct arena *arena = arena_new();
         const struct catalog *catalog = catalog_fixture(arena);
         struct reconciler *reconciler = NULL;
         struct error err;
         bool agreed = reconciler_new(catalog, &reconciler, &err) == 0 &&
-                      converges(reconciler, catalog, strtoull(argv[1], NULL, 10), NOTHING, true);
+                      converges(reconciler, catalog, strtoull(argv[1], NULL, 10), NOTHING, argc == 3, true);
 
         printf("%s\n", agreed ? "converges" : "diverges");
         reconciler_free(&reconciler);

@@ -1,8 +1,10 @@
 /* A batch from what was found to what is written. */
 #include "daemon/decide.h"
+#include "daemon/hold.h"
 #include "daemon/identity.h"
 #include "daemon/work.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -76,6 +78,33 @@ static void exchange_find(struct broker *broker, struct work *work, struct share
     exchange_settle(work->exchange);
 }
 
+static const uint32_t *arena_numbers(struct arena *arena, const struct brake *brake, const uint32_t *by_limit)
+{
+    uint32_t *numbers, limits = 0;
+
+    while (brake_limit(brake, limits))
+        limits++;
+    numbers = arena_array(arena, limits, sizeof *numbers);
+    memcpy(numbers, by_limit, limits * sizeof *numbers);
+    return numbers;
+}
+
+/* Which of its changes are more than may be, before any of it is decided. */
+static void meet_limits(struct broker *broker, struct work *work, struct share *share, uint32_t first, uint32_t count,
+                        uint64_t *const *resolved)
+{
+    uint32_t *counts = NULL, *over;
+
+    for (uint32_t p = first; p < first + count; p++)
+        for (uint32_t c = 0; c < share->pieces[p]->change_count; c++)
+            limits_count(broker, work, share, share->pieces[p], &share->pieces[p]->changes[c], resolved[p - first][c],
+                         &counts);
+    over = limits_meet(broker, work, share, counts);
+    work->over = over ? arena_numbers(work->batch->arena, broker->brake, over) : NULL;
+    free(over);
+    free(counts);
+}
+
 /* The source transaction whose pieces begin at `first`: returns how many they are. What each change is about is looked
  * up before any of them moves a key. */
 static uint32_t decide_transaction(struct broker *broker, struct work *work, struct share *share, uint32_t first)
@@ -89,6 +118,7 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
         count++;
     if (piece_is_duplicate(&share->row, share->pieces[first]) || share->row.state == STATE_QUARANTINED)
         return count;
+    work_on_piece(work->working, share->peer, share->pieces[first]);
     resolved = arena_array(work->batch->arena, count, sizeof(uint64_t *));
     for (uint32_t p = 0; p < count; p++) {
         const struct piece *piece = share->pieces[first + p];
@@ -98,9 +128,11 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
             resolved[p][c] = target_resolve(broker, work, share->peer, piece, &piece->changes[c]);
     }
     exchange_find(broker, work, share, first, count, resolved);
+    meet_limits(broker, work, share, first, count, resolved);
     for (uint32_t p = 0; p < count; p++)
         decide_piece(broker, work, share, share->pieces[first + p], resolved[p]);
     set_boundaries(writes, before, &changes, &bytes, true);
+    work->working->agency = 0;
     return count;
 }
 
@@ -110,6 +142,9 @@ static void decide_part(struct broker *broker, struct work *work, struct share *
     struct parts *parts = &broker->parts;
     struct writes *writes = &work->batch->writes;
 
+    if (parts->counting && !parts->begun)
+        parts->over = limits_meet(broker, work, share, parts->counts);
+    work->over = parts->over;
     for (uint32_t p = 0; p < share->piece_count; p++) {
         const struct piece *piece = share->pieces[p];
         uint64_t *resolved = arena_array(work->batch->arena, piece->change_count, sizeof *resolved);
@@ -125,11 +160,20 @@ static void decide_part(struct broker *broker, struct work *work, struct share *
 
 static void resolve_part(struct broker *broker, struct work *work, const struct share *share)
 {
+    struct parts *parts = &broker->parts;
+
     for (uint32_t p = 0; p < share->piece_count; p++)
-        for (uint32_t c = 0; c < share->pieces[p]->change_count; c++)
-            if (is_resolved_first(&share->pieces[p]->changes[c]))
-                parts_resolve(&broker->parts, target_resolve(broker, work, share->peer, share->pieces[p],
-                                                             &share->pieces[p]->changes[c]));
+        for (uint32_t c = 0; c < share->pieces[p]->change_count; c++) {
+            const struct change *change = &share->pieces[p]->changes[c];
+            bool first = is_resolved_first(change);
+            uint64_t record =
+                first || parts->counting ? target_resolve(broker, work, share->peer, share->pieces[p], change) : 0;
+
+            if (first)
+                parts_resolve(parts, record);
+            if (parts->counting)
+                limits_count(broker, work, share, share->pieces[p], change, record, &parts->counts);
+        }
 }
 
 static void write_agency(struct work *work, const struct share *share)
@@ -149,19 +193,12 @@ static void write_agency(struct work *work, const struct share *share)
     };
 }
 
-/* Keys that no link knows may still be identifiers: they are looked up once more. */
-static bool want_key_as_identifier(struct work *work, const struct peer *peer, const struct piece *piece,
-                                   const struct change *change, uint32_t *capacity)
+bool want_key_identified(struct work *work, const struct agency_block *block, struct text key, uint32_t *capacity)
 {
-    const struct agency_block *block = peer_block_named(peer, change->block);
     const struct catalog_type *type = &work->batch->catalog->types[block->type];
-    struct text key = change->old_key.length > 0 ? change->old_key : change->key;
     struct value values[KEY_FIELDS_MAX];
     bool any = false;
 
-    if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD ||
-        links_find(work->links, peer->row.id, block->name, key, piece->base))
-        return false;
     for (uint16_t u = 0; identity_of_key(work->batch->arena, type, block, key, &u, values); u++) {
         want_identifier(work, block->type, u, values, capacity);
         any = true;
@@ -169,20 +206,32 @@ static bool want_key_as_identifier(struct work *work, const struct peer *peer, c
     return any;
 }
 
-static bool want_more(struct work *work, bool resolving)
+/* Keys that no link knows may still be identifiers: they are looked up once more. */
+static bool want_key_as_identifier(struct work *work, const struct peer *peer, const struct piece *piece,
+                                   const struct change *change, uint32_t *capacity)
+{
+    const struct agency_block *block = peer_block_named(peer, change->block);
+    struct text key = change->old_key.length > 0 ? change->old_key : change->key;
+
+    return change->operation != OPERATION_INSERT && change->operation != OPERATION_LOAD &&
+           !links_find(work->links, peer->row.id, block->name, key, piece->base) &&
+           want_key_identified(work, block, key, capacity);
+}
+
+static bool want_more(struct broker *broker, struct work *work, bool resolving)
 {
     uint32_t capacity = work->batch->wanted.identifier_count;
-    bool more = false;
+    bool more = settle_wants(broker, work) || limits_want_counts(broker, work);
 
     if (work->second)
-        return false;
+        return more;
     work->second = true;
     for (uint32_t s = 0; s < work->share_count; s++)
         for (uint32_t p = 0; p < work->shares[s].piece_count; p++) {
             const struct piece *piece = work->shares[s].pieces[p];
 
             for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&work->shares[s].peer->row, piece); c++)
-                more |= (!resolving || is_resolved_first(&piece->changes[c])) &&
+                more |= (!resolving || broker->parts.counting || is_resolved_first(&piece->changes[c])) &&
                         want_key_as_identifier(work, work->shares[s].peer, piece, &piece->changes[c], &capacity);
         }
     return more;
@@ -249,6 +298,8 @@ static void decide_shares(struct broker *broker, struct work *work)
         if (share->fill && share->row.state == STATE_FILLING)
             decide_fill(broker, work, share);
     }
+    work->exchange = NULL;
+    decide_settle(broker, work);
 }
 
 static void write_agencies(struct broker *broker, struct work *work)
@@ -285,7 +336,7 @@ enum decided decide_found(struct broker *broker)
     work->links = links_new(batch);
     work->records = map_new(batch->arena, batch->hash_key);
     work->identifiers = map_new(batch->arena, batch->hash_key);
-    if (want_more(work, is_part && parts->resolving))
+    if (want_more(broker, work, is_part && parts->resolving))
         return DECIDED_MORE;
     for (uint32_t i = 0; i < batch->found.record_count; i++)
         index_record(work, batch->found.records[i]);
@@ -294,19 +345,27 @@ enum decided decide_found(struct broker *broker)
         batch_next_part(broker);
         return DECIDED_RESOLVED;
     }
+    if (parts->begun) {
+        work->brake = parts->brake;
+        parts->brake = NULL;
+    }
     *writes = (struct writes){ .old_head = broker->head,
                                .head = parts->begun ? parts->head : broker->head,
                                .head_time_us = parts->begun ? parts->head_time_us : broker->head_time_us,
                                .next_record = parts->begun ? parts->next_record : broker->next_record,
                                .catalog_version = broker->catalog_version };
     batch->now_us = broker->now_us;
-    if (is_part)
+    if (is_part) {
+        work_on_piece(work->working, parts->peer, work->shares[0].pieces[0]);
         decide_part(broker, work, &work->shares[0]);
-    else
+    } else {
         decide_shares(broker, work);
+    }
     links_write(work->links, writes);
     pack_records(work);
     pack_leaves(work);
+    if (work->brake)
+        brake_write(work->brake, batch->arena, batch->ends, writes);
     if (batch->ends)
         write_agencies(broker, work);
     adapt_batches(broker, work);

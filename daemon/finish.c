@@ -196,6 +196,9 @@ static void tell_done(struct broker *broker, const struct admin *admin)
 
     if (admin->kind == BROKER_EVENT_REVEAL)
         action_log(broker, LOG_LEVEL_NOTE, NULL, "%s was shown personal values whole: %s", admin->user, admin->what);
+    else if (admin->kind == BROKER_EVENT_RELEASE || admin->kind == BROKER_EVENT_REJECT)
+        action_log(broker, LOG_LEVEL_NOTE, NULL, "hold %llu: %s by %s: %s", (unsigned long long)admin->record,
+                   admin->kind == BROKER_EVENT_RELEASE ? "released" : "rejected", admin->user, admin->ground);
     else
         action_log(broker, LOG_LEVEL_NOTE, NULL, "%s: %s by %s", admin->name, done[admin->kind], admin->user);
 }
@@ -219,6 +222,7 @@ void *work_abandoned(struct work *work)
 void work_free(struct work *work)
 {
     buffer_free(&work->scratch);
+    brake_free(&work->brake);
 }
 
 void batch_end(struct broker *broker)
@@ -256,6 +260,11 @@ bool decide_stored(struct broker *broker)
     broker->catalog_version = writes->catalog_version;
     broker->catalog_fresh = false;
     broker->opened = true;
+    if (work->brake) {
+        brake_free(&broker->brake);
+        broker->brake = work->brake;
+        work->brake = NULL;
+    }
     if (broker->parts.peer)
         cache_clear(broker->cache); /* of all but the last part it has not heard */
     else

@@ -1,5 +1,6 @@
 /* What a batch is about: takes what the agencies have sent, and says what must be looked up for it. */
 #include "daemon/decide.h"
+#include "daemon/hold.h"
 #include "daemon/identity.h"
 #include "daemon/work.h"
 
@@ -15,6 +16,18 @@ enum {
 struct text text_of(const char *string)
 {
     return (struct text){ string, (uint32_t)strlen(string) };
+}
+
+void work_on_frames(struct working *working, const struct peer *peer)
+{
+    *working =
+        (struct working){ .agency = peer->row.id, .behind = 1, .number = peer->row.load_number, .lsn = peer->row.lsn };
+}
+
+void work_on_piece(struct working *working, const struct peer *peer, const struct piece *piece)
+{
+    *working =
+        (struct working){ .agency = peer->row.id, .number = piece->lsn == 0 ? piece->first : 0, .lsn = piece->lsn };
 }
 
 /* Grows an array in the batch's arena so that one more fits. */
@@ -57,6 +70,7 @@ void decode_pieces(struct work *work, const struct share *share)
     for (uint32_t p = 0; p < share->piece_count; p++) {
         struct piece *piece = share->pieces[p];
 
+        work_on_piece(work->working, share->peer, piece);
         for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&share->peer->row, piece); c++)
             if (change_decode(work->batch->arena, &piece->changes[c], &err) < 0)
                 abort();
@@ -70,6 +84,7 @@ uint32_t take_transactions(struct work *work, struct peer *peer, const struct am
     uint32_t capacity = 0, complete = 0;
     struct amount taken = { 0 }, open = { 0 }; /* with the transaction that is read; and of it alone */
 
+    work_on_frames(work->working, peer);
     for (struct staged *at = peer->staged; at && most > 0; at = at->next) {
         struct changes changes = staged_read(work->batch->arena, at);
 
@@ -261,6 +276,7 @@ static void take_all(struct broker *broker, struct work *work)
     struct amount left = { broker->batch_changes, BATCH_BYTES_MOST, UINT32_MAX };
 
     take_admins(broker, work);
+    take_settle(broker, work);
     broker->turn++;
     for (uint32_t i = 0; i < broker->peer_count; i++) {
         struct peer *peer = &broker->peers[(i + broker->turn) % broker->peer_count];
@@ -278,9 +294,9 @@ static void take_all(struct broker *broker, struct work *work)
     }
 }
 
-static bool any_work(const struct broker *broker)
+static bool any_work(struct broker *broker)
 {
-    if (broker->admins || !broker->opened || broker->catalog_fresh)
+    if (broker->admins || any_settle(broker) || !broker->opened || broker->catalog_fresh)
         return true;
     for (uint32_t i = 0; i < broker->peer_count; i++)
         if (has_work(broker, &broker->peers[i]))
@@ -295,12 +311,14 @@ static void batch_begin(struct broker *broker)
 
     broker->batch = arena_alloc(arena, sizeof *broker->batch);
     broker->batch->arena = arena;
+    broker->batch->number = ++broker->batches;
     broker->batch->catalog = broker->catalog;
     broker->batch->ids = &broker->ids;
     broker->batch->hash_key = &broker->hash_key;
     broker->batch->begins = broker->batch->ends = true;
     work = broker->work = arena_alloc(arena, sizeof *work);
     work->batch = broker->batch;
+    work->working = broker->options.working;
     work->shares = arena_array(arena, broker->peer_count, sizeof *work->shares);
 }
 

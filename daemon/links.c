@@ -90,6 +90,15 @@ uint64_t links_find(const struct links *links, uint16_t agency, struct text bloc
     return found ? found->link.record : 0;
 }
 
+uint64_t links_ever(const struct links *links, uint16_t agency, struct text block, struct text key, uint32_t at)
+{
+    const struct node *node = *key_slot(links, agency, block, key);
+
+    while (node && at-- > 0)
+        node = node->next_of_key;
+    return node ? node->link.record : 0;
+}
+
 static struct node *node_good(const struct links *links, uint16_t agency, struct text block, uint64_t record)
 {
     for (struct node *node = *record_slot(links, agency, block, record); node; node = node->next_of_record)

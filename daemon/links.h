@@ -13,6 +13,8 @@ struct links;
 struct links *links_new(struct batch *batch);
 /* The record that this key meant to an agency that had applied up to `base`; 0: none. */
 uint64_t links_find(const struct links *links, uint16_t agency, struct text block, struct text key, feed_position base);
+/* A record that this key has ever meant to the agency, for `at` from 0 on; 0 behind the last. */
+uint64_t links_ever(const struct links *links, uint16_t agency, struct text block, struct text key, uint32_t at);
 /* Whether the agency holds the record under a key that is still good; its key in *ret. */
 bool links_held(const struct links *links, uint16_t agency, struct text block, uint64_t record, struct text *ret);
 /* The agency itself, having applied up to `base`, gave the record this key: good at once, and the key it had is over. A

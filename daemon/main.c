@@ -1,6 +1,7 @@
 /* selaras-broker: reads its settings, then turns what arrives from agencies, operators and PostgreSQL into events of
  * the core and does what the core asks for. */
 #include "daemon/broker.h"
+#include "daemon/crashes.h"
 #include "daemon/net.h"
 #include "daemon/reconcile.h"
 #include "daemon/settings.h"
@@ -33,7 +34,8 @@ struct program {
     struct store *store;
     struct control *control;
     struct loop_source *tick;
-    struct broker *broker; /* NULL while the database is away or another broker is active */
+    struct crashes *crashes; /* NULL: they are not counted */
+    struct broker *broker;   /* NULL while the database is away or another broker is active */
     struct broker_actions actions;
     struct route lost;   /* a message to it could not be sent in this step */
     struct batch *batch; /* in flight: its memory is ours to free when the core is dropped */
@@ -122,6 +124,7 @@ static void on_ready(void *context, const struct ledger_state *state)
 {
     struct program *program = context;
     struct broker_options options = {
+        .working = program->crashes ? crashes_working(program->crashes) : NULL,
         .window_bytes = program->settings.window_bytes,
         .total_bytes = program->settings.total_bytes,
         .stage_bytes = program->settings.stage_bytes,
@@ -129,6 +132,7 @@ static void on_ready(void *context, const struct ledger_state *state)
         .feed_items = program->settings.feed_items,
         .cache_bytes = program->settings.cache_bytes,
     };
+    struct broker_event crashed = { .kind = BROKER_EVENT_CRASHED };
     struct error err;
 
     if (getrandom(options.seed, sizeof options.seed, 0) != (ssize_t)sizeof options.seed)
@@ -145,6 +149,8 @@ static void on_ready(void *context, const struct ledger_state *state)
     log_write(LOG_NOTE, "active on %s, catalog %u, ledger at entry %llu", net_endpoint(program->net),
               program->catalog->version, (unsigned long long)FEED_SEQUENCE(state->head));
     notify_ready("active");
+    while (program->crashes && crashes_take(program->crashes, &crashed.working))
+        step(program, &crashed);
     step(program, &(struct broker_event){ .kind = BROKER_EVENT_TICK });
 }
 
@@ -331,6 +337,21 @@ static void on_reveal_verb(struct program *program, struct control_request *requ
     step(program, &event);
 }
 
+/* hold-release and hold-reject: NUMBER GROUND RECORDS, which is empty or a list. */
+static void on_hold_verb(struct program *program, struct control_request *request, enum broker_event_kind kind,
+                         const struct text arguments[3], const char *user)
+{
+    scoped(arena_free) struct arena *arena = arena_new();
+    struct broker_event event = { .kind = kind };
+
+    event.record = strtoull(arena_copy(arena, arguments[0].bytes, arguments[0].length), NULL, 10);
+    event.ground = arena_copy(arena, arguments[1].bytes, arguments[1].length);
+    event.what = arena_copy(arena, arguments[2].bytes, arguments[2].length);
+    event.request = request;
+    event.user = user;
+    step(program, &event);
+}
+
 static void on_control(void *context, struct control_request *request, const struct text *arguments, int count,
                        const char *user)
 {
@@ -354,6 +375,10 @@ static void on_control(void *context, struct control_request *request, const str
         on_remedy_verb(program, request, BROKER_EVENT_RESUME, arguments + 1, user);
     else if (verb_is(verb, "agency-reload") && count == 3)
         on_remedy_verb(program, request, BROKER_EVENT_RELOAD, arguments + 1, user);
+    else if (verb_is(verb, "hold-release") && count == 4)
+        on_hold_verb(program, request, BROKER_EVENT_RELEASE, arguments + 1, user);
+    else if (verb_is(verb, "hold-reject") && count == 4)
+        on_hold_verb(program, request, BROKER_EVENT_REJECT, arguments + 1, user);
     else if (verb_is(verb, "reveal") && count == 4)
         on_reveal_verb(program, request, arguments + 1, user);
     else
@@ -408,6 +433,16 @@ static int configure(struct program *program, const char *path, struct error *er
     return 0;
 }
 
+/* Beside the control socket: /run is gone with the machine's power, which is nobody's fault here. */
+static void count_crashes(struct program *program)
+{
+    const char *path = arena_printf(program->arena, "%s.crashes", program->settings.control);
+    struct error err;
+
+    if (crashes_open(path, &program->crashes, &err) < 0)
+        log_write(LOG_WARN, "%s: should an agency's input crash the broker, nothing will tell which one", err.text);
+}
+
 static int run(struct program *program, struct error *err)
 {
     const struct net_sink net_sink = { program, on_door, on_key, on_frame, on_refused };
@@ -418,6 +453,7 @@ static int run(struct program *program, struct error *err)
         control_open(program->loop, program->settings.control, on_control, program, &program->control, err) < 0)
         return err->code;
     key_wipe(&program->key);
+    count_crashes(program);
     program->waiting = "the broker is starting";
     program->store = store_open(program->loop, program->settings.database, program->catalog, &store_sink);
     program->tick = loop_timer(program->loop, TICK_MS, false, on_tick, program);
@@ -434,6 +470,7 @@ static void release(struct program *program)
     net_close(&program->net);
     store_close(&program->store);
     drop_broker(program);
+    crashes_close(&program->crashes);
     free(program->actions.actions);
     buffer_free(&program->json);
     key_wipe(&program->key);

@@ -105,7 +105,7 @@ static bool may_resume(struct broker *broker, const struct broker_event *event)
         return false;
     if (!peer || peer->row.state != STATE_QUARANTINED)
         answer_failure(broker, event->request, "%s is not quarantined", event->name);
-    else if (peer->row.quarantine != QUARANTINE_REFUSED)
+    else if (!quarantine_resumes(peer->row.quarantine))
         answer_failure(broker, event->request,
                        "%s cannot go on from where it is: %s. Load it anew: selaras agency reload %s --ground TEXT",
                        event->name, peer->row.reason, event->name);
@@ -142,6 +142,33 @@ static bool may_reveal(struct broker *broker, const struct broker_event *event)
     return false;
 }
 
+static bool may_settle(struct broker *broker, const struct broker_event *event)
+{
+    const struct hold *hold =
+        event->record <= UINT32_MAX ? brake_hold_numbered(broker->brake, (uint32_t)event->record) : NULL;
+    const struct peer *peer = hold ? peer_by_id(broker, hold->row.agency) : NULL;
+    const char *selection;
+
+    if (!hold)
+        answer_failure(broker, event->request, "there is no open hold %llu: selaras hold list",
+                       (unsigned long long)event->record);
+    else if (hold->row.decision != DECISION_NONE)
+        answer_failure(broker, event->request, "%s has decided about hold %u already, which is being carried out",
+                       hold->row.by, hold->row.number);
+    else if (!peer || peer->index == AGENCY_GONE || hold->type == UINT16_MAX)
+        answer_failure(broker, event->request, "the catalog in force no longer has what hold %u is about",
+                       hold->row.number);
+    else if (strlen(event->ground) == 0 || strlen(event->ground) > GROUND_BYTES_MAX)
+        answer_failure(broker, event->request, "a ground has 1 to %d bytes", GROUND_BYTES_MAX);
+    else if (strlen(event->what) > REVEAL_BYTES_MAX || !selection_make(broker->step_arena, event->what, &selection))
+        answer_failure(broker, event->request,
+                       "records are numbers or ranges with commas between, like 17,19,200-400, in at most %d bytes",
+                       REVEAL_BYTES_MAX);
+    else
+        return true;
+    return false;
+}
+
 /* Puts the request behind those that wait already. */
 static void admin_add(struct broker *broker, const struct broker_event *event)
 {
@@ -150,7 +177,7 @@ static void admin_add(struct broker *broker, const struct broker_event *event)
     if (!admin)
         abort();
     admin->kind = event->kind;
-    snprintf(admin->name, sizeof admin->name, "%s", event->name);
+    snprintf(admin->name, sizeof admin->name, "%s", event->name ? event->name : "");
     snprintf(admin->user, sizeof admin->user, "%s", event->user);
     snprintf(admin->ground, sizeof admin->ground, "%s", event->ground ? event->ground : "");
     snprintf(admin->what, sizeof admin->what, "%s", event->what ? event->what : "");
@@ -166,11 +193,11 @@ static void admin_add(struct broker *broker, const struct broker_event *event)
 void operator_asks(struct broker *broker, const struct broker_event *event)
 {
     typedef bool may_ask(struct broker * broker, const struct broker_event *event);
-    static may_ask *const may[BROKER_EVENT_COUNT] = { [BROKER_EVENT_ENROL] = may_enrol,
-                                                      [BROKER_EVENT_REVOKE] = may_revoke,
-                                                      [BROKER_EVENT_RESUME] = may_resume,
-                                                      [BROKER_EVENT_RELOAD] = may_reload,
-                                                      [BROKER_EVENT_REVEAL] = may_reveal };
+    static may_ask *const may[BROKER_EVENT_COUNT] = {
+        [BROKER_EVENT_ENROL] = may_enrol,   [BROKER_EVENT_REVOKE] = may_revoke, [BROKER_EVENT_RESUME] = may_resume,
+        [BROKER_EVENT_RELOAD] = may_reload, [BROKER_EVENT_REVEAL] = may_reveal, [BROKER_EVENT_RELEASE] = may_settle,
+        [BROKER_EVENT_REJECT] = may_settle
+    };
 
     if (may[event->kind](broker, event))
         admin_add(broker, event);

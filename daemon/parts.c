@@ -5,6 +5,7 @@
  * What a part looks up it finds as the parts before have left it, which is what they would have left in memory, but for
  * one thing: which record a key meant before the transaction. Where a transaction moves keys, what it moves or deletes
  * is therefore looked up first, all of it, before anything is decided. */
+#include "daemon/hold.h"
 #include "daemon/work.h"
 
 #include <assert.h>
@@ -52,7 +53,9 @@ bool parts_begin(struct broker *broker)
     parts->peer->large_first = false; /* what comes behind it is looked at when it is done */
     parts->row = parts->peer->row;
     rewind_parts(parts);
-    parts->resolving = moves_keys(parts);
+    parts->counting = limits_of_any(broker, parts->peer);
+    parts->since = broker->batches;
+    parts->resolving = parts->counting || moves_keys(parts);
     return true;
 }
 
@@ -111,7 +114,7 @@ uint64_t parts_resolved(struct parts *parts)
     return parts->resolved[parts->resolved_used++];
 }
 
-void parts_go_on(struct broker *broker, const struct work *work)
+void parts_go_on(struct broker *broker, struct work *work)
 {
     struct parts *parts = &broker->parts;
     const struct writes *writes = &work->batch->writes;
@@ -123,6 +126,9 @@ void parts_go_on(struct broker *broker, const struct work *work)
         return;
     }
     parts->begun = true;
+    brake_free(&parts->brake);
+    parts->brake = work->brake;
+    work->brake = NULL;
     parts->row = work->shares[0].row;
     parts->head = writes->head;
     parts->head_time_us = writes->head_time_us;
@@ -132,5 +138,8 @@ void parts_go_on(struct broker *broker, const struct work *work)
 void parts_end(struct parts *parts)
 {
     free(parts->resolved);
+    free(parts->counts);
+    free(parts->over);
+    brake_free(&parts->brake);
     *parts = (struct parts){ 0 };
 }

@@ -227,4 +227,5 @@ void peer_free(struct broker *broker, struct peer *peer)
     arena_free(&peer->hello_arena);
     arena_free(&peer->next_arena);
     free(peer->blocks_bytes);
+    free(peer->holdings);
 }

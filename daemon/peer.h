@@ -3,6 +3,7 @@
 #ifndef SELARAS_PEER_H
 #define SELARAS_PEER_H
 
+#include "daemon/brake.h"
 #include "daemon/broker.h"
 #include "daemon/cache.h"
 #include "daemon/debts.h"
@@ -31,6 +32,14 @@ struct outgoing {
     size_t size;         /* at most */
 };
 
+/* How many records of a type the agency holds, as of late. */
+struct holding {
+    uint64_t records;
+    int64_t at_ms;
+    uint64_t counted_for; /* the batch's number */
+    bool known;
+};
+
 struct peer {
     const struct catalog *catalog; /* the broker's */
     struct agency_row row;         /* as committed, but for what `fresh` says */
@@ -42,6 +51,7 @@ struct peer {
     uint16_t block_count;
     bool bound; /* the blocks fit the catalog in force */
     struct debts *debts;
+    struct holding *holdings; /* by type; NULL: nobody has asked */
 
     /* The session. */
     bool up;
@@ -106,7 +116,7 @@ struct admin {
 };
 
 /* What a refused batch was made of, while the one thing in it is looked for that PostgreSQL refuses. */
-enum suspect_kind { SUSPECT_TRANSACTION, SUSPECT_FILL, SUSPECT_HELLO, SUSPECT_ADMINS, SUSPECT_OTHER };
+enum suspect_kind { SUSPECT_TRANSACTION, SUSPECT_FILL, SUSPECT_HELLO, SUSPECT_ADMINS, SUSPECT_SETTLE, SUSPECT_OTHER };
 struct suspect {
     enum suspect_kind kind;
     uint16_t agency; /* id; 0: none */
@@ -134,6 +144,11 @@ struct parts {
     uint64_t next_record;
     uint32_t changes; /* since a batch of the feed could last end */
     size_t bytes;
+    bool counting;       /* what may be beyond a limit is counted the first time through */
+    uint64_t since;      /* the number of its first batch */
+    uint32_t *counts;    /* by limit; NULL: nothing is */
+    uint32_t *over;      /* by limit: the hold of what is beyond it; NULL: nothing is */
+    struct brake *brake; /* as the parts so far leave it */
 };
 
 struct broker {
@@ -143,6 +158,7 @@ struct broker {
     struct reconciler *reconciler;
     struct cache *cache;
     struct recent *recent;
+    struct brake *brake;
     struct agency_ids ids;
     struct hash_key hash_key;
     struct peer *peers;
@@ -157,8 +173,10 @@ struct broker {
     bool stopped; /* a person is needed: nothing is begun any more */
 
     struct batch *batch;      /* in flight; NULL: idle */
+    uint64_t batches;         /* begun so far */
     struct work *work;        /* what it is about: see decide.h */
     struct admin *admins;     /* oldest first */
+    struct working unwatched; /* where it is noted when nobody asks for it */
     struct parts parts;       /* of the transaction that the batch is a part of */
     struct suspects suspects; /* of a batch that was refused; see suspects.c */
     struct peer *large;       /* whose transaction may go beyond its share of what is staged; NULL: nobody's */
@@ -216,6 +234,8 @@ void session_frame(struct broker *broker, const struct broker_event *event);
 /* What was sent on this route is lost, and whatever came behind it would be out of order: the agency says hello again.
  */
 void session_lost(struct broker *broker, const struct route *route);
+/* The broker has crashed on this more than once: its agency is quarantined, and the others can go on. */
+void session_crashed(struct broker *broker, const struct working *working);
 /* Ends a session that has been silent for too long. */
 void session_watch(struct broker *broker, struct peer *peer);
 

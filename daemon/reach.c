@@ -84,7 +84,8 @@ void link_readers(struct broker *broker, struct work *work, const struct peer *w
         (outcome->effect.operation == OPERATION_UPDATE && !outcome->identifier_changed))
         return;
     for (uint32_t i = 0; i < broker->peer_count; i++)
-        if (&broker->peers[i] != writer && broker->peers[i].row.state >= STATE_FILLING)
+        if (&broker->peers[i] != writer && broker->peers[i].row.state >= STATE_FILLING &&
+            !held_find(record, broker->peers[i].index, UNIT_EXISTENCE))
             link_item(work, &broker->peers[i], record, outcome->effect.operation, outcome->identifier_changed,
                       position);
 }

@@ -10,6 +10,8 @@ struct recent_entry {
     uint64_t record;
     struct text effect, reply;
     struct text leaf; /* of one that a batch of the feed may end with */
+    const uint16_t *withheld;
+    uint16_t withheld_count;
     bool boundary;
 };
 
@@ -79,11 +81,16 @@ static struct recent_entry *entry_new(const struct entry_row *row)
 {
     struct text leaf = row->boundary ? row->leaf : (struct text){ 0 };
     size_t size = sizeof(struct recent_entry) + row->entry.agency.length + row->entry.type.length + row->effect.length +
-                  row->reply.length + leaf.length;
+                  row->reply.length + leaf.length + row->withheld_count * sizeof *row->withheld;
     struct recent_entry *entry = allocated(malloc(size));
     char *at = (char *)(entry + 1);
 
     *entry = (struct recent_entry){ .size = size, .record = row->entry.record, .boundary = row->boundary };
+    entry->withheld_count = row->withheld_count;
+    if (row->withheld_count > 0) { /* first, where it is aligned */
+        entry->withheld = memcpy(at, row->withheld, row->withheld_count * sizeof *row->withheld);
+        at += row->withheld_count * sizeof *row->withheld;
+    }
     entry->agency = text_put(&at, row->entry.agency);
     entry->type = text_put(&at, row->entry.type);
     entry->effect = text_put(&at, row->effect);
@@ -140,6 +147,9 @@ static struct text sending_of(const struct recent_entry *entry, const struct sca
 {
     size_t length = strlen(scan->agency_name);
 
+    for (uint16_t i = 0; i < entry->withheld_count; i++)
+        if (entry->withheld[i] == scan->agency)
+            return (struct text){ 0 };
     return entry->agency.length == length && memcmp(entry->agency.bytes, scan->agency_name, length) == 0
                ? entry->reply
                : entry->effect;

@@ -1,24 +1,13 @@
-#include "daemon/reconcile.h"
+#include "daemon/decision.h"
 
 #include <string.h>
-
-/* One decision on its way: what is asked, and what it comes to. */
-struct decision {
-    struct question question;
-    struct arena *arena;
-    struct canonical *record; /* the question's, to be changed */
-    feed_position position;
-    bool *effect; /* by field: goes to the readers */
-    bool *reply;  /* by field: goes back to the writer */
-    struct outcome *outcome;
-};
 
 static const struct catalog_type *type_of(const struct decision *decision)
 {
     return decision->record->type;
 }
 
-static void add_verdict(struct decision *decision, const char *name, struct judgement judgement)
+void add_verdict(struct decision *decision, const char *name, struct judgement judgement)
 {
     struct outcome *outcome = decision->outcome;
 
@@ -26,6 +15,15 @@ static void add_verdict(struct decision *decision, const char *name, struct judg
         (struct entry_field){ .name = { name, (uint32_t)strlen(name) },
                               .verdict = judgement.verdict,
                               .rule = { judgement.rule, (uint32_t)strlen(judgement.rule) } };
+}
+
+void add_verdicts(struct decision *decision, uint16_t index, struct judgement judgement)
+{
+    const struct catalog_unit *unit = &type_of(decision)->units[index];
+
+    for (uint16_t i = 0; i < unit->field_count; i++)
+        if (decision->question.fields[unit->fields[i]].state != VALUE_ABSENT)
+            add_verdict(decision, type_of(decision)->fields[unit->fields[i]].name, judgement);
 }
 
 /* The first thing that is put back says why, for the notice that its people get. */
@@ -92,7 +90,7 @@ static void accept_unit(struct decision *decision, uint16_t index)
         mark(decision, index, decision->reply);
 }
 
-static void correct_unit(struct decision *decision, uint16_t index)
+void correct_unit(struct decision *decision, uint16_t index)
 {
     struct unit_state *state = &decision->record->units[index];
 
@@ -107,9 +105,12 @@ static void decide_unit(struct decision *decision, uint16_t index)
     const struct catalog_unit *unit = &type_of(decision)->units[index];
     struct judgement judgement = judge_unit(&decision->question, index);
 
-    for (uint16_t i = 0; i < unit->field_count; i++)
-        if (decision->question.fields[unit->fields[i]].state != VALUE_ABSENT)
-            add_verdict(decision, type_of(decision)->fields[unit->fields[i]].name, judgement);
+    if (join_unit(decision, index, judgement))
+        return;
+    if (judgement.verdict != VERDICT_UNCHANGED && judgement.verdict != VERDICT_PUT_BACK &&
+        hold_if_limited(decision, index, OPERATION_UPDATE))
+        return;
+    add_verdicts(decision, index, judgement);
     if (verdict_accepts(judgement.verdict)) {
         accept_unit(decision, index);
     } else if (judgement.verdict != VERDICT_UNCHANGED) {
@@ -133,9 +134,9 @@ static void decide_units(struct decision *decision)
 
 static void all_lost(struct decision *decision, struct judgement judgement)
 {
-    for (uint16_t i = 0; i < type_of(decision)->field_count; i++)
-        if (decision->question.fields[i].state != VALUE_ABSENT)
-            add_verdict(decision, type_of(decision)->fields[i].name, judgement);
+    for (uint16_t i = UNIT_EXISTENCE + 1; i < type_of(decision)->unit_count; i++)
+        if (unit_is_touched(&decision->question, i) && !join_unit(decision, i, judge_unit(&decision->question, i)))
+            add_verdicts(decision, i, judgement);
 }
 
 static void send_whole(struct decision *decision, struct sending *sending)
@@ -143,18 +144,23 @@ static void send_whole(struct decision *decision, struct sending *sending)
     sending_whole(decision->arena, decision->record, sending);
 }
 
-/* The record, or its deletion, goes to the writer alone. */
+void reply_whole(struct decision *decision)
+{
+    if (!decision->question.writer->fed[UNIT_EXISTENCE])
+        return;
+    decision->outcome->reply = (struct sending){ .operation = OPERATION_DELETE };
+    if (decision->record->exists)
+        send_whole(decision, &decision->outcome->reply);
+    sent_set(decision->arena, &decision->record->wholes, decision->question.writer->agency, decision->position);
+    decision->record->dirty = true;
+}
+
 static void reply_outcome(struct decision *decision, struct judgement judgement, agency_index by)
 {
     if (!decision->question.writer->fed[UNIT_EXISTENCE])
         return;
     add_reason(decision, judgement, by);
-    if (decision->record->exists)
-        send_whole(decision, &decision->outcome->reply);
-    else
-        decision->outcome->reply.operation = OPERATION_DELETE;
-    sent_set(decision->arena, &decision->record->wholes, decision->question.writer->agency, decision->position);
-    decision->record->dirty = true;
+    reply_whole(decision);
 }
 
 /* The record comes (back) to life: it goes whole to everyone, its writer included. */
@@ -208,8 +214,9 @@ static void decide_deleted_update(struct decision *decision)
 
     if (may_revive(&decision->question, false))
         for (uint16_t i = UNIT_EXISTENCE + 1; i < type_of(decision)->unit_count && !accepted; i++)
-            accepted =
-                unit_is_touched(&decision->question, i) && verdict_accepts(judge_unit(&decision->question, i).verdict);
+            accepted = unit_is_touched(&decision->question, i) &&
+                       !held_find(record, decision->question.writer->agency, i) &&
+                       verdict_accepts(judge_unit(&decision->question, i).verdict);
     if (!accepted) {
         all_lost(decision, lost);
         if (sent_to_writer(&decision->question, UNIT_EXISTENCE) <= decision->question.writer->base)
@@ -234,6 +241,13 @@ static void forget_values(struct canonical *record)
         record->units[i] = (struct unit_state){ .writer = AGENCY_NOBODY };
 }
 
+/* What a held insert has claimed of a record that somebody else now creates is nobody's word. */
+static void forget_claims(struct canonical *record)
+{
+    for (uint16_t i = 0; i < record->type->field_count; i++)
+        record->values[i] = value_null();
+}
+
 /* One unit of a creating insert. Nothing can be put back that was never there: what is wrong is held, and NULL for the
  * others, until its writer corrects it. */
 static void create_unit(struct decision *decision, uint16_t index)
@@ -241,11 +255,13 @@ static void create_unit(struct decision *decision, uint16_t index)
     const struct catalog_unit *unit = &type_of(decision)->units[index];
     struct judgement judgement = judge_unit(&decision->question, index);
 
-    if (judgement.verdict == VERDICT_PUT_BACK && policy_writes(&unit->policy, decision->question.writer->agency))
+    if (join_unit(decision, index, judgement))
+        return;
+    if (judgement.verdict == VERDICT_PUT_BACK && policy_writes(&unit->policy, decision->question.writer->agency)) {
         judgement.verdict = VERDICT_HELD;
-    for (uint16_t i = 0; i < unit->field_count; i++)
-        if (decision->question.fields[unit->fields[i]].state != VALUE_ABSENT)
-            add_verdict(decision, type_of(decision)->fields[unit->fields[i]].name, judgement);
+        hold_defect(decision, index);
+    }
+    add_verdicts(decision, index, judgement);
     if (verdict_accepts(judgement.verdict)) {
         write_unit(decision, index, value_null(), false);
     } else if (judgement.verdict == VERDICT_PUT_BACK && decision->question.writer->fed[index]) {
@@ -256,6 +272,9 @@ static void create_unit(struct decision *decision, uint16_t index)
 
 static void decide_creation(struct decision *decision, bool revival)
 {
+    /* Of a record that never was it can have been sent a deletion: when its insert was held, and rejected. */
+    bool echo = revival || sent_to_writer(&decision->question, UNIT_EXISTENCE) > decision->question.writer->base;
+
     if (!policy_writes(&type_of(decision)->units[UNIT_EXISTENCE].policy, decision->question.writer->agency)) {
         const struct judgement refused = { VERDICT_PUT_BACK, "not allowed" };
 
@@ -264,15 +283,19 @@ static void decide_creation(struct decision *decision, bool revival)
         reply_outcome(decision, refused, type_of(decision)->units[UNIT_EXISTENCE].policy.write[0]);
         return;
     }
+    if (hold_if_limited(decision, UNIT_EXISTENCE, OPERATION_INSERT))
+        return;
     add_verdict(decision, "existence", (struct judgement){ VERDICT_APPLIED, "no conflict" });
-    write_unit(decision, UNIT_EXISTENCE, value_text("false"), revival);
+    write_unit(decision, UNIT_EXISTENCE, value_text("false"), echo);
     decision->record->exists = true;
     if (revival)
         forget_values(decision->record);
+    else
+        forget_claims(decision->record);
     for (uint16_t i = UNIT_EXISTENCE + 1; i < type_of(decision)->unit_count; i++)
         if (unit_has_values(&decision->question, i))
             create_unit(decision, i);
-    if (revival)
+    if (echo)
         send_to_all(decision);
     else
         send_whole(decision, &decision->outcome->effect);
@@ -295,6 +318,8 @@ static void decide_reinsert(struct decision *decision)
         decide_creation(decision, true);
         return;
     }
+    if (hold_if_limited(decision, UNIT_EXISTENCE, OPERATION_INSERT))
+        return;
     add_verdict(decision, "existence", (struct judgement){ VERDICT_WON, "owner" });
     write_unit(decision, UNIT_EXISTENCE, value_text("false"), true);
     decision->record->exists = true;
@@ -312,7 +337,8 @@ static bool row_differs(struct decision *decision, bool correct)
 
     for (uint16_t i = UNIT_EXISTENCE + 1; i < type_of(decision)->unit_count; i++) {
         if (!decision->question.writer->fed[i] || !unit_is_touched(&decision->question, i) ||
-            unit_is_unchanged(&decision->question, i))
+            unit_is_unchanged(&decision->question, i) ||
+            held_find(decision->record, decision->question.writer->agency, i))
             continue;
         differs = true;
         if (correct)
@@ -329,7 +355,7 @@ static void decide_known_insert(struct decision *decision, bool load)
     for (uint16_t i = UNIT_EXISTENCE + 1; i < type_of(decision)->unit_count; i++)
         if (unit_has_values(&decision->question, i))
             decide_unit(decision, i);
-    if (load)
+    if (load || holds_any(decision)) /* the whole record would put back what is held */
         row_differs(decision, true);
     else if (row_differs(decision, false))
         reply_outcome(decision, (struct judgement){ VERDICT_UNCHANGED, "record exists" }, AGENCY_NOBODY);
@@ -340,6 +366,8 @@ static void decide_deletion(struct decision *decision)
     struct judgement judgement = judge_deletion(&decision->question);
     bool echo;
 
+    if (judgement.verdict != VERDICT_PUT_BACK && hold_if_limited(decision, UNIT_EXISTENCE, OPERATION_DELETE))
+        return;
     add_verdict(decision, "existence", judgement);
     if (!verdict_accepts(judgement.verdict)) {
         reply_outcome(decision, judgement, deletion_defender(&decision->question));
@@ -353,16 +381,21 @@ static void decide_deletion(struct decision *decision)
         decision->outcome->reply.operation = OPERATION_DELETE;
 }
 
-/* What the writer has seen by now can decide nothing any more. */
+/* What the writer has seen by now can decide nothing any more, but about what is held, which is older. */
 static void prune(struct decision *decision)
 {
-    sent_prune(&decision->record->wholes, decision->question.writer->agency, decision->question.writer->base);
+    const struct writer *writer = decision->question.writer;
+    feed_position seen = writer->base;
+
+    for (uint16_t i = 0; i < decision->record->held_count; i++)
+        if (decision->record->helds[i].agency == writer->agency && decision->record->helds[i].base < seen)
+            seen = decision->record->helds[i].base;
+    sent_prune(&decision->record->wholes, writer->agency, seen);
     for (uint16_t i = 0; i < type_of(decision)->unit_count; i++)
-        sent_prune(&decision->record->units[i].corrections, decision->question.writer->agency,
-                   decision->question.writer->base);
+        sent_prune(&decision->record->units[i].corrections, writer->agency, seen);
 }
 
-static void decide(struct decision *decision, enum operation operation)
+void decide(struct decision *decision, enum operation operation)
 {
     struct canonical *record = decision->record;
     bool fresh = !record->exists && record->units[UNIT_EXISTENCE].seq == 0;
@@ -384,11 +417,28 @@ static void decide(struct decision *decision, enum operation operation)
         decide_deleted_update(decision);
 }
 
+void decision_start(struct decision *decision, struct outcome *ret)
+{
+    uint16_t field_count = decision->record->type->field_count, unit_count = decision->record->type->unit_count;
+
+    decision->effect = arena_array(decision->arena, 2u * field_count, sizeof(bool));
+    decision->reply = decision->effect + field_count;
+    decision->outcome = ret;
+    *ret = (struct outcome){ .fields = arena_array(decision->arena, field_count + 1u, sizeof *ret->fields),
+                             .notes = arena_array(decision->arena, 2u * unit_count, sizeof *ret->notes) };
+    prune(decision);
+}
+
+void decision_end(struct decision *decision)
+{
+    send_fields(decision, decision->effect, &decision->outcome->effect);
+    send_fields(decision, decision->reply, &decision->outcome->reply);
+}
+
 void reconcile(const struct reconciler *reconciler, struct arena *arena, const struct writer *writer,
                struct canonical *record, enum operation operation, const struct value *fields, feed_position position,
                identifier_taken *taken, void *context, struct outcome *ret)
 {
-    uint16_t field_count = record->type->field_count;
     struct decision decision = {
         .question = {
             .reconciler = reconciler,
@@ -402,14 +452,10 @@ void reconcile(const struct reconciler *reconciler, struct arena *arena, const s
         .arena = arena,
         .record = record,
         .position = position,
-        .effect = arena_array(arena, 2u * field_count, sizeof(bool)),
-        .outcome = ret,
     };
 
-    decision.reply = decision.effect + field_count;
-    *ret = (struct outcome){ .fields = arena_array(arena, field_count + 1u, sizeof *ret->fields) };
-    prune(&decision);
-    decide(&decision, operation);
-    send_fields(&decision, decision.effect, &ret->effect);
-    send_fields(&decision, decision.reply, &ret->reply);
+    decision_start(&decision, ret);
+    if (!join_record(&decision, operation))
+        decide(&decision, operation);
+    decision_end(&decision);
 }

@@ -45,6 +45,8 @@ static void report_skipped(struct broker *broker, struct work *work, struct peer
         .reason = nothing,
     };
 
+    if (held_find(record, peer->index, UNIT_EXISTENCE))
+        return; /* it will be sent the record whole when what is held has been settled */
     if (debts_answer_comes(peer->debts, report->record, report->position))
         return; /* else a few bytes, said again and again, would each make an entry with the whole record */
     if (report->kind == REPORT_SKIPPED)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA_FORMAT = 2 };
+enum { SCHEMA_FORMAT = 3 };
 
 static int failed(PGconn *connection, const PGresult *result, const char *what, struct error *err)
 {
@@ -102,8 +102,8 @@ static bool is_ours(const char *column)
 
 static bool is_table(const char *name)
 {
-    static const char *const tables[] = { "state", "catalog", "agency", "entry",      "link",
-                                          "debt",  "applied", "field",  "change_log", NULL };
+    static const char *const tables[] = { "state", "catalog",    "agency", "entry", "link",      "debt", "applied",
+                                          "field", "change_log", "hold",   "held",  "limit_use", NULL };
 
     for (int i = 0; tables[i]; i++)
         if (strcmp(tables[i], name) == 0)
@@ -311,6 +311,77 @@ static int debts_read(PGconn *connection, struct arena *arena, struct ledger_sta
     return 0;
 }
 
+static enum hold_cause cause_named(const char *word)
+{
+    return *word == 'l' ? HOLD_LIMIT : *word == 'd' ? HOLD_DEFECT : HOLD_UNKNOWN;
+}
+
+static const char sql_holds[] =
+    "SELECT h.number, h.agency, h.type, h.unit, h.cause, h.reason, h.entry, (SELECT pg_catalog.count(*) FROM"
+    " selaras.held d WHERE d.hold = h.number AND d.settled IS NULL), h.decision, h.decided, h.decided_by, h.ground,"
+    " h.selection FROM selaras.hold h WHERE h.closed_at IS NULL ORDER BY h.number";
+static const char sql_next_hold[] = "SELECT coalesce(pg_catalog.max(number), 0) + 1 FROM selaras.hold";
+
+static const char *text_at(struct arena *arena, const PGresult *result, int row, int column)
+{
+    return read_text(arena, result, row, column).bytes;
+}
+
+static int holds_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)
+{
+    scoped(result_clear) PGresult *result = NULL;
+    scoped(result_clear) PGresult *next = NULL;
+
+    if (query(connection, sql_holds, 0, NULL, "reading holds", &result, err) < 0 ||
+        query(connection, sql_next_hold, 0, NULL, "reading holds", &next, err) < 0)
+        return err->code;
+    ret->next_hold = (uint32_t)number_at(next, 0, 0);
+    ret->hold_count = (uint32_t)PQntuples(result);
+    ret->holds = arena_array(arena, ret->hold_count, sizeof *ret->holds);
+    for (int i = 0; i < (int)ret->hold_count; i++)
+        ret->holds[i] = (struct hold_row){
+            .number = (uint32_t)number_at(result, i, 0),
+            .agency = (uint16_t)number_at(result, i, 1),
+            .type = text_at(arena, result, i, 2),
+            .unit = text_at(arena, result, i, 3),
+            .cause = cause_named(PQgetvalue(result, i, 4)),
+            .reason = text_at(arena, result, i, 5),
+            .entry = number_at(result, i, 6),
+            .changes = (uint32_t)number_at(result, i, 7),
+            .decision = PQgetisnull(result, i, 8)                          ? DECISION_NONE
+                        : strcmp(PQgetvalue(result, i, 8), "release") == 0 ? DECISION_RELEASE
+                                                                           : DECISION_REJECT,
+            .decided = number_at(result, i, 9),
+            .by = text_at(arena, result, i, 10),
+            .ground = text_at(arena, result, i, 11),
+            .selection = text_at(arena, result, i, 12),
+        };
+    return 0;
+}
+
+static int uses_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)
+{
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query(connection,
+              "SELECT agency, type, unit, rule, part, changes FROM selaras.limit_use WHERE until > pg_catalog.now()"
+              " ORDER BY part",
+              0, NULL, "reading what is limited", &result, err) < 0)
+        return err->code;
+    ret->use_count = (uint32_t)PQntuples(result);
+    ret->uses = arena_array(arena, ret->use_count, sizeof *ret->uses);
+    for (int i = 0; i < (int)ret->use_count; i++)
+        ret->uses[i] = (struct use_row){
+            .agency = (uint16_t)number_at(result, i, 0),
+            .type = text_at(arena, result, i, 1),
+            .unit = text_at(arena, result, i, 2),
+            .rule = text_at(arena, result, i, 3),
+            .part = (int64_t)number_at(result, i, 4),
+            .changes = number_at(result, i, 5),
+        };
+    return 0;
+}
+
 static const char sql_state[] = "SELECT s.format, s.head, (extract(epoch FROM s.head_time) * 1000000)::bigint, "
                                 "s.next_record, s.catalog, c.hash, e.leaf"
                                 " FROM selaras.state s LEFT JOIN selaras.catalog c ON c.version = s.catalog"
@@ -362,7 +433,8 @@ int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *
     if (keep && audit_keep(connection, arena, catalog, err) < 0)
         return err->code;
     if (state_read(connection, arena, ret, err) < 0 || agencies_read(connection, arena, ret, err) < 0 ||
-        debts_read(connection, arena, ret, err) < 0)
+        debts_read(connection, arena, ret, err) < 0 || holds_read(connection, arena, ret, err) < 0 ||
+        uses_read(connection, arena, ret, err) < 0)
         return err->code;
     return run(connection, keep ? "COMMIT" : "ROLLBACK", "preparing the schema", err);
 }

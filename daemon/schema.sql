@@ -11,7 +11,7 @@ CREATE TABLE selaras.state (
     catalog       integer  NOT NULL           -- version in force
 );
 
-INSERT INTO selaras.state (format, head, head_time, next_record, catalog) VALUES (2, 0, 'epoch', 1, 0);
+INSERT INTO selaras.state (format, head, head_time, next_record, catalog) VALUES (3, 0, 'epoch', 1, 0);
 
 -- What a statement of the broker has not found as it was left belongs to another broker or hand: nothing of it is committed.
 CREATE FUNCTION selaras.expect(written bigint, what text) RETURNS void LANGUAGE plpgsql AS $$
@@ -35,7 +35,7 @@ CREATE TABLE selaras.agency (
     key           bytea    UNIQUE CHECK (octet_length(key) = 32),      -- CURVE public key; NULL when revoked
     mode          text     NOT NULL DEFAULT 'full' CHECK (mode IN ('observe', 'publish', 'full')),
     state         text     NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'loading', 'filling', 'active', 'quarantined')),
-    quarantine    text     NOT NULL DEFAULT 'none' CHECK (quarantine IN ('none', 'history', 'lost', 'refused')),
+    quarantine    text     NOT NULL DEFAULT 'none' CHECK (quarantine IN ('none', 'history', 'lost', 'refused', 'crashed')),
     reason        text,                       -- why it is quarantined,
     quarantine_entry bigint NOT NULL DEFAULT 0,   -- the entry that says so,
     resumes       text     NOT NULL DEFAULT 'new',-- and its state before
@@ -86,7 +86,8 @@ CREATE TABLE selaras.entry (
     salt          bytea,
     body          bytea,                      -- what the leaf's commitment covers (PROTOCOL 5.2)
     effect        bytea,                      -- for readers: [operation, [[field, value]...], reason]
-    reply         bytea                       -- for the writer, or the agency an item is for
+    reply         bytea,                      -- for the writer, or the agency an item is for
+    withheld      smallint[]                  -- agencies that effect does not go to: their insertion or deletion of this record is held
 ) PARTITION BY RANGE (position);
 CREATE INDEX entry_record ON selaras.entry (record, position) WHERE record > 0;
 CREATE INDEX entry_time ON selaras.entry USING brin (time) WITH (pages_per_range = 16);
@@ -96,11 +97,11 @@ BEGIN
     IF TG_OP = 'UPDATE' AND NEW.salt IS NULL AND NEW.body IS NULL AND NEW.effect IS NULL AND NEW.reply IS NULL
        AND ROW(OLD.position, OLD.time, OLD.kind, OLD.agency, OLD.incarnation, OLD.lsn, OLD.number, OLD.base, OLD.commit_time,
                OLD.type, OLD.record, OLD.other, OLD.refers, OLD.operation, OLD.fields, OLD.verdicts, OLD.rules, OLD.catalog,
-               OLD.boundary, OLD.leaf)
+               OLD.boundary, OLD.leaf, OLD.withheld)
            IS NOT DISTINCT FROM
            ROW(NEW.position, NEW.time, NEW.kind, NEW.agency, NEW.incarnation, NEW.lsn, NEW.number, NEW.base, NEW.commit_time,
                NEW.type, NEW.record, NEW.other, NEW.refers, NEW.operation, NEW.fields, NEW.verdicts, NEW.rules, NEW.catalog,
-               NEW.boundary, NEW.leaf) THEN
+               NEW.boundary, NEW.leaf, NEW.withheld) THEN
         RETURN NEW;                           -- a redaction
     END IF;
     RAISE EXCEPTION 'selaras.entry is append-only: % refused', TG_OP USING ERRCODE = 'insufficient_privilege';
@@ -149,6 +150,50 @@ CREATE TABLE selaras.debt (
     settled       text CHECK (settled IN ('answered', 'released', 'closed'))
 );
 CREATE INDEX debt_open ON selaras.debt (agency, record) WHERE settled IS NULL;
+
+-- Changes of an agency that wait together until a person has decided (selaras hold).
+CREATE TABLE selaras.hold (
+    number        bigint   PRIMARY KEY,
+    agency        smallint NOT NULL,
+    type          text     NOT NULL,
+    unit          text     NOT NULL,          -- the field or group, or 'existence'
+    cause         text     NOT NULL CHECK (cause IN ('limit', 'defect', 'unknown')),
+    reason        text     NOT NULL,          -- the limit as the catalog says it, or what is wrong
+    entry         bigint   NOT NULL,          -- that opened it
+    opened_at     timestamptz NOT NULL,
+    decision      text     CHECK (decision IN ('release', 'reject')),   -- the last one, while it is being carried out
+    decided       bigint   NOT NULL DEFAULT 0,-- the entry that says so
+    decided_by    text     NOT NULL DEFAULT '',
+    ground        text     NOT NULL DEFAULT '',
+    selection     text     NOT NULL DEFAULT '', -- records, as a multirange; '' is all
+    closed_at     timestamptz                 -- nothing is held any more
+);
+CREATE INDEX hold_open ON selaras.hold (number) WHERE closed_at IS NULL;
+
+-- What is held under it; what that is stands in the record's metadata, and in the body of `entry`.
+CREATE TABLE selaras.held (
+    hold          bigint   NOT NULL,
+    record        bigint   NOT NULL,
+    unit          text     NOT NULL,
+    operation     text     NOT NULL,
+    entry         bigint   NOT NULL,          -- the agency's latest change of it
+    settled       text     CHECK (settled IN ('released', 'rejected', 'corrected', 'withdrawn')),
+    settled_entry bigint   NOT NULL DEFAULT 0,
+    PRIMARY KEY (hold, record, unit)
+);
+CREATE INDEX held_record ON selaras.held (record) WHERE settled IS NULL;
+
+-- How much of what the catalog limits each agency has done, by parts of the limit's time.
+CREATE TABLE selaras.limit_use (
+    agency        smallint NOT NULL,
+    type          text     NOT NULL,
+    unit          text     NOT NULL,
+    rule          text     NOT NULL,          -- as the catalog says it
+    part          bigint   NOT NULL,
+    changes       bigint   NOT NULL,
+    until         timestamptz NOT NULL,       -- it counts until then
+    PRIMARY KEY (agency, type, unit, rule, part)
+);
 
 -- When each agency said it had applied up to where.
 CREATE TABLE selaras.applied (

@@ -1,5 +1,5 @@
 /* What agents say: each message belongs to a session or begins one (PROTOCOL 3 and 4). */
-#include "daemon/peer.h"
+#include "daemon/work.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -225,6 +225,7 @@ void session_frame(struct broker *broker, const struct broker_event *event)
 
     if (!peer || !peer->row.enrolled)
         return;
+    work_on_frames(broker->options.working, peer);
     arena = arena_new();
     frame = arena_copy(arena, event->frame, event->length); /* what is read borrows from it */
     if (message_read(arena, frame, event->length, &message, &err) < 0) {
@@ -251,6 +252,23 @@ void session_lost(struct broker *broker, const struct route *route)
                        "session %" PRIu64 " ended: it does not take what it is sent", broker->peers[i].row.session);
             peer_drop(broker, &broker->peers[i]);
         }
+}
+
+void session_crashed(struct broker *broker, const struct working *working)
+{
+    struct peer *peer = peer_by_id(broker, working->agency);
+    const char *where = working->behind ? "what it sent behind " : "its transaction at ";
+
+    if (!peer)
+        return;
+    if (working->lsn > 0)
+        peer_doubt(peer, QUARANTINE_CRASHED,
+                   "the broker crashes on %s%" PRIX32 "/%" PRIX32 ": see its log, and report it", where,
+                   (uint32_t)(working->lsn >> 32), (uint32_t)working->lsn);
+    else
+        peer_doubt(peer, QUARANTINE_CRASHED,
+                   "the broker crashes on %spiece %" PRIu32 " of its load: see its log, and report it",
+                   working->behind ? "what it sent behind " : "", working->number);
 }
 
 void session_watch(struct broker *broker, struct peer *peer)

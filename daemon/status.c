@@ -31,10 +31,44 @@ static void write_peer(struct buffer *out, const struct peer_view *peer, feed_po
     json_write_int(out, "applied_at", row->applied_at_us);
     json_write_uint(out, "parked", peer->parked);
     json_write_uint(out, "skipped", peer->skipped);
+    json_write_uint(out, "held", peer->held);
     if (peer->copy_at_us)
         json_write_int(out, "copy_at", peer->copy_at_us);
     json_write_text(out, "software", row->software);
     json_end_object(out);
+}
+
+/* The agency's name, or "" when it is not there any more. */
+static const char *agency_named(const struct broker *broker, uint16_t id)
+{
+    struct peer_view peer;
+
+    for (uint32_t i = 0; broker_peer(broker, i, &peer); i++)
+        if (peer.row->id == id)
+            return peer.row->name;
+    return "";
+}
+
+static void write_holds(struct buffer *out, const struct broker *broker)
+{
+    const struct hold_row *hold;
+
+    json_begin_array(out, "holds");
+    for (uint32_t i = 0; broker && (hold = broker_hold(broker, i)); i++) {
+        json_begin_object(out, NULL);
+        json_write_uint(out, "hold", hold->number);
+        json_write_text(out, "agency", agency_named(broker, hold->agency));
+        json_write_text(out, "type", hold->type);
+        json_write_text(out, "field", hold->unit);
+        json_write_text(out, "reason", hold->reason);
+        json_write_uint(out, "held", hold->changes);
+        json_write_text(out, "decision",
+                        hold->decision == DECISION_NONE      ? NULL
+                        : hold->decision == DECISION_RELEASE ? "release"
+                                                             : "reject");
+        json_end_object(out);
+    }
+    json_end_array(out);
 }
 
 const char *status_json(struct buffer *out, const struct status_about *about, const struct broker *broker)
@@ -55,6 +89,7 @@ const char *status_json(struct buffer *out, const struct status_about *about, co
     for (uint32_t i = 0; broker && broker_peer(broker, i, &peer); i++)
         write_peer(out, &peer, head);
     json_end_array(out);
+    write_holds(out, broker);
     json_end_object(out);
     return json_text(out);
 }

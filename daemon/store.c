@@ -40,7 +40,7 @@ static void fail(struct store *store, const struct error *err)
 }
 
 /* The connections first: what is open on them is told, while the batch that it belongs to is still there. */
-static void restart(struct store *store, const struct error *err)
+void store_restart(struct store *store, const struct error *err)
 {
     const struct error kept = *err;
 
@@ -64,7 +64,7 @@ static void failed_batch(struct store *store, struct batch *batch, const struct 
     if (!outcome->sqlstate[0])
         return; /* on_writer hears of the lost connection */
     if (!is_refusal(outcome)) {
-        restart(store, &outcome->err);
+        store_restart(store, &outcome->err);
         return;
     }
     store->partition = 0; /* those that the batch made are gone with it */
@@ -215,13 +215,13 @@ void store_close(struct store **store)
 /* ---- lookups ---- */
 
 /* A batch on its way: what the results that come back are. */
-enum { RESULTS_MAX = 2 * CATALOG_TYPES_MAX + 4 };
+enum { RESULTS_MAX = 2 * CATALOG_TYPES_MAX + 6 };
 struct lookup {
     struct store *store;
     struct batch *batch;
     int count;
     struct expected {
-        enum { EXPECT_RECORDS, EXPECT_LINKS, EXPECT_FILL, EXPECT_LEAF } what;
+        enum { EXPECT_RECORDS, EXPECT_LINKS, EXPECT_FILL, EXPECT_LEAF, EXPECT_SETTLE, EXPECT_COUNT } what;
         uint16_t type;
     } expected[RESULTS_MAX];
 };
@@ -324,6 +324,49 @@ static void look_up_fill(struct store *store, struct lookup *lookup)
     expect(lookup, EXPECT_FILL, fill->type);
 }
 
+/* By their numbers, a part at a time. */
+static const char sql_settle[] =
+    "SELECT DISTINCT record FROM selaras.held WHERE hold = $1 AND settled IS NULL AND entry < $2 AND record > $3"
+    " AND ($4 = '' OR record <@ nullif($4, '')::int8multirange) ORDER BY record LIMIT $5";
+static const char sql_count[] =
+    "SELECT pg_catalog.count(*) FROM selaras.link WHERE agency = $1 AND block = ANY ($2::text[])"
+    " AND until IS NULL";
+
+static void look_up_settle(struct store *store, struct lookup *lookup)
+{
+    const struct wanted_settle *settle = &lookup->batch->wanted.settle;
+    struct pg_parameters parameters = { 0 };
+    struct arena *arena = lookup->batch->arena;
+
+    pg_int8(&parameters, arena, settle->hold);
+    pg_int8(&parameters, arena, (int64_t)settle->before);
+    pg_int8(&parameters, arena, (int64_t)settle->after);
+    pg_text(&parameters, settle->selection);
+    pg_int8(&parameters, arena, settle->limit);
+    pg_statement(store->writer, sql_settle, true, &parameters);
+    expect(lookup, EXPECT_SETTLE, 0);
+}
+
+static void look_up_count(struct store *store, struct lookup *lookup)
+{
+    const struct wanted_count *count = &lookup->batch->wanted.count;
+    struct pg_parameters parameters = { 0 };
+    struct arena *arena = lookup->batch->arena;
+
+    pg_text(&parameters, arena_printf(arena, "%u", count->agency));
+    pg_text(&parameters, count->blocks);
+    pg_statement(store->writer, sql_count, true, &parameters);
+    expect(lookup, EXPECT_COUNT, 0);
+}
+
+static void take_settles(struct batch *batch, const PGresult *result)
+{
+    batch->found.settle_count = (uint32_t)PQntuples(result);
+    batch->found.settles = arena_array(batch->arena, batch->found.settle_count, sizeof *batch->found.settles);
+    for (uint32_t i = 0; i < batch->found.settle_count; i++)
+        batch->found.settles[i] = (uint64_t)pg_result_int8(result, (int)i, 0);
+}
+
 static int take_result(struct lookup *lookup, const struct expected *expected, const PGresult *result,
                        struct error *err)
 {
@@ -340,6 +383,12 @@ static int take_result(struct lookup *lookup, const struct expected *expected, c
         return read_records(batch, &batch->catalog->types[expected->type], result, err);
     case EXPECT_LINKS:
         read_links(batch->arena, result, &batch->found.links, &batch->found.link_count);
+        return 0;
+    case EXPECT_SETTLE:
+        take_settles(batch, result);
+        return 0;
+    case EXPECT_COUNT:
+        batch->found.count = (uint64_t)pg_result_int8(result, 0, 0);
         return 0;
     case EXPECT_LEAF:
         batch->found.leaf_known = PQntuples(result) == 1;
@@ -364,7 +413,7 @@ static void on_lookup(void *context, const struct pg_outcome *outcome)
     }
     for (int i = 0; i < lookup->count; i++)
         if (take_result(lookup, &lookup->expected[i], outcome->results[i], &err) < 0) {
-            restart(store, &err);
+            store_restart(store, &err);
             return;
         }
     store->sink.found(store->sink.context, lookup->batch);
@@ -380,6 +429,10 @@ void store_lookup(struct store *store, struct batch *batch)
         look_up_type(store, lookup, i);
     if (batch->wanted.fill.limit > 0)
         look_up_fill(store, lookup);
+    if (batch->wanted.settle.hold > 0)
+        look_up_settle(store, lookup);
+    if (batch->wanted.count.agency > 0)
+        look_up_count(store, lookup);
     if (batch->wanted.leaf > 0) {
         struct pg_parameters leaf = { 0 };
 
@@ -416,110 +469,4 @@ void store_write(struct store *store, struct batch *batch)
     writing->batch = batch;
     store_write_batch(store, batch);
     pg_sync(store->writer, on_written, writing);
-}
-
-/* ---- feeds ---- */
-
-/* What of an entry goes to the agency $2. */
-#define SENDING "(CASE WHEN e.agency = $2 THEN e.reply ELSE e.effect END)"
-
-/* What concerns the agency after a position, up to where the source transaction of the $3rd item ends; and the leaf
- * there. With fewer found, how far the ledger is. What would come to more than $5 items or $6 bytes ends at the last
- * transaction that fits, or within the first, which is too large itself. */
-static const char sql_scan[] =
-    "WITH hit AS MATERIALIZED (SELECT e.position, pg_catalog.octet_length(" SENDING ") AS size FROM selaras.entry e"
-    "  WHERE e.position > $1 AND " SENDING " IS NOT NULL ORDER BY e.position LIMIT $3),"
-    " span AS MATERIALIZED (SELECT pg_catalog.count(*) AS count, pg_catalog.max(position) AS last,"
-    "   coalesce(pg_catalog.sum(size), 0) AS bytes FROM hit),"
-    " whole AS MATERIALIZED (SELECT CASE WHEN s.count < $3 THEN (SELECT head FROM selaras.state) ELSE"
-    "   (SELECT b.position FROM selaras.entry b WHERE b.position >= s.last AND b.position <= s.last + $5 - $3"
-    "    AND b.boundary ORDER BY b.position LIMIT 1) END AS position FROM span s),"
-    " fitting AS MATERIALIZED (SELECT CASE WHEN w.position IS NOT NULL AND s.bytes +"
-    "   (SELECT coalesce(pg_catalog.sum(pg_catalog.octet_length(" SENDING ")), 0) FROM selaras.entry e"
-    "     WHERE s.count = $3 AND e.position > s.last AND e.position <= w.position) <= $6 THEN w.position ELSE"
-    "   (SELECT coalesce(pg_catalog.max(f.position) FILTER (WHERE f.boundary AND f.bytes <= $6),"
-    "      pg_catalog.max(f.position) FILTER (WHERE f.bytes <= $6 OR f.number = 1)) FROM"
-    "     (SELECT m.position, m.boundary, pg_catalog.sum(m.size) OVER (ORDER BY m.position) AS bytes,"
-    "       pg_catalog.row_number() OVER (ORDER BY m.position) AS number FROM"
-    "       (SELECT e.position, e.boundary, pg_catalog.octet_length(" SENDING ") AS size FROM selaras.entry e"
-    "         WHERE e.position > $1 AND " SENDING " IS NOT NULL ORDER BY e.position LIMIT $5) m) f)"
-    "   END AS position FROM span s, whole w),"
-    " last AS MATERIALIZED (SELECT e.position, pg_catalog.sha256('\\x00'::bytea || e.leaf) AS leaf"
-    "  FROM selaras.entry e WHERE e.position = (SELECT position FROM fitting))"
-    " SELECT last.position, last.leaf, r.position, r.type, r.record, r.block, r.key, r.sending FROM last LEFT JOIN "
-    "LATERAL"
-    "  (SELECT e.position, e.type, e.record, l.block, l.key, " SENDING " AS sending"
-    "   FROM selaras.entry e LEFT JOIN LATERAL (SELECT k.block, k.key FROM selaras.link k WHERE k.record = e.record"
-    "    AND k.agency = $4::smallint AND k.since < e.position AND (k.until IS NULL OR k.until >= e.position)"
-    "    ORDER BY k.since DESC LIMIT 1) l ON true"
-    "   WHERE e.position > $1 AND e.position <= last.position AND " SENDING " IS NOT NULL) r ON true"
-    " ORDER BY r.position";
-
-struct scanning {
-    struct store *store;
-    struct scan *scan;
-};
-
-static void take_scan(struct scan *scan, const PGresult *result)
-{
-    int rows = PQntuples(result);
-    struct text leaf = pg_result_bytes(scan->arena, result, 0, 1);
-
-    scan->end = (feed_position)pg_result_int8(result, 0, 0);
-    memcpy(scan->leaf, leaf.bytes, HASH_BYTES);
-    scan->rows = arena_array(scan->arena, (size_t)rows, sizeof *scan->rows);
-    for (int i = 0; i < rows; i++) {
-        if (PQgetisnull(result, i, 2))
-            continue;
-        scan->rows[scan->row_count++] = (struct scan_row){
-            .position = (feed_position)pg_result_int8(result, i, 2),
-            .type = read_text(scan->arena, result, i, 3),
-            .record = (uint64_t)pg_result_int8(result, i, 4),
-            .block = read_text(scan->arena, result, i, 5),
-            .key = read_text(scan->arena, result, i, 6),
-            .sending = pg_result_bytes(scan->arena, result, i, 7),
-        };
-    }
-}
-
-static void on_scan(void *context, const struct pg_outcome *outcome)
-{
-    struct scanning *scanning = context;
-    struct store *store = scanning->store;
-    struct scan *scan = scanning->scan;
-
-    if (!outcome->ok) {
-        arena_free(&scan->arena);
-        if (outcome->sqlstate[0])
-            restart(store, &outcome->err);
-        return;
-    }
-    if (PQntuples(outcome->results[0]) == 0) {
-        struct error err;
-
-        error_set(&err, ERR_STOP,
-                  "database: the ledger has no entry at its own head: it was changed or restored in part");
-        arena_free(&scan->arena);
-        restart(store, &err);
-        return;
-    }
-    take_scan(scan, outcome->results[0]);
-    store->sink.scanned(store->sink.context, scan);
-}
-
-void store_scan(struct store *store, struct scan *scan)
-{
-    struct scanning *scanning = arena_alloc(scan->arena, sizeof *scanning);
-    struct pg_parameters parameters = { 0 };
-
-    scanning->store = store;
-    scanning->scan = scan;
-    pg_int8(&parameters, scan->arena, (int64_t)scan->after);
-    pg_text(&parameters, scan->agency_name);
-    pg_int8(&parameters, scan->arena, scan->limit);
-    pg_text(&parameters, arena_printf(scan->arena, "%u", scan->agency));
-    pg_int8(&parameters, scan->arena, scan->most);
-    pg_int8(&parameters, scan->arena, (int64_t)scan->most_bytes);
-    pg_statement(store->reader, sql_scan, true, &parameters);
-    pg_sync(store->reader, on_scan, scanning);
 }

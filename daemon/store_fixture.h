@@ -9,7 +9,9 @@
 #include "daemon/broker.h"
 #include "daemon/reconcile_fixture.h"
 
-enum { ROWS_MAX = 20000, FRAMES_MAX = 40000, WORLD_PEERS_MAX = 8, SCANS_MAX = 8, NOW_US = 1700000000 };
+#include <inttypes.h>
+
+enum { ROWS_MAX = 20000, FRAMES_MAX = 40000, WORLD_PEERS_MAX = 8, HOLDS_MAX = 200, SCANS_MAX = 8, NOW_US = 1700000000 };
 
 struct stored_record {
     const struct catalog_type *type;
@@ -74,6 +76,12 @@ struct world {
     uint32_t debt_count;
     struct entry_row entries[ROWS_MAX];
     uint32_t entry_count;
+    struct hold_row holds[HOLDS_MAX];
+    uint32_t hold_count;
+    struct held_write helds[ROWS_MAX];
+    uint32_t held_count;
+    struct use_row uses[HOLDS_MAX];
+    uint32_t use_count;
     struct savepoint savepoint;
     int part_count; /* batches that were not a whole transaction */
 
@@ -175,6 +183,49 @@ static inline void find_fill(struct world *world, struct batch *batch)
     batch->found.fill_rows = count;
 }
 
+/* Whether "{people,others}" has the name. */
+static inline bool is_in_list(const char *list, struct text name)
+{
+    for (const char *at = list + 1; *at && *at != '}'; at += strcspn(at, ",}") + (at[strcspn(at, ",}")] == ','))
+        if (strcspn(at, ",}") == name.length && memcmp(at, name.bytes, name.length) == 0)
+            return true;
+    return false;
+}
+
+/* Whether "{[17,19],[400,400]}" has the number. */
+static inline bool is_selected(const char *selection, uint64_t number)
+{
+    uint64_t from, to;
+
+    if (!*selection)
+        return true;
+    for (const char *at = strchr(selection, '['); at; at = strchr(at + 1, '['))
+        if (sscanf(at, "[%" SCNu64 ",%" SCNu64 "]", &from, &to) == 2 && number >= from && number <= to)
+            return true;
+    return false;
+}
+
+static inline void find_settle(struct world *world, struct batch *batch)
+{
+    const struct wanted_settle *settle = &batch->wanted.settle;
+    struct found *found = &batch->found;
+    uint64_t after = settle->after, next = 0;
+
+    found->settles = arena_array(batch->arena, settle->limit, sizeof *found->settles);
+    do { /* the smallest that comes behind */
+        next = 0;
+        for (uint32_t i = 0; i < world->held_count; i++) {
+            const struct held_write *held = &world->helds[i];
+
+            if (held->hold == settle->hold && !held->how && held->entry < settle->before && held->record > after &&
+                is_selected(settle->selection, held->record) && (next == 0 || held->record < next))
+                next = held->record;
+        }
+        if (next)
+            found->settles[found->settle_count++] = after = next;
+    } while (next && found->settle_count < settle->limit);
+}
+
 static inline void store_find(struct world *world, struct batch *batch)
 {
     struct found *found = &batch->found;
@@ -196,6 +247,11 @@ static inline void store_find(struct world *world, struct batch *batch)
             found->links[found->link_count++] = world->links[i];
     if (batch->wanted.fill.limit > 0)
         find_fill(world, batch);
+    if (batch->wanted.settle.hold > 0)
+        find_settle(world, batch);
+    for (uint32_t i = 0; i < world->link_count && batch->wanted.count.agency; i++)
+        found->count += world->links[i].agency == batch->wanted.count.agency && world->links[i].until == 0 &&
+                        is_in_list(batch->wanted.count.blocks, world->links[i].block);
     for (uint32_t i = 0; i < world->entry_count; i++)
         if (world->entries[i].entry.position == batch->wanted.leaf) {
             found->leaf_known = true;
@@ -276,6 +332,51 @@ static inline void keep_debts(struct world *world, const struct writes *writes)
             if (world->debts[j].debt.agency == writes->settled[i].agency &&
                 world->debts[j].debt.entry == writes->settled[i].entry)
                 world->debts[j].settled = true;
+}
+
+static inline void keep_holds(struct world *world, const struct writes *writes)
+{
+    for (uint32_t i = 0; i < writes->hold_count; i++) {
+        uint32_t at = writes->holds[i].number - 1; /* they are dense */
+        struct hold_row *row = &world->holds[at];
+
+        assert_true(at <= world->hold_count && at < HOLDS_MAX);
+        world->hold_count += at == world->hold_count;
+        *row = writes->holds[i];
+        row->type = arena_copy(world->arena, row->type, strlen(row->type));
+        row->unit = arena_copy(world->arena, row->unit, strlen(row->unit));
+        row->reason = arena_copy(world->arena, row->reason, strlen(row->reason));
+        row->by = arena_copy(world->arena, row->by, strlen(row->by));
+        row->ground = arena_copy(world->arena, row->ground, strlen(row->ground));
+        row->selection = arena_copy(world->arena, row->selection, strlen(row->selection));
+    }
+    for (uint32_t i = 0; i < writes->held_count; i++) {
+        const struct held_write *write = &writes->helds[i];
+        uint32_t at = 0;
+
+        for (uint32_t j = 0; j < i; j++) /* ON CONFLICT DO UPDATE cannot affect a row a second time */
+            assert_false(writes->helds[j].hold == write->hold && writes->helds[j].record == write->record &&
+                         strcmp(writes->helds[j].unit, write->unit) == 0);
+        while (at < world->held_count &&
+               !(world->helds[at].hold == write->hold && world->helds[at].record == write->record &&
+                 strcmp(world->helds[at].unit, write->unit) == 0))
+            at++;
+        assert_true(at < ROWS_MAX);
+        world->held_count += at == world->held_count;
+        world->helds[at] = *write; /* its unit is the catalog's */
+    }
+    for (uint32_t i = 0; i < writes->use_count; i++) {
+        uint32_t at = 0;
+
+        while (at < world->use_count &&
+               !(world->uses[at].agency == writes->uses[i].agency && world->uses[at].part == writes->uses[i].part &&
+                 strcmp(world->uses[at].rule, writes->uses[i].rule) == 0 &&
+                 strcmp(world->uses[at].unit, writes->uses[i].unit) == 0))
+            at++;
+        assert_true(at < HOLDS_MAX);
+        world->use_count += at == world->use_count;
+        world->uses[at] = writes->uses[i];
+    }
 }
 
 static inline void keep_agency(struct world *world, const struct agency_write *write)
@@ -420,6 +521,9 @@ static inline void keep_batch(struct world *world, const struct batch *batch)
         row->reply = kept(world, row->reply);
         row->entry.type = kept(world, row->entry.type);
         row->entry.agency = kept(world, row->entry.agency);
+        if (row->withheld_count > 0)
+            row->withheld = (const uint16_t *)(const void *)arena_copy(world->arena, row->withheld,
+                                                                       row->withheld_count * sizeof *row->withheld);
         row->entry.fields = arena_array(world->arena, row->entry.field_count, sizeof *row->entry.fields);
         for (uint16_t f = 0; f < row->entry.field_count; f++) {
             row->entry.fields[f] = writes->entries[i].entry.fields[f];
@@ -431,6 +535,7 @@ static inline void keep_batch(struct world *world, const struct batch *batch)
         keep_record(world, batch, writes->records[i]);
     keep_links(world, writes);
     keep_debts(world, writes);
+    keep_holds(world, writes);
     if (!batch->ends)
         return;
     world->savepoint.open = false;
@@ -451,6 +556,9 @@ static inline struct text sending_of(const struct entry_row *row, const struct s
 {
     struct text name = { scan->agency_name, (uint32_t)strlen(scan->agency_name) };
 
+    for (uint16_t i = 0; i < row->withheld_count; i++)
+        if (row->withheld[i] == scan->agency)
+            return (struct text){ 0 };
     return same_text(row->entry.agency, name) ? row->reply : row->effect;
 }
 

@@ -53,6 +53,9 @@ struct store {
     feed_position partition; /* the ledger's partitions are made up to here */
 };
 
+/* Everything in flight is void: says so once, and connects anew where that may help. */
+void store_restart(struct store *store, const struct error *err);
+
 /* "nik::text" and the like: how a field is read as a canonical value. */
 const char *field_reading(struct arena *arena, const struct catalog_field *field, const char *alias);
 /* Its column's type. */

@@ -98,15 +98,27 @@ static void add_list(struct pg_array *array, struct arena *arena, const struct e
     pg_array_bytes(array, list, (size_t)(at - list));
 }
 
+static void add_withheld(struct pg_array *array, struct arena *arena, const struct entry_row *row)
+{
+    const char *list = "";
+
+    for (uint16_t i = 0; i < row->withheld_count; i++)
+        list = arena_printf(arena, "%s%s%u", list, i > 0 ? "," : "", row->withheld[i]);
+    if (row->withheld_count > 0)
+        add_name(array, arena_printf(arena, "{%s}", list));
+    else
+        pg_array_null(array);
+}
+
 static const char sql_entries[] =
     "INSERT INTO selaras.entry (position, time, kind, agency, incarnation, lsn, number, base, commit_time, type, "
     "record, other,"
-    " refers, operation, fields, verdicts, rules, catalog, boundary, leaf, salt, body, effect, reply)"
+    " refers, operation, fields, verdicts, rules, catalog, boundary, leaf, salt, body, effect, reply, withheld)"
     " SELECT v.position, v.time, v.kind, v.agency, v.incarnation, v.lsn, v.number, v.base, v.commit_time, v.type, "
     "v.record, v.other,"
     " v.refers, v.operation, v.fields::text[], v.verdicts::text[], v.rules::text[], v.catalog, v.boundary, v.leaf, "
     "v.salt, v.body,"
-    " v.effect, v.reply"
+    " v.effect, v.reply, v.withheld::smallint[]"
     " FROM (SELECT unnest($1::bigint[]) AS position, unnest($2::timestamptz[]) AS time, unnest($3::text[]) AS kind,"
     " unnest($4::text[]) AS agency, unnest($5::int[]) AS incarnation, unnest($6::bigint[]) AS lsn,"
     " unnest($7::int[]) AS number, unnest($8::bigint[]) AS base, unnest($9::timestamptz[]) AS commit_time,"
@@ -114,16 +126,17 @@ static const char sql_entries[] =
     " unnest($13::bigint[]) AS refers, unnest($14::text[]) AS operation, unnest($15::text[]) AS fields,"
     " unnest($16::text[]) AS verdicts, unnest($17::text[]) AS rules, unnest($18::int[]) AS catalog,"
     " unnest($19::boolean[]) AS boundary, unnest($20::bytea[]) AS leaf, unnest($21::bytea[]) AS salt,"
-    " unnest($22::bytea[]) AS body, unnest($23::bytea[]) AS effect, unnest($24::bytea[]) AS reply) AS v";
+    " unnest($22::bytea[]) AS body, unnest($23::bytea[]) AS effect, unnest($24::bytea[]) AS reply,"
+    " unnest($25::text[]) AS withheld) AS v";
 
 static void write_entries(struct store *store, const struct batch *batch)
 {
     struct statement statement = { .store = store };
     static const Oid types[] = {
-        PG_OID_INT8, PG_OID_TIMESTAMPTZ, PG_OID_TEXT,        PG_OID_TEXT,  PG_OID_INT4,  PG_OID_INT8,
-        PG_OID_INT4, PG_OID_INT8,        PG_OID_TIMESTAMPTZ, PG_OID_TEXT,  PG_OID_INT8,  PG_OID_INT8,
-        PG_OID_INT8, PG_OID_TEXT,        PG_OID_TEXT,        PG_OID_TEXT,  PG_OID_TEXT,  PG_OID_INT4,
-        PG_OID_BOOL, PG_OID_BYTEA,       PG_OID_BYTEA,       PG_OID_BYTEA, PG_OID_BYTEA, PG_OID_BYTEA,
+        PG_OID_INT8,  PG_OID_TIMESTAMPTZ, PG_OID_TEXT,  PG_OID_TEXT, PG_OID_INT4, PG_OID_INT8,  PG_OID_INT4,
+        PG_OID_INT8,  PG_OID_TIMESTAMPTZ, PG_OID_TEXT,  PG_OID_INT8, PG_OID_INT8, PG_OID_INT8,  PG_OID_TEXT,
+        PG_OID_TEXT,  PG_OID_TEXT,        PG_OID_TEXT,  PG_OID_INT4, PG_OID_BOOL, PG_OID_BYTEA, PG_OID_BYTEA,
+        PG_OID_BYTEA, PG_OID_BYTEA,       PG_OID_BYTEA, PG_OID_TEXT,
     };
     struct pg_array *to[sizeof types / sizeof types[0]];
 
@@ -174,6 +187,7 @@ static void write_entries(struct store *store, const struct batch *batch)
         }
         add_bytes_or_null(to[22], row->effect);
         add_bytes_or_null(to[23], row->reply);
+        add_withheld(to[24], batch->arena, row);
     }
     run(&statement, sql_entries);
 }
@@ -506,6 +520,7 @@ void store_write_batch(struct store *store, const struct batch *batch)
     write_links(store, batch, false);
     write_debts(store, batch);
     write_settled(store, batch);
+    store_write_holds(store, batch);
     if (!batch->ends)
         return; /* the transaction stays open: what is looked up for its next part is looked up in it */
     for (uint32_t i = 0; i < batch->writes.agency_count; i++)

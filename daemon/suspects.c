@@ -1,6 +1,7 @@
 /* A batch that PostgreSQL refused: the one thing in it that it refuses is found by ever smaller batches, and only
  * whoever sent that is stopped. */
 #include "daemon/decide.h"
+#include "daemon/hold.h"
 #include "daemon/work.h"
 
 #include <assert.h>
@@ -40,6 +41,8 @@ static void suspects_of(const struct broker *broker, const struct work *work, st
     }
     if (work->admins)
         suspect_add(suspects, SUSPECT_ADMINS, 0);
+    if (work->settling)
+        suspect_add(suspects, SUSPECT_SETTLE, 0);
     for (uint32_t i = 0; i < work->share_count; i++) {
         const struct share *share = &work->shares[i];
         uint32_t transactions = transactions_in(share);
@@ -71,6 +74,9 @@ bool suspects_take(struct broker *broker, struct work *work)
         switch (suspect->kind) {
         case SUSPECT_ADMINS:
             any = take_admins(broker, work) || any;
+            break;
+        case SUSPECT_SETTLE:
+            any = take_settle(broker, work) || any;
             break;
         case SUSPECT_HELLO:
             any = take_hello(broker, work, peer) || any;
@@ -173,6 +179,11 @@ static void blame(struct broker *broker, const struct work *work, struct suspect
         break;
     case SUSPECT_ADMINS:
         blame_admins(broker, why);
+        break;
+    case SUSPECT_SETTLE:
+        brake_hold_numbered(broker->brake, work->settling)->refused = true;
+        action_log(broker, LOG_LEVEL_ERROR, NULL, "hold %" PRIu32 " is not settled: the database refuses it: %s",
+                   work->settling, why);
         break;
     case SUSPECT_OTHER:
         broker->stopped = true;

@@ -40,6 +40,7 @@ struct share {
 
 struct work {
     struct batch *batch;
+    struct working *working; /* of the broker */
     struct share *shares;
     uint32_t share_count;
     struct admin *admins;
@@ -49,9 +50,20 @@ struct work {
     struct exchange *exchange; /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
     const struct canonical *created; /* by the newest change that has created one */
     bool second;                     /* keys without a link were looked up as identifiers too */
-    uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity;
+    uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity, held_capacity;
     struct buffer scratch;
+    struct brake *brake;    /* the batch's copy, once it is needed */
+    const uint32_t *over;   /* by limit: the hold that the transaction's changes beyond it go to; NULL: none */
+    struct map *held_index; /* (record, hold and unit) to its row in writes.helds, from 1 */
+    uint32_t settling;      /* the hold of which a part is settled; 0: none */
+    uint16_t settling_type, settling_unit;
+    int settle_step;                             /* of looking up what it is about */
+    uint32_t settle_records, settle_identifiers; /* capacities */
 };
+
+/* Notes that what the agency sent behind its committed position is worked on; or this piece. */
+void work_on_frames(struct working *working, const struct peer *peer);
+void work_on_piece(struct working *working, const struct peer *peer, const struct piece *piece);
 
 struct text text_of(const char *string);
 /* Grows an array in the batch's arena so that one more fits. */
@@ -87,7 +99,7 @@ bool is_resolved_first(const struct change *change);
 void parts_resolve(struct parts *parts, uint64_t record);
 uint64_t parts_resolved(struct parts *parts);
 /* What the part in flight leaves is where the next one goes on. */
-void parts_go_on(struct broker *broker, const struct work *work);
+void parts_go_on(struct broker *broker, struct work *work);
 /* It is committed, or as if it had never been. */
 void parts_end(struct parts *parts);
 
@@ -143,6 +155,19 @@ void debts_answered(struct work *work, struct peer *peer, feed_position base);
 /* The new values of a change, by field of the type. */
 void fields_of_change(const struct catalog_type *type, const struct change *change, struct value *fields);
 void index_record(struct work *work, struct canonical *record);
+void index_identifiers(struct work *work, struct canonical *record);
+/* The record that a change is about, if there is one already, and its new values by field of the type. */
+struct canonical *change_record(struct broker *broker, struct work *work, const struct peer *peer,
+                                const struct piece *piece, const struct change *change, uint64_t resolved,
+                                struct value **ret_fields);
+bool taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values);
+/* Why a change is held whose key nothing is known by. */
+extern const char unknown_key[];
+/* Which record a row is, of which but `shell` is known so far: `shell` itself, when nobody has its identifiers.
+ * *ret_why: it cannot be told. `part`: it is only a part of the row. */
+struct canonical *held_target(struct work *work, const struct peer *peer, const struct agency_block *block,
+                              struct canonical *shell, struct text key, const struct value *values, bool part,
+                              const char **ret_why);
 struct canonical *record_numbered(const struct work *work, uint64_t number);
 /* The record that an update or deletion is about, by what its keys meant before the transaction; 0: none, or an insert.
  * All of a transaction are resolved before any is decided: within it keys may be exchanged. */
@@ -151,6 +176,8 @@ uint64_t target_resolve(struct broker *broker, struct work *work, const struct p
 void decide_change(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
                    const struct change *change, uint32_t number, uint64_t resolved);
 
+/* decide.c: a key that may be an identifier is wanted as one. */
+bool want_key_identified(struct work *work, const struct agency_block *block, struct text key, uint32_t *capacity);
 /* The record that has this identifier, as far as the batch knows, or NULL. */
 struct canonical *record_identified(const struct work *work, const struct catalog_type *type, uint16_t unit,
                                     const struct value *values);

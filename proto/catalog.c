@@ -1,5 +1,6 @@
 #include "proto/catalog.h"
 
+#include "proto/catalog_limit.h"
 #include "proto/message.h"
 
 #include <assert.h>
@@ -22,8 +23,8 @@ static_assert(sizeof conflict_words / sizeof conflict_words[0] == CONFLICT_COUNT
 
 /* Keys that have their place in the format but not in this version: accepting one without doing what it says would
  * break an agreement silently. */
-#define LATER_KEYS "scope", "limit", "checks"
-#define POLICY_KEYS "write", "otherwise", "conflict", "read", "stale"
+#define LATER_KEYS "scope", "checks"
+#define POLICY_KEYS "write", "otherwise", "conflict", "read", "stale", "limit"
 static const char *const later_keys[] = { LATER_KEYS, NULL };
 static const char *const policy_keys[] = { POLICY_KEYS, NULL };
 
@@ -206,6 +207,7 @@ static int policy_build(const struct builder *builder, const struct tree *tree, 
                         const struct catalog_field *field, struct policy *policy)
 {
     const struct tree *read = tree_child(tree, "read") ? tree_child(tree, "read") : type_read;
+    const struct tree *limit = tree_child(tree, "limit");
     unsigned otherwise, conflict;
 
     if (write_build(builder, tree, policy) < 0 || read_build(builder, read, policy->basis) < 0 ||
@@ -217,6 +219,13 @@ static int policy_build(const struct builder *builder, const struct tree *tree, 
     policy->stale_given = tree_child(tree, "stale") != NULL;
     policy->otherwise = otherwise;
     policy->conflict = conflict;
+    if (limit && limits_build(&(struct limit_place){ .arena = builder->arena,
+                                                     .tree = limit,
+                                                     .field = field,
+                                                     .existence = strcmp(tree->name, "existence") == 0,
+                                                     .err = builder->err },
+                              &policy->limits, &policy->limit_count) < 0)
+        return builder->err->code;
     if ((conflict == CONFLICT_LARGEST || conflict == CONFLICT_SMALLEST) && !(field && type_is_ordered(field->type)))
         return tree_error(tree_child(tree, "conflict"), builder->err,
                           "\"%s\" is for a single field of type integer, decimal, date or timestamp",

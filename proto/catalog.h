@@ -13,6 +13,7 @@ enum {
     CATALOG_AGENCIES_MAX = 128,
     CATALOG_FIELDS_MAX = 128, /* fields of one type */
     CATALOG_TYPES_MAX = 64,
+    CATALOG_LIMITS_MAX = 8, /* of one unit */
     CATALOG_BYTES_MAX = 256 * 1024,
     UNIT_EXISTENCE = 0,
 };
@@ -26,6 +27,17 @@ typedef uint8_t agency_index;
 #define AGENCY_NOBODY ((agency_index)0xff) /* the writer of a decision */
 #define AGENCY_GONE ((agency_index)0xfe)   /* one that the catalog no longer names */
 
+/* What an agency may do so many times within a time; what exceeds it is held until a person has looked at it. */
+enum limit_kind { LIMIT_CHANGES, LIMIT_DELETIONS, LIMIT_INSERTIONS };
+struct catalog_limit {
+    const char *text; /* as the catalog says it: "true to false 1 % 1 h" */
+    enum limit_kind kind;
+    struct value from, to; /* of a single field's changes; absent: any */
+    bool share;            /* `most` is a share of the records that the agency holds, in millionths; at least one */
+    uint64_t most;
+    uint32_t window_s;
+};
+
 struct policy {
     agency_index write[CATALOG_AGENCIES_MAX]; /* who may write it, in order of authority; the first is the owner */
     uint8_t write_count;
@@ -34,6 +46,8 @@ struct policy {
     const char *basis[CATALOG_AGENCIES_MAX]; /* by agency: NULL, or it reads this, on this legal basis */
     bool stale_given;                        /* the catalog says so */
     uint32_t stale_s;                        /* how long a stale form is looked for, in seconds */
+    const struct catalog_limit *limits;
+    uint8_t limit_count;
 };
 
 struct catalog_field {

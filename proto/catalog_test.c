@@ -317,13 +317,74 @@ static void what_is_wrong_is_refused_with_its_path(void **state)
           "record/resident: has no \"existence\": who may add and remove these?" },
         { "        existence\n", "        scope\n        existence\n",
           "record/resident/scope: is not supported yet by this version" },
-        { "stale = 2h", "limit = x", "record/resident/fields/premium/limit: is not supported yet by this version" },
+        { "stale = 2h", "limit = x",
+          "record/resident/fields/premium/limit: there is no kind of change \"x\"; known: changes" },
+        { "stale = 2h", "limit = \"chnages 5 1 h\"",
+          "record/resident/fields/premium/limit: there is no kind of change \"chnages\"; did you mean \"changes\"?" },
+        { "stale = 2h", "limit = \"changes 5\"",
+          "record/resident/fields/premium/limit: must say what, how many and in which time, like \"changes 1 % 1 h\" "
+          "or \"changes 500 1 d\"" },
+        { "stale = 2h", "limit = \"changes 5 1 w\"",
+          "record/resident/fields/premium/limit: must say what, how many and in which time, like \"changes 1 % 1 h\" "
+          "or \"changes 500 1 d\"" },
+        { "stale = 2h", "limit = \"changes 5 32 d\"",
+          "record/resident/fields/premium/limit: the time of a limit is 1 min to 31 d" },
+        { "stale = 2h", "limit = \"changes 100.5 % 1 d\"",
+          "record/resident/fields/premium/limit: a share is at most 100 %" },
+        { "stale = 2h", "limit = \"changes 1.5 1 d\"",
+          "record/resident/fields/premium/limit: must say what, how many and in which time, like \"changes 1 % 1 h\" "
+          "or \"changes 500 1 d\"" },
+        { "stale = 2h", "limit = \"changes 5 1 h, changes  5 1 h\"",
+          "record/resident/fields/premium/limit: \"changes 5 1 h\" stands here twice" },
+        { "stale = 2h", "limit = \"no to null 1 % 1 h\"",
+          "record/resident/fields/premium/limit: \"no\" is no decimal; a side of \"to\" is a value of the field, any "
+          "or "
+          "null" },
+        { "conflict = review", "limit = \"any to null 1 % 1 h\"",
+          "record/resident/groups/residence/limit: \"any to\" is for a single field" },
+        { "        existence\n            write",
+          "        existence\n            limit = \"deletion 1 % 1 h\"\n            write",
+          "record/resident/existence/limit: there is no kind of change \"deletion\"; did you mean \"deletions\"?" },
         { "record\n", "checks\nrecord\n", "checks: is not supported yet by this version" },
         { "record\n", "record = 5\n", "record: has a value, but is a section" },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         check_refused(*state, table[i].old, table[i].new, table[i].why);
+}
+
+static void a_limit_is_what_its_line_says(void **state)
+{
+    const struct policy *policy =
+        &unit_named(&built(*state, edited(*state, "stale = 2h",
+                                          "limit = \"any to null  0.25 % 90min, 1.5 to 2 7 1 h,changes 40% 31 d\""))
+                         ->types[0],
+                    "premium")
+             ->policy;
+    const struct policy *existence =
+        &built(*state, edited(*state, "        existence\n",
+                              "        existence\n            limit = \"insertions 5 % 1 d, deletions 0 1h\"\n"))
+             ->types[0]
+             .units[UNIT_EXISTENCE]
+             .policy;
+
+    assert_int_equal(policy->limit_count, 3);
+    assert_string_equal(policy->limits[0].text, "any to null 0.25 % 90min");
+    assert_int_equal(policy->limits[0].kind, LIMIT_CHANGES);
+    assert_int_equal(policy->limits[0].from.state, VALUE_ABSENT);
+    assert_int_equal(policy->limits[0].to.state, VALUE_NULL);
+    assert_true(policy->limits[0].share);
+    assert_int_equal(policy->limits[0].most, 2500);
+    assert_int_equal(policy->limits[0].window_s, 90 * 60);
+    assert_true(value_equal(policy->limits[1].from, value_text("1.50"))); /* in its canonical spelling */
+    assert_false(policy->limits[1].share);
+    assert_int_equal(policy->limits[1].most, 7);
+    assert_int_equal(policy->limits[1].window_s, 3600);
+    assert_int_equal(policy->limits[2].most, 400000);
+    assert_int_equal(existence->limit_count, 2);
+    assert_int_equal(existence->limits[0].kind, LIMIT_INSERTIONS);
+    assert_int_equal(existence->limits[1].kind, LIMIT_DELETIONS);
+    assert_int_equal(existence->limits[1].most, 0);
 }
 
 static void a_file_that_is_too_long_is_refused(void **state)
@@ -367,6 +428,7 @@ int main(void)
         cmocka_unit_test(the_hash_is_of_the_file),
         cmocka_unit_test(a_catalog_outlives_its_tree),
         cmocka_unit_test(what_is_wrong_is_refused_with_its_path),
+        cmocka_unit_test(a_limit_is_what_its_line_says),
         cmocka_unit_test(a_file_that_is_too_long_is_refused),
         cmocka_unit_test(a_type_may_have_no_groups),
     };

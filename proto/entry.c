@@ -33,6 +33,9 @@ const char *entry_kind_name(enum entry_kind kind)
         [ENTRY_CLOSED] = "closed",
         [ENTRY_REVEAL] = "reveal",
         [ENTRY_RESUMED] = "resumed",
+        [ENTRY_HOLD] = "hold",
+        [ENTRY_HOLD_RELEASED] = "hold released",
+        [ENTRY_HOLD_REJECTED] = "hold rejected",
     };
 
     assert(kind < ENTRY_KIND_COUNT);

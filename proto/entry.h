@@ -26,9 +26,12 @@ enum entry_kind {
     ENTRY_PARKED,
     ENTRY_RELEASED,
     ENTRY_CLOSED,
-    ENTRY_REVEAL,     /* somebody was shown personal values whole: who, and of what */
-    ENTRY_RESUMED,    /* an operator has lifted a quarantine */
-    ENTRY_KIND_COUNT, /* reviews, holds, findings, redactions, gaps and recoveries follow */
+    ENTRY_REVEAL,        /* somebody was shown personal values whole: who, and of what */
+    ENTRY_RESUMED,       /* an operator has lifted a quarantine */
+    ENTRY_HOLD,          /* changes of an agency begin to wait for a person */
+    ENTRY_HOLD_RELEASED, /* what a person has decided about them, or about one of them */
+    ENTRY_HOLD_REJECTED,
+    ENTRY_KIND_COUNT, /* reviews, findings, redactions, gaps and recoveries follow */
 };
 const char *entry_kind_name(enum entry_kind kind);
 

@@ -148,6 +148,7 @@ struct buffer {
     size_t length;
     size_t capacity;
 };
+void buffer_add(struct buffer *buffer, const void *bytes, size_t length);
 void buffer_free(struct buffer *buffer);
 
 /* Packs `message` at the end of `out`. What is packed is ours, so it cannot fail. A caller keeps frames within

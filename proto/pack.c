@@ -18,6 +18,15 @@ void buffer_reserve(struct buffer *buffer, size_t more)
     buffer->capacity = capacity;
 }
 
+void buffer_add(struct buffer *buffer, const void *bytes, size_t length)
+{
+    if (length == 0) /* of nothing there may be no bytes */
+        return;
+    buffer_reserve(buffer, length);
+    memcpy(buffer->bytes + buffer->length, bytes, length);
+    buffer->length += length;
+}
+
 void buffer_free(struct buffer *buffer)
 {
     free(buffer->bytes);
@@ -26,13 +35,7 @@ void buffer_free(struct buffer *buffer)
 
 static int append(void *context, const char *bytes, size_t length)
 {
-    struct buffer *out = context;
-
-    if (length == 0) /* msgpack-c writes the body of empty text, from anywhere */
-        return 0;
-    buffer_reserve(out, length);
-    memcpy(out->bytes + out->length, bytes, length);
-    out->length += length;
+    buffer_add(context, bytes, length);
     return 0;
 }
 

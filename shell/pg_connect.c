@@ -1,5 +1,6 @@
 #include "shell/pg_connect.h"
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,22 @@ PGconn *pg_connect_start(const char *dsn, const char *application)
         abort();
     free(options);
     return conn;
+}
+
+enum { WAIT_MS = 10000 }; /* of each step */
+
+bool pg_connect_wait(PGconn *conn)
+{
+    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+
+    while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
+        struct pollfd fd = { .fd = PQsocket(conn), .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT };
+
+        if (fd.fd < 0 || poll(&fd, 1, WAIT_MS) <= 0)
+            return false;
+        status = PQconnectPoll(conn);
+    }
+    return status == PGRES_POLLING_OK;
 }
 
 void text_line(char *to, size_t size, const char *from)

@@ -20,9 +20,9 @@ static const struct {
     const char *example;
 } types[] = {
     [SETTING_TEXT] = { NULL, "" },
-    [SETTING_DURATION] = { duration_units, "a time like 250ms, 5s, 10min or 2h" },
-    [SETTING_SIZE] = { size_units, "a size like 64KiB, 8MiB or 1GiB" },
-    [SETTING_NUMBER] = { number_units, "a whole number" },
+    [SETTING_DURATION] = { duration_units, N_("a time like 250ms, 5s, 10min or 2h") },
+    [SETTING_SIZE] = { size_units, N_("a size like 64KiB, 8MiB or 1GiB") },
+    [SETTING_NUMBER] = { number_units, N_("a whole number") },
     [SETTING_YES] = { NULL, "" },
 };
 
@@ -128,7 +128,7 @@ static int quantity_fill(const struct filler *filler, const struct setting *sett
     if (!quantity_parse(text, units, &quantity) || quantity < setting->least || quantity > setting->most)
         return setting_error(filler, setting,
                              arena_printf(filler->arena, _("must be %s, from %s to %s (%s)"),
-                                          types[setting->type].example,
+                                          _(types[setting->type].example),
                                           quantity_text(filler->arena, units, setting->least),
                                           quantity_text(filler->arena, units, setting->most), _(setting->meaning)));
     if (setting->type == SETTING_SIZE) {

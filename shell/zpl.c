@@ -244,3 +244,16 @@ int zpl_parse(struct arena *arena, const char *name, const char *text, size_t le
     *ret = root;
     return 0;
 }
+
+int catalog_read(struct arena *arena, const char *path, const struct catalog **ret, struct error *err)
+{
+    const struct tree *tree = NULL;
+    const char *text = NULL;
+    size_t length = 0;
+
+    if (file_read(arena, path, &text, &length, err) < 0 || zpl_parse(arena, path, text, length, &tree, err) < 0)
+        return err->code;
+    if (catalog_build(arena, tree, text, length, ret, err) < 0)
+        return error_wrap(err, "%s", path);
+    return 0;
+}

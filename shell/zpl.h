@@ -2,7 +2,7 @@
 #ifndef SELARAS_ZPL_H
 #define SELARAS_ZPL_H
 
-#include "proto/tree.h"
+#include "proto/catalog.h"
 
 /* The file's bytes (at most 1 MiB) in `arena`, NUL-terminated; "-" is standard input. ERR_STOP with path and reason
  * when it cannot be read. */
@@ -14,5 +14,8 @@ must_check int file_read(struct arena *arena, const char *path, const char **ret
  * or misread without a word is refused too. */
 must_check int zpl_parse(struct arena *arena, const char *name, const char *text, size_t length,
                          const struct tree **ret, struct error *err);
+
+/* The catalog in a file. */
+must_check int catalog_read(struct arena *arena, const char *path, const struct catalog **ret, struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 #include "agents/csv/convert.h"
 
+#include "agents/csv/sandbox.h"
 #include "shell/text.h"
 
 #include <errno.h>
@@ -8,15 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
     READ_BYTES = 256 * 1024,
-    MEMORY_BYTES_MAX = 1024 * 1024 * 1024,
+    MEMORY_BYTES_MAX = 512 * 1024 * 1024,
     REAP_MS = 20,
+    STATUS_NO_PROGRAM = 127, /* as a shell says it */
 };
 
 struct convert {
@@ -28,21 +28,14 @@ struct convert {
     struct loop_source *source, *limit, *reaper;
     char *text;
     size_t length, capacity, most;
-    const char *why;
+    enum refusal_kind why; /* it was told to end; REFUSAL_KIND_COUNT: it was not */
 };
-
-static void limit_set(int what, rlim_t most)
-{
-    const struct rlimit limit = { most, most };
-
-    setrlimit(what, &limit); /* under systemd the unit's own limits stand above */
-}
 
 /* In the child. Whatever it says of the workbook it says to nobody. */
 static _Noreturn void child_run(int workbook, int out, const char *page)
 {
     char *environment[] = { strdup("PATH=/usr/bin:/bin"), strdup("LC_ALL=C.UTF-8"), strdup("PYTHONDONTWRITEBYTECODE=1"),
-                            NULL };
+                            strdup("PYTHONNOUSERSITE=1"), NULL };
     char *arguments[] = { strdup(CONVERT_PROGRAM),
                           strdup("-d"),
                           strdup(";"),
@@ -53,36 +46,30 @@ static _Noreturn void child_run(int workbook, int out, const char *page)
                           strdup("/proc/self/fd/0"),
                           NULL };
     int null = open("/dev/null", O_RDWR);
-    sigset_t none;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
-    limit_set(RLIMIT_AS, MEMORY_BYTES_MAX);
-    limit_set(RLIMIT_CPU, CONVERT_MS / 1000);
-    limit_set(RLIMIT_FSIZE, 0);
     if (dup2(workbook, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
-        _exit(127);
+        _exit(STATUS_NO_PROGRAM);
+    sandbox_enter(
+        &(struct sandbox){ .memory_bytes = MEMORY_BYTES_MAX, .time_s = CONVERT_MS / 1000, .file = STDIN_FILENO });
     execve(CONVERT_PROGRAM, arguments, environment);
-    _exit(127);
+    _exit(STATUS_NO_PROGRAM);
 }
 
 static void finish(struct convert *convert, int status)
 {
     char *text = convert->text;
     size_t length = convert->length;
-    const char *why = convert->why;
+    enum refusal_kind why = convert->why;
 
-    if (!why && WIFEXITED(status) && WEXITSTATUS(status) == 127)
-        why = "xlsx2csv is not installed";
-    else if (!why && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-        why = "it is damaged, has a password, or has no such page";
+    if (why == REFUSAL_KIND_COUNT && !WIFEXITED(status))
+        why = REFUSAL_WORKBOOK_HEAVY;
+    else if (why == REFUSAL_KIND_COUNT && WEXITSTATUS(status) != 0)
+        why = WEXITSTATUS(status) == STATUS_NO_PROGRAM ? REFUSAL_NO_CONVERTER : REFUSAL_WORKBOOK;
     convert->child = 0;
     convert->text = NULL;
     loop_remove(&convert->reaper);
     loop_remove(&convert->limit);
-    if (why) {
+    if (why != REFUSAL_KIND_COUNT) {
         free(text);
         text = NULL;
     }
@@ -100,9 +87,9 @@ static void on_reap(void *context)
         finish(convert, status);
 }
 
-static void stop_reading(struct convert *convert, const char *why)
+static void stop_reading(struct convert *convert, enum refusal_kind why)
 {
-    if (why) {
+    if (why != REFUSAL_KIND_COUNT) {
         convert->why = why;
         kill(convert->child, SIGKILL);
     }
@@ -113,7 +100,7 @@ static void stop_reading(struct convert *convert, const char *why)
 
 static void on_limit(void *context)
 {
-    stop_reading(context, "it takes too long");
+    stop_reading(context, REFUSAL_WORKBOOK_HEAVY);
 }
 
 static void on_readable(void *context)
@@ -131,12 +118,12 @@ static void on_readable(void *context)
     if (got < 0 && (errno == EINTR || errno == EAGAIN))
         return;
     if (got <= 0) {
-        stop_reading(convert, got < 0 ? "it cannot be read" : NULL);
+        stop_reading(convert, got < 0 ? REFUSAL_WORKBOOK : REFUSAL_KIND_COUNT);
         return;
     }
     convert->length += (size_t)got;
     if (convert->length > convert->most)
-        stop_reading(convert, "it is too large");
+        stop_reading(convert, REFUSAL_WORKBOOK_HEAVY);
 }
 
 int convert_start(struct loop *loop, int fd, const char *page, size_t most_bytes, convert_done *done, void *context,
@@ -147,7 +134,9 @@ int convert_start(struct loop *loop, int fd, const char *page, size_t most_bytes
 
     if (!convert)
         abort();
-    *convert = (struct convert){ .loop = loop, .done = done, .context = context, .fd = -1, .most = most_bytes };
+    *convert = (struct convert){
+        .loop = loop, .done = done, .context = context, .fd = -1, .most = most_bytes, .why = REFUSAL_KIND_COUNT
+    };
     if (pipe2(pipes, O_CLOEXEC) < 0) {
         free(convert);
         return error_set(err, ERR_RETRY, _("reading a workbook: %s"), strerror(errno));

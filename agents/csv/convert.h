@@ -2,7 +2,7 @@
 #ifndef SELARAS_CSV_CONVERT_H
 #define SELARAS_CSV_CONVERT_H
 
-#include "proto/error.h"
+#include "agents/csv/refusal.h"
 #include "shell/loop.h"
 
 #include <stddef.h>
@@ -12,9 +12,8 @@ enum { CONVERT_MS = 120000 };
 
 struct convert;
 
-/* Called once, from the loop. `text` is given away; NULL when `why`, a few words without anything of the workbook, says
- * what was wrong. */
-typedef void convert_done(void *context, char *text, size_t length, const char *why);
+/* Called once, from the loop. `text` is given away; NULL when `why` is not REFUSAL_KIND_COUNT. */
+typedef void convert_done(void *context, char *text, size_t length, enum refusal_kind why);
 
 /* Reads the workbook from `fd` (kept open by the caller until done). `page` "": its first. Rows end in a line feed,
  * cells are separated by semicolons, dates are 1945-08-17. ERR_RETRY when no process can be made. */

@@ -2,23 +2,9 @@
 
 #include "agents/csv/sheet.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { DIGITS_SHOWN = 11 }; /* of a number, by a spreadsheet */
-
-static void add(struct buffer *out, const void *bytes, size_t length)
-{
-    if (out->length + length > out->capacity) {
-        out->capacity = 2 * (out->length + length) + 1024;
-        out->bytes = realloc(out->bytes, out->capacity);
-        if (!out->bytes)
-            abort();
-    }
-    if (length > 0)
-        memcpy(out->bytes + out->length, bytes, length);
-    out->length += length;
-}
 
 /* What a spreadsheet that opens the file would not leave as it is: formulas, and numbers that it rounds, turns into
  * 6,40206E+15 or robs of their leading 0. */
@@ -43,21 +29,21 @@ static void add_cell(struct buffer *out, char separator, struct value cell)
     cell = sheet_cell(cell);
     danger = is_in_danger(cell);
     if (separator)
-        add(out, &separator, 1);
-    add(out, danger ? "\"'" : "\"", danger ? 2 : 1);
+        buffer_add(out, &separator, 1);
+    buffer_add(out, danger ? "\"'" : "\"", danger ? 2 : 1);
     for (uint32_t i = 0; cell.state == VALUE_SET && i < cell.length; i++) {
         if (cell.bytes[i] == '"')
-            add(out, "\"", 1);
-        add(out, cell.bytes + i, 1);
+            buffer_add(out, "\"", 1);
+        buffer_add(out, cell.bytes + i, 1);
     }
-    add(out, "\"", 1);
+    buffer_add(out, "\"", 1);
 }
 
 static void add_line(struct buffer *out, char separator, const struct value cells[7])
 {
     for (int i = 0; i < 7; i++)
         add_cell(out, i > 0 ? separator : 0, cells[i]);
-    add(out, "\r\n", 2);
+    buffer_add(out, "\r\n", 2);
 }
 
 void corrections_begin(char separator, struct buffer *out)
@@ -68,7 +54,7 @@ void corrections_begin(char separator, struct buffer *out)
 
     for (int i = 0; i < 7; i++)
         cells[i] = value_text(titles[i]);
-    add(out, "\xef\xbb\xbf", 3);
+    buffer_add(out, "\xef\xbb\xbf", 3);
     add_line(out, separator, cells);
 }
 

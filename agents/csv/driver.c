@@ -1,64 +1,23 @@
 /* The driver of agencies whose data is a list that people keep in a spreadsheet.
  *
- * All its work is done in short steps, one after the other, by work(): a list being taken or a batch being applied has
+ * All its work is done in short steps, one after the other (work.h): a list being taken or a batch being applied has
  * the state to itself until it is committed. */
-#include "agents/driver.h"
-
-#include "agents/csv/amend.h"
 #include "agents/csv/facts.h"
-#include "agents/csv/give.h"
-#include "agents/csv/intake.h"
 #include "agents/csv/prepare.h"
-#include "agents/csv/publish.h"
-#include "agents/csv/wish.h"
-#include "shell/json.h"
+#include "agents/csv/work.h"
 #include "shell/log.h"
 #include "shell/text.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { REOPEN_MS = 2000, SLICE_MS = 20 };
-
-struct lists {
-    struct driver driver;
-    struct loop *loop;
-    const struct driver_options *options;
-    struct mapping *mapping;
-    struct driver_sink sink;
-
-    struct state *state;
-    struct folder *folder;
-    struct amend *apply;
-    struct intake *intake;
-    struct publish *publish;
-    struct give *give;
-    struct wishes wishes;
-    int lock; /* held while we work: -1 before */
-
-    bool open, bound;
-    bool load_ends; /* load_done() was called: remember it */
-    uint32_t incarnation;
-    feed_position load;
-    bool proves; /* capture() was called: is this the state that the broker knows? */
-    struct source known;
-    char known_system[33];
-    uint64_t from;
-    feed_position base;
-    uint64_t forget; /* the broker has everything up to here */
-    bool retry;      /* parked records are due */
-    int64_t published_ms;
-    struct error defect;
-    struct loop_source *work_timer, *retry_timer, *reopen_timer;
-};
 
 static struct lists *lists_of(struct driver *driver)
 {
@@ -119,7 +78,7 @@ static void fail(struct lists *lists, const struct error *err)
 
 static void on_work(void *context);
 
-static void wake_in(struct lists *lists, uint32_t ms)
+void lists_wake_in(struct lists *lists, uint32_t ms)
 {
     loop_remove(&lists->work_timer);
     lists->work_timer = loop_timer(lists->loop, ms, true, on_work, lists);
@@ -127,7 +86,7 @@ static void wake_in(struct lists *lists, uint32_t ms)
 
 static void wake(void *context)
 {
-    wake_in(context, 0);
+    lists_wake_in(context, 0);
 }
 
 static void on_retry(void *context)
@@ -341,157 +300,6 @@ static bool apply(struct driver *driver, const struct feed *feed)
 }
 
 /* ---- the work ---- */
-
-static int end_load(struct lists *lists, struct error *err)
-{
-    if (state_begin(lists->state, err) < 0 || state_loaded(lists->state, lists->incarnation, lists->load, err) < 0 ||
-        state_commit(lists->state, err) < 0)
-        return err->code;
-    lists->load_ends = false;
-    return 0;
-}
-
-static int prove(struct lists *lists, struct error *err)
-{
-    lists->proves = false;
-    if (state_prove(lists->state, &lists->known, lists->from, lists->base, err) < 0)
-        return err->code;
-    give_from(lists->give, lists->from);
-    lists->forget = lists->from;
-    return 0;
-}
-
-static int forget(struct lists *lists, struct error *err)
-{
-    uint64_t number = lists->forget;
-
-    lists->forget = 0;
-    if (number <= lists->state->forgotten)
-        return 0;
-    return state_begin(lists->state, err) < 0 || state_forget(lists->state, number, err) < 0 ||
-                   state_commit(lists->state, err) < 0
-               ? err->code
-               : 0;
-}
-
-static int apply_some(struct lists *lists, int64_t now_us, struct error *err)
-{
-    feed_position applied;
-
-    if (amend_step(lists->apply, now_us, &applied, err) < 0) {
-        if (err->code == ERR_REJECT)
-            err->code = ERR_STOP;
-        return error_wrap(err, _("applying what the broker fed"));
-    }
-    if (applied > 0)
-        lists->sink.applied(lists->sink.context, applied);
-    return 0;
-}
-
-static int grant(struct lists *lists, int64_t now_us, struct error *err)
-{
-    const struct wish *wish = lists->wishes.first;
-    struct buffer out = { 0 };
-    struct settled settled;
-    char json[128];
-
-    if (wish->list) {
-        if (state_parked_json(lists->state, &out, err) < 0) {
-            buffer_free(&out);
-            return err->code;
-        }
-        wish_answer(&lists->wishes, json_text(&out), NULL);
-        buffer_free(&out);
-        return 0;
-    }
-    if (amend_settle(lists->apply, wish->record, wish->close, wish->note, now_us, &settled, err) < 0)
-        return err->code;
-    snprintf(json, sizeof json, "{\"released\":%" PRIu32 ",\"closed\":%" PRIu32 ",\"refused\":%" PRIu32 ",\"busy\":0}",
-             settled.released, settled.closed, settled.refused);
-    wish_answer(&lists->wishes, json, NULL);
-    return 0;
-}
-
-static int retry(struct lists *lists, int64_t now_us, struct error *err)
-{
-    struct settled settled;
-
-    lists->retry = false;
-    if (amend_settle(lists->apply, 0, false, NULL, now_us, &settled, err) < 0)
-        return err->code;
-    if (settled.released > 0)
-        log_write(LOG_NOTE, _("%" PRIu32 " parked records were applied after all"), settled.released);
-    return 0;
-}
-
-static int publish_some(struct lists *lists, struct error *err)
-{
-    if (publish_step(lists->publish, err) < 0)
-        return err->code;
-    if (!publish_due(lists->publish))
-        lists->published_ms = loop_monotonic_ms();
-    return 0;
-}
-
-static bool may_publish(struct lists *lists)
-{
-    int64_t wait_ms = lists->published_ms + PUBLISH_PAUSE_MS - loop_monotonic_ms();
-
-    if (!lists->bound || !publish_due(lists->publish))
-        return false;
-    if (lists->published_ms == 0 || wait_ms <= 0)
-        return true;
-    if (!lists->work_timer)
-        wake_in(lists, (uint32_t)wait_ms);
-    return false;
-}
-
-static int take_some(struct lists *lists, int64_t now_us, bool *ret_more, struct error *err)
-{
-    return intake_step(lists->intake, now_us, lists->state->incarnation != 0 || give_loaded(lists->give), ret_more,
-                       err);
-}
-
-/* One step of what is most urgent; *ret_more is false when there is nothing to do now. */
-static int work_step(struct lists *lists, bool *ret_more, struct error *err)
-{
-    int64_t now_us = loop_time_us();
-    int code;
-
-    *ret_more = true;
-    if (lists->defect.code != 0) {
-        *err = lists->defect;
-        return err->code;
-    }
-    if (lists->wishes.first && lists->wishes.first->list)
-        return grant(lists, now_us, err); /* a list on its way in touches nothing of it */
-    if (intake_begun(lists->intake))
-        return take_some(lists, now_us, ret_more, err);
-    if (amend_begun(lists->apply))
-        return apply_some(lists, now_us, err);
-    if (lists->load_ends)
-        return end_load(lists, err);
-    if (lists->proves)
-        return prove(lists, err);
-    if (lists->bound && amend_waits(lists->apply) && !intake_waits(lists->intake))
-        return apply_some(lists, now_us, err);
-    if (lists->wishes.first && lists->bound)
-        return grant(lists, now_us, err);
-    if (lists->bound && lists->retry && lists->state->incarnation != 0)
-        return retry(lists, now_us, err);
-    if (lists->forget > 0)
-        return forget(lists, err);
-    code = give_step(lists->give, now_us, ret_more, err);
-    if (code < 0 || *ret_more)
-        return code;
-    if (may_publish(lists)) {
-        *ret_more = true;
-        return publish_some(lists, err);
-    }
-    if (!lists->bound || give_reads(lists->give))
-        return 0;
-    return take_some(lists, now_us, ret_more, err);
-}
 
 static void on_work(void *context)
 {

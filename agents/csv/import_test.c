@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct list_fixture fixture;
@@ -228,6 +229,26 @@ static void a_feed_is_applied_once_and_is_no_edit(void **state)
     assert_string_equal(should("1"), "1|B|-|-|false");
     assert_string_equal(waiting(2), "update 1 (1 fields, base 300);");
     amend_free(&amend);
+}
+
+static void nobody_else_reads_what_is_known_of_the_lists(void **state)
+{
+    static const char *const endings[] = { "", "-wal", "-shm" };
+    mode_t mask = umask(0);
+    struct stat status;
+    struct error err;
+
+    (void)state;
+    state_close(&state_now);
+    assert_int_equal(unlink(arena_printf(fixture.arena, "%s/state.sqlite", folder)), 0);
+    MUST(state_open(folder, &state_now, &err));
+    umask(mask);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(stat(arena_printf(fixture.arena, "%s/state.sqlite%s", folder, endings[i]), &status), 0);
+        assert_int_equal(status.st_mode & 0777, 0600);
+    }
+    assert_int_equal(state_open("/tmp/selaras-no-such-folder", &(struct state *){ NULL }, &err), ERR_STOP);
+    assert_non_null(strstr(err.text, "--prepare"));
 }
 
 static void a_list_saved_before_a_feed_did_not_know_of_it(void **state)
@@ -502,6 +523,7 @@ int main(void)
         UNIT(a_refused_list_changes_nothing),
         UNIT(rounded_numbers_are_told_from_numbers_that_end_in_0),
         UNIT(a_feed_is_applied_once_and_is_no_edit),
+        UNIT(nobody_else_reads_what_is_known_of_the_lists),
         UNIT(a_list_saved_before_a_feed_did_not_know_of_it),
         UNIT(each_piece_has_the_reports_of_its_changes),
         UNIT(what_is_taken_while_the_load_travels_has_its_base),

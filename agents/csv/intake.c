@@ -152,13 +152,13 @@ static void import_begin(struct intake *intake, bool outbox)
     intake->stage = STAGE_IMPORT;
 }
 
-static void on_converted(void *context, char *text, size_t length, const char *why)
+static void on_converted(void *context, char *text, size_t length, enum refusal_kind why)
 {
     struct intake *intake = context;
 
     convert_free(&intake->convert);
-    if (why) {
-        refuse_file(intake, REFUSAL_WORKBOOK, why, 0);
+    if (why != REFUSAL_KIND_COUNT) {
+        refuse_file(intake, why, "", 0);
     } else {
         intake->text = text;
         intake->length = length;
@@ -218,14 +218,7 @@ static int read_step(struct intake *intake, struct error *err)
 
 static void note_add(struct buffer *note, const char *text)
 {
-    size_t length = strlen(text);
-
-    note->bytes = realloc(note->bytes, note->length + length + 1);
-    if (!note->bytes)
-        abort();
-    memcpy(note->bytes + note->length, text, length);
-    note->length += length;
-    note->capacity = note->length + 1;
+    buffer_add(note, text, strlen(text));
 }
 
 /* What its makers should know of a list that was taken. */

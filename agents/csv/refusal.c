@@ -1,7 +1,6 @@
 #include "agents/csv/refusal.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* {lines}, {column}, {title}, {n} and {m} stand for what the reason holds. */
@@ -10,14 +9,21 @@ static const struct {
 } texts[REFUSAL_KIND_COUNT] = {
     [REFUSAL_NAME] = { "nama berkas ini bukan nama salah satu daftar; yang dikenal: {title}",
                        "no list has such a name; known are: {title}" },
-    [REFUSAL_NOT_PLAIN] = { "ini bukan berkas biasa (tautan, folder atau lainnya)",
-                            "this is no plain file (a link, a folder or something else)" },
     [REFUSAL_LARGE] = { "berkas lebih besar dari {n} MiB", "the file is larger than {n} MiB" },
     [REFUSAL_OLDER] = { "berkas ini lebih lama dari daftar yang sudah diterima; buka daftar terbaru dan simpan lagi",
                         "this file is older than the list that was taken last; open the newest list and save it "
                         "again" },
-    [REFUSAL_WORKBOOK] = { "buku kerja .xlsx ini tidak dapat dibaca ({title}); simpan lagi, atau simpan sebagai CSV",
-                           "this .xlsx workbook cannot be read ({title}); save it again, or save it as CSV" },
+    [REFUSAL_WORKBOOK] = { "buku kerja .xlsx ini tidak dapat dibaca: rusak, berkata sandi, atau halamannya tidak ada; "
+                           "simpan lagi, atau simpan sebagai CSV",
+                           "this .xlsx workbook cannot be read: it is damaged, has a password, or no such page; save "
+                           "it "
+                           "again, or save it as CSV" },
+    [REFUSAL_WORKBOOK_HEAVY] = { "buku kerja .xlsx ini terlalu besar untuk dibaca; simpan sebagai CSV",
+                                 "this .xlsx workbook is too large to be read; save it as CSV" },
+    [REFUSAL_NO_CONVERTER] = { "buku kerja .xlsx belum dapat dibaca di sini: pengelola sistem harus memasang xlsx2csv; "
+                               "sementara itu simpan sebagai CSV",
+                               "no .xlsx workbook can be read here: the sysadmin must install xlsx2csv; save it as CSV "
+                               "until then" },
     [REFUSAL_UTF16] = { "berkas ini teks UTF-16; simpan sebagai \"CSV UTF-8\"",
                         "this file is UTF-16 text; save it as \"CSV UTF-8\"" },
     [REFUSAL_MIXED] = { "{lines}, huruf ke-{column}: huruf UTF-8 dan Windows-1252 tercampur; simpan sebagai \"CSV "
@@ -84,22 +90,9 @@ static const struct {
                          "\"# lengkap 0 baris\"" },
 };
 
-static void add(struct buffer *out, const void *bytes, size_t length)
-{
-    if (out->length + length > out->capacity) {
-        out->capacity = 2 * (out->length + length) + 256;
-        out->bytes = realloc(out->bytes, out->capacity);
-        if (!out->bytes)
-            abort();
-    }
-    if (length > 0)
-        memcpy(out->bytes + out->length, bytes, length);
-    out->length += length;
-}
-
 static void add_text(struct buffer *out, const char *text)
 {
-    add(out, text, strlen(text));
+    buffer_add(out, text, strlen(text));
 }
 
 static bool same_place(const struct refusal *refusal, enum refusal_kind kind, uint32_t column, const char *title)
@@ -157,7 +150,7 @@ static void add_refusal(const struct refusal *refusal, bool english, struct buff
     while (*at) {
         const char *brace = strchr(at, '{');
 
-        add(out, at, brace ? (size_t)(brace - at) : strlen(at));
+        buffer_add(out, at, brace ? (size_t)(brace - at) : strlen(at));
         if (!brace)
             break;
         if (strncmp(brace, "{lines}", 7) == 0)

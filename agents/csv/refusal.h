@@ -10,10 +10,11 @@
 enum refusal_kind {
     /* the file */
     REFUSAL_NAME,
-    REFUSAL_NOT_PLAIN,
     REFUSAL_LARGE,
     REFUSAL_OLDER,
     REFUSAL_WORKBOOK,
+    REFUSAL_WORKBOOK_HEAVY,
+    REFUSAL_NO_CONVERTER,
     /* its text */
     REFUSAL_UTF16,
     REFUSAL_MIXED,

@@ -1,12 +1,13 @@
 #include "agents/csv/sheet.h"
 
+#include "agents/csv/titles.h"
+
 #include <csv.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    COLUMNS_MAX = 1024,            /* of a file */
     HEADER_BYTES_MAX = 256 * 1024, /* a title may hold line feeds */
     CELL_BYTES_MAX = 64 * 1024,    /* twice what a spreadsheet's cell can hold */
     IGNORED_BYTES_MAX = 2000,
@@ -21,7 +22,7 @@ struct sheet {
     bool header_done, broken;
     struct buffer header;        /* its lines so far */
     uint32_t line, row_line;     /* the present line; where the present row began */
-    int places[COLUMNS_MAX];     /* of each column of the file: which wanted title; -1: none */
+    int places[TITLES_MAX];      /* of each column of the file: which wanted title; -1: none */
     uint32_t *columns;           /* of each wanted title: which column, from 1; 0: not there */
     uint32_t column_count, cell; /* columns of the file; cells of the present row so far */
     struct value *cells;
@@ -36,20 +37,15 @@ struct sheet {
 
 /* ---- cells ---- */
 
-static bool is_white(char letter)
-{
-    return letter == ' ' || (letter >= '\t' && letter <= '\r');
-}
-
 struct value sheet_cell(struct value cell)
 {
     if (cell.state != VALUE_SET)
         return value_null();
-    while (cell.length > 0 && is_white(cell.bytes[0])) {
+    while (cell.length > 0 && text_white(cell.bytes[0])) {
         cell.bytes++;
         cell.length--;
     }
-    while (cell.length > 0 && is_white(cell.bytes[cell.length - 1]))
+    while (cell.length > 0 && text_white(cell.bytes[cell.length - 1]))
         cell.length--;
     if (cell.length > 1 && cell.bytes[0] == '\'' && strchr("=+-@0123456789", cell.bytes[1])) {
         cell.bytes++;
@@ -58,116 +54,7 @@ struct value sheet_cell(struct value cell)
     return cell.length > 0 ? cell : value_null();
 }
 
-static bool is_space(unsigned char letter)
-{
-    return letter == ' ' || letter == '\t';
-}
-
-static int csv_space(unsigned char letter)
-{
-    return is_space(letter);
-}
-
 /* ---- titles ---- */
-
-/* Lower case, one blank for any white space: "NIK\n(16 angka)" is "nik (16 angka)". */
-static const char *title_plain(struct arena *arena, const char *bytes, size_t length)
-{
-    char *plain = arena_alloc(arena, length + 1), *to = plain;
-
-    for (size_t i = 0; i < length; i++) {
-        char letter = bytes[i];
-
-        if (is_white(letter)) {
-            if (to > plain && to[-1] != ' ')
-                *to++ = ' ';
-        } else {
-            *to++ = letter >= 'A' && letter <= 'Z' ? (char)(letter + 32) : letter;
-        }
-    }
-    if (to > plain && to[-1] == ' ')
-        to--;
-    *to = '\0';
-    return plain;
-}
-
-struct titles {
-    struct arena *arena;
-    const char **plain, **written;
-    uint32_t count;
-    bool many;
-};
-
-static void on_title(void *bytes, size_t length, void *context)
-{
-    struct titles *titles = context;
-
-    if (titles->count == COLUMNS_MAX) {
-        titles->many = true;
-        return;
-    }
-    titles->plain[titles->count] = title_plain(titles->arena, bytes, length);
-    titles->written[titles->count++] = arena_copy(titles->arena, bytes, length);
-}
-
-static void on_title_row(int end, void *context)
-{
-    (void)end;
-    (void)context;
-}
-
-/* The titles as they are with this separator; none when it cannot be read so. */
-static struct titles titles_read(struct arena *arena, const struct buffer *header, char separator)
-{
-    struct titles titles = { .arena = arena,
-                             .plain = arena_array(arena, COLUMNS_MAX, sizeof *titles.plain),
-                             .written = arena_array(arena, COLUMNS_MAX, sizeof *titles.written) };
-    struct csv_parser parser;
-
-    if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI) != 0)
-        abort();
-    csv_set_delim(&parser, (unsigned char)separator);
-    csv_set_space_func(&parser, csv_space);
-    if (csv_parse(&parser, header->bytes, header->length, on_title, on_title_row, &titles) != header->length ||
-        csv_fini(&parser, on_title, on_title_row, &titles) != 0)
-        titles.count = 0;
-    csv_free(&parser);
-    while (titles.count > 0 && !*titles.plain[titles.count - 1])
-        titles.count--; /* columns without anything */
-    return titles;
-}
-
-static int wanted_index(struct sheet *sheet, struct arena *arena, const char *plain)
-{
-    for (uint16_t i = 0; i < sheet->options->title_count; i++) {
-        const char *title = sheet->options->titles[i];
-
-        if (strcmp(plain, title_plain(arena, title, strlen(title))) == 0)
-            return i;
-    }
-    return -1;
-}
-
-static uint32_t wanted_count(struct sheet *sheet, const struct titles *titles)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < titles->count; i++)
-        count += wanted_index(sheet, titles->arena, titles->plain[i]) >= 0;
-    return count;
-}
-
-static void buffer_add(struct buffer *buffer, const char *bytes, size_t length)
-{
-    if (buffer->length + length > buffer->capacity) {
-        buffer->capacity = 2 * (buffer->length + length);
-        buffer->bytes = realloc(buffer->bytes, buffer->capacity);
-        if (!buffer->bytes)
-            abort();
-    }
-    memcpy(buffer->bytes + buffer->length, bytes, length);
-    buffer->length += length;
-}
 
 static void ignore_title(struct sheet *sheet, const char *title)
 {
@@ -182,7 +69,7 @@ static void titles_take(struct sheet *sheet, const struct titles *titles)
 {
     sheet->column_count = titles->count;
     for (uint32_t i = 0; i < titles->count; i++) {
-        int wanted = wanted_index(sheet, titles->arena, titles->plain[i]);
+        int wanted = titles->wanted[i];
 
         sheet->places[i] = wanted;
         if (wanted < 0)
@@ -197,33 +84,19 @@ static void titles_take(struct sheet *sheet, const struct titles *titles)
             refuse(sheet->refusals, REFUSAL_TITLE_MISSING, sheet->row_line, 0, sheet->options->titles[i], 0, 0);
 }
 
-/* The separator is the one that finds most of the wanted titles; of equals the one that makes most columns. */
 static void header_read(struct sheet *sheet)
 {
-    static const char separators[] = ";,\t";
     struct arena *arena = arena_new();
-    struct titles best = { 0 };
-    uint32_t best_wanted = 0;
-    char separator = ';';
+    struct titles titles = titles_read(arena, &sheet->header, sheet->options->titles, sheet->options->title_count);
 
-    for (const char *try = separators; *try; try++) {
-        struct titles titles = titles_read(arena, &sheet->header, *try);
-        uint32_t wanted = wanted_count(sheet, &titles);
-
-        if (wanted > best_wanted || (wanted == best_wanted && titles.count > best.count)) {
-            best = titles;
-            best_wanted = wanted;
-            separator = *try;
-        }
-    }
-    csv_set_delim(&sheet->parser, (unsigned char)separator);
+    csv_set_delim(&sheet->parser, (unsigned char)titles.separator);
     sheet->header_done = true;
-    if (best.count == 0)
+    if (titles.count == 0)
         refuse(sheet->refusals, REFUSAL_QUOTE, sheet->row_line, 1, "", 0, 0);
-    else if (best.many)
-        refuse(sheet->refusals, REFUSAL_CELLS_MANY, sheet->row_line, COLUMNS_MAX + 1, "", 0, COLUMNS_MAX);
+    else if (titles.many)
+        refuse(sheet->refusals, REFUSAL_CELLS_MANY, sheet->row_line, TITLES_MAX + 1, "", 0, TITLES_MAX);
     else
-        titles_take(sheet, &best);
+        titles_take(sheet, &titles);
     sheet->broken = sheet->refusals->count > 0; /* without titles the rows say nothing */
     arena_free(&arena);
 }
@@ -327,7 +200,7 @@ static bool quotes_balanced(const struct buffer *header)
 static bool is_blank(struct text line)
 {
     for (uint32_t i = 0; i < line.length; i++)
-        if (!is_white(line.bytes[i]) && line.bytes[i] != ',' && line.bytes[i] != ';')
+        if (!text_white(line.bytes[i]) && line.bytes[i] != ',' && line.bytes[i] != ';')
             return false;
     return true;
 }
@@ -402,7 +275,7 @@ struct sheet *sheet_new(const struct sheet_options *options, struct refusals *re
     sheet->cells = calloc(options->title_count + 1u, sizeof *sheet->cells);
     if (!sheet->columns || !sheet->cells || csv_init(&sheet->parser, CSV_STRICT | CSV_STRICT_FINI) != 0)
         abort();
-    csv_set_space_func(&sheet->parser, csv_space);
+    csv_set_space_func(&sheet->parser, titles_space);
     row_begin(sheet);
     return sheet;
 }

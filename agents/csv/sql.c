@@ -3,8 +3,12 @@
 #include "shell/text.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { STATEMENTS_MAX = 96 };
 
@@ -28,6 +32,20 @@ static int sql_error(const struct sql *sql, int code, struct error *err)
                      sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(code));
 }
 
+/* It and what SQLite puts beside it are for the agent alone, whatever the umask. */
+static int make_private(const char *path, struct error *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool good = fd >= 0 && fchmod(fd, 0600) == 0;
+
+    if (!good)
+        error_set(err, errno == ENOSPC || errno == EIO ? ERR_RETRY : ERR_STOP,
+                  _("state file %s: %s; selaras-agent --prepare says what is needed"), path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return good ? 0 : err->code;
+}
+
 int sql_open(const char *path, struct sql **ret, struct error *err)
 {
     struct sql *sql = calloc(1, sizeof *sql);
@@ -35,6 +53,10 @@ int sql_open(const char *path, struct sql **ret, struct error *err)
 
     if (!sql || !(sql->path = strdup(path)))
         abort();
+    if (make_private(path, err) < 0) {
+        sql_close(&sql);
+        return err->code;
+    }
     code = sqlite3_open_v2(path, &sql->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, NULL);
     if (code != SQLITE_OK) {
         sql_error(sql, code, err);

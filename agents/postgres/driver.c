@@ -6,6 +6,7 @@
 
 #include "agents/postgres/apply.h"
 #include "agents/postgres/capture.h"
+#include "agents/postgres/example.h"
 #include "agents/postgres/fence.h"
 #include "agents/postgres/load.h"
 #include "agents/postgres/prepare.h"
@@ -473,6 +474,7 @@ const struct driver_ops postgres_driver = {
     .apply = apply,
     .parked = parked,
     .settle = settle,
+    .example = example_read,
     .facts = facts,
     .prepare = prepare_database,
 };

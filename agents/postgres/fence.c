@@ -71,6 +71,10 @@ void fences_remember(struct fences *fences)
 static const char sql_row[] =
     "INSERT INTO selaras.fence (seq, token) SELECT coalesce(max(seq), 0) + 1, $1::bytea FROM selaras.fence";
 static const char sql_prune[] = "DELETE FROM selaras.fence WHERE seq < $1::int8";
+/* Some at a time, oldest first, so that nobody waits for it. */
+static const char sql_prune_notices[] =
+    "DELETE FROM selaras.notice WHERE number IN (SELECT number FROM selaras.notice"
+    " WHERE at < now() - make_interval(days => $1::int8::int4) ORDER BY number LIMIT 10000)";
 
 /* What the inspection found is what statements and casts are made of: when it is no longer so, everything is opened
  * anew. */
@@ -117,7 +121,7 @@ static void on_written(void *context, const struct pg_outcome *outcome)
 static void write_row(void *context)
 {
     struct fences *fences = context;
-    struct pg_parameters token = { 0 }, prune = { 0 };
+    struct pg_parameters token = { 0 }, prune = { 0 }, days = { 0 };
     struct arena *arena;
     uint8_t bytes[16];
 
@@ -129,9 +133,11 @@ static void write_row(void *context)
     published_look(fences->published, fences->pg);
     pg_bytes(&token, bytes, sizeof bytes);
     pg_statement(fences->pg, sql_row, true, &token);
-    if (++fences->written % PRUNE_EVERY == 0 && fences->broker_seq > KEPT_ROWS) {
-        pg_int8(&prune, arena, (int64_t)(fences->broker_seq - KEPT_ROWS));
+    if (fences->written++ % PRUNE_EVERY == 0) {
+        pg_int8(&prune, arena, (int64_t)fences->broker_seq - KEPT_ROWS);
         pg_statement(fences->pg, sql_prune, true, &prune);
+        pg_int8(&days, arena, fences->options->notice_days);
+        pg_statement(fences->pg, sql_prune_notices, true, &days);
     }
     pg_sync(fences->pg, on_written, fences);
     arena_free(&arena);

@@ -4,11 +4,8 @@
 #include "agents/postgres/schema_sql.h"
 #include "shell/pg_connect.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { CONNECT_TIMEOUT_MS = 10000 };
 
 struct preparation {
     const struct prepare_options *options;
@@ -281,27 +278,12 @@ static int missing_settings(struct preparation *p)
 
 /* ---- */
 
-/* Waits for the connection, as long as libpq's own connect_timeout would by default here. */
-static bool connected(PGconn *conn)
-{
-    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-
-    while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
-        struct pollfd fd = { .fd = PQsocket(conn), .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT };
-
-        if (fd.fd < 0 || poll(&fd, 1, CONNECT_TIMEOUT_MS) <= 0)
-            return false;
-        status = PQconnectPoll(conn);
-    }
-    return status == PGRES_POLLING_OK;
-}
-
 static int open_connection(struct preparation *p)
 {
     p->conn = pg_connect_start(p->options->dsn ? p->options->dsn : p->options->database, "selaras-agent prepare");
     if (!p->conn)
         return error_set(p->err, ERR_STOP, "the connection string cannot be understood");
-    if (!connected(p->conn)) {
+    if (!pg_connect_wait(p->conn)) {
         char line[400];
 
         text_line(line, sizeof line, PQerrorMessage(p->conn));

@@ -138,6 +138,60 @@ def test_json_is_one_object(region, arguments):
     assert isinstance(json.loads(output), dict)
 
 
+def checked(region, agency, *options, catalog="catalog.zpl"):
+    return said(region, "check", "mapping", f"{region.run.folder}/{agency}.zpl", "--catalog", f"{region.run.folder}/{catalog}", *options)
+
+
+@pytest.fixture
+def stopped(region):
+    """A mapping is checked before its agent starts: the agent holds what the check would hold."""
+    for agency in (region.dinsos, region.dinkes):
+        agency.stop()
+    yield
+    for agency in (region.dinsos, region.dinkes):
+        agency.start()
+
+
+@pytest.mark.usefixtures("stopped")
+def test_a_mapping_is_shown_with_a_row_both_ways(region):
+    status, output, errors = checked(region, "dinsos", "--json")
+    assert (status, errors) == (0, "")
+    shown = json.loads(output)
+    rows = {row["column"]: row for row in shown["examples"]}
+    assert shown["result"] == "ok"
+    assert (rows["berhak"]["here"], rows["berhak"]["field"], rows["berhak"]["value"], rows["berhak"]["back"]) == ("Y", "eligible", "true", "Y")
+    assert rows["nik"]["masked"] and rows["nama"]["masked"] and not rows["berhak"]["masked"]
+    assert NIK not in output and NAME not in output
+    _, output, _ = checked(region, "dinsos")
+    assert "WRITTEN BACK" in output and NIK not in output and NAME not in output
+    _, output, _ = checked(region, "dinsos", "--reveal", "--json")
+    rows = {row["column"]: row for row in json.loads(output)["examples"]}
+    assert rows["nik"]["here"] in output and len(rows["nik"]["back"]) == 16 and rows["nik"]["back"].isdigit()
+
+
+@pytest.mark.usefixtures("stopped")
+def test_a_mapping_is_checked_against_the_live_table(region):
+    """A premium of four digits behind the point fits the catalog and the file, but not the column."""
+    with open(f"{region.run.folder}/catalog.zpl", encoding="utf-8") as file:
+        region.run.write("finer.zpl", file.read().replace("scale = 2", "scale = 4"))
+    assert checked(region, "dinkes", "--offline", catalog="finer.zpl")[0] == 0
+    status, _, errors = checked(region, "dinkes", catalog="finer.zpl")
+    assert status == 1 and 'column "iuran" keeps 2 digits behind the point, the catalog has 4' in errors
+    assert checked(region, "dinkes")[0] == 0
+
+
+def test_what_a_mapping_leaves_out_is_said(region):
+    with open(f"{region.run.folder}/catalog.zpl", encoding="utf-8") as file:
+        region.run.write("more.zpl", file.read().replace("            sex\n", "            sex\n                required = yes\n"))
+    with open(f"{region.run.folder}/dinkes.zpl", encoding="utf-8") as file:
+        text = file.read()
+    start = text.index("            sex\n")
+    end = text.index("            village\n")
+    region.run.write("less.zpl", text[:start] + text[end:])
+    status, output, errors = checked(region, "less", "--offline", catalog="more.zpl")
+    assert status == 0 and "the catalog requires sex" in output, errors
+
+
 def test_a_full_disk_is_no_success(region):
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run([region.run.program("selaras"), "key", "list", "--socket", region.control], stdout=full, stderr=subprocess.PIPE, check=False,

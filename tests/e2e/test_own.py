@@ -1,6 +1,7 @@
 """Two databases of one's own, set up as README says: tables, types and habits that are nothing like the sample's, and an agent's role
 that has no right but what `selaras-agent --prepare` gives it."""
 
+import json
 import os
 
 import pytest
@@ -10,6 +11,7 @@ from cluster import wait_for
 from region import Region
 
 OWN = f"{os.path.dirname(os.path.abspath(__file__))}/own"
+BLOCKS = {"bappeda": {"program", "pagu"}, "bpkad": {"anggaran"}}      # that have a row: the treasury has no programs yet
 LINES = {
     "bappeda": """SELECT btrim("NoBaris") AS line, kode_program AS program, pagu::numeric(18, 2) AS ceiling, tahun::text AS year,
                          tgl_sk::date AS decided FROM "Pagu" """,
@@ -63,6 +65,9 @@ def test_prepare_gives_the_role_all_it_needs(own):
         assert 'CREATE ROLE "selaras" LOGIN REPLICATION;' in output
         status, said = check(agency)
         assert status == 0, said
+        _, output, _ = own.selaras("check", "mapping", agency.file, "--catalog", f"{own.run.folder}/catalog.zpl", "--json")
+        shown = json.loads(output)
+        assert shown["result"] == "ok" and {row["block"] for row in shown["examples"]} == BLOCKS[agency.name]
 
 
 def test_a_sequence_that_the_role_may_not_use_is_named_before_the_start(own):

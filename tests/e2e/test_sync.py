@@ -380,6 +380,14 @@ def test_a_value_that_an_agency_s_own_trigger_writes_is_counted_and_not_sent_rou
     region.dinkes.query(f"UPDATE peserta_jkn SET no_hp = NULL WHERE nik = '{beside.nik}'")
 
 
+def test_old_notices_are_removed(region):
+    with_triggers(region.dinkes, """
+        INSERT INTO selaras.notice (at, "table", key, field, decided_by, why)
+            SELECT now() - days * interval '1 day', 't', 'k', days::text, 'd', 'w' FROM unnest(ARRAY[89, 91, 400]) AS days""")
+    kept = "SELECT string_agg(field, ' ') FROM selaras.notice WHERE \"table\" = 't'"
+    wait_for("the old ones are gone", lambda: region.dinkes.value(kept) == "89")
+
+
 # Nothing for ever
 
 def test_nothing_goes_round(region, sample):
