@@ -346,7 +346,7 @@ bool selection_make(struct arena *arena, const char *text, const char **ret)
         return true;
     }
     for (;; text++) {
-        uint64_t from, to;
+        uint64_t from = 0, to;
 
         text = number_read(text, &from);
         to = from;

@@ -423,6 +423,25 @@ static void all_histories_with_holds_converge(void **state)
     assert_int_equal(diverging(SEEDS, NOTHING, true, 5), 0);
 }
 
+/* Found among a million: an insert that was withdrawn while others deleted the record, of which its agency was not
+ * told.
+ */
+static void rare_histories_converge(void **state)
+{
+    static const uint64_t seeds[] = { 130471, 137328 };
+    struct arena *arena = arena_new();
+    const struct catalog *catalog = catalog_fixture(arena);
+    struct reconciler *reconciler;
+    struct error err;
+
+    (void)state;
+    assert_int_equal(reconciler_new(catalog, &reconciler, &err), 0);
+    for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++)
+        assert_true(converges(reconciler, catalog, seeds[i], NOTHING, true, false));
+    reconciler_free(&reconciler);
+    arena_free(&arena);
+}
+
 static void with_what_is_held_looked_at_last_they_diverge(void **state)
 {
     (void)state;
@@ -458,6 +477,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_histories_converge),
         cmocka_unit_test(all_histories_with_holds_converge),
+        cmocka_unit_test(rare_histories_converge),
         cmocka_unit_test(with_what_is_held_looked_at_last_they_diverge),
         cmocka_unit_test(without_the_outcome_of_what_was_settled_they_diverge),
         cmocka_unit_test(without_echoes_they_diverge),

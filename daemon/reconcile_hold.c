@@ -134,9 +134,11 @@ bool join_record(struct decision *decision, enum operation operation)
     if (!held)
         return false;
     if (operation == OPERATION_DELETE && !decision->record->exists) {
-        note(decision, HELD_ENDED, held); /* a row that nobody else knows, and that is there no more */
+        note(decision, HELD_ENDED, held); /* a row that nobody else has, and that is there no more */
         held_remove(decision->record, held);
         verdicts_of_record(decision, operation, (struct judgement){ VERDICT_UNCHANGED, "withdrawn" });
+        if (decision->record->units[UNIT_EXISTENCE].seq > 0)
+            reply_whole(decision); /* others have had it and deleted it, of which nothing was sent there */
         return true;
     }
     take_record(decision, held, operation);
