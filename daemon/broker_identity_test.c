@@ -407,6 +407,54 @@ static void a_number_of_a_deleted_record_is_free_for_another(void **state)
     world_free(&world);
 }
 
+/* The fixture's catalog with a line behind another. */
+static const char *limited_catalog(const char *behind, const char *limit)
+{
+    static char text[sizeof fixture_catalog + 128];
+    const char *at = strstr(fixture_catalog, behind);
+    size_t length = (size_t)(at - fixture_catalog) + strlen(behind);
+
+    snprintf(text, sizeof text, "%.*s%s%s", (int)length, fixture_catalog, limit, fixture_catalog + length);
+    return text;
+}
+
+static void what_is_held_gives_nothing_up(void **state)
+{
+    struct world *world = world_new(
+        limited_catalog("                pattern = \"[0-9]+\"\n", "                limit = \"11 to 12 1 1 h\"\n"));
+    struct agent a = agent_join(world, "a", NULL);
+    struct change changes[2];
+
+    (void)state;
+    say_persons(&a, 2);
+    changes[0] = renumbered(&a, "1", "12");
+    changes[1] = renumbered(&a, "2", "11");
+    say_changes(&a, changes, 2);
+    assert_canonical(world, 1, NIK, "12");
+    changes[0] = renumbered(&a, "1", "11"); /* who has it is not let go of it: it is once more than may be */
+    changes[1] = renumbered(&a, "2", "12");
+    say_changes(&a, changes, 2);
+    assert_canonical(world, 1, NIK, "12");
+    assert_canonical(world, 2, NIK, "11");
+    world_free(&world);
+}
+
+static void the_number_of_a_held_insertion_is_not_free(void **state)
+{
+    struct world *world =
+        world_new(limited_catalog("            write = \"a b\"\n", "            limit = \"insertions 2 1 h\"\n"));
+    struct agent a = agent_join(world, "a", NULL);
+
+    (void)state;
+    say_persons(&a, 2);
+    say_change(&a, change_of(&a, OPERATION_INSERT, "3", "nik", "50", NULL));
+    assert_int_equal(verdict_in(last_entry(world), "existence"), VERDICT_HELD);
+    say_change(&a, renumbered(&a, "1", "50"));
+    assert_int_equal(nik_verdict(world, 0), VERDICT_PUT_BACK);
+    assert_canonical(world, 1, NIK, "11");
+    world_free(&world);
+}
+
 /* ---- random exchanges at two agencies ---- */
 
 enum { PERSONS = 5, ROUNDS = 14, HISTORIES = 150 };
@@ -533,6 +581,8 @@ int main(void)
         cmocka_unit_test(an_exchange_has_one_verdict),
         cmocka_unit_test(a_number_that_is_given_up_may_be_an_inserted_ones),
         cmocka_unit_test(a_number_of_a_deleted_record_is_free_for_another),
+        cmocka_unit_test(what_is_held_gives_nothing_up),
+        cmocka_unit_test(the_number_of_a_held_insertion_is_not_free),
         cmocka_unit_test(random_exchanges_converge),
     };
 

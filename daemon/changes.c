@@ -159,7 +159,7 @@ bool taken_by_other(void *context, const struct canonical *record, uint16_t unit
     const struct work *work = context;
     const struct canonical *other = record_identified(work, record->type, unit, values);
 
-    if (!other || other == record || !other->exists)
+    if (!other || other == record || identity_is_free(other))
         return false; /* what only a deleted record has, it loses: see take_from_deleted() */
     if (!exchange_gives(work->exchange, other, unit))
         return true;
@@ -202,6 +202,7 @@ void exchange_change(struct broker *broker, struct work *work, const struct shar
     writer = writer_of(share, piece, block, resolved);
     fields = arena_array(work->batch->arena, type->field_count, sizeof *fields);
     fields_of_change(type, change, fields);
+    writer.holds = limits_holds(broker, work, share, change, record_numbered(work, resolved), fields);
     exchange_ask(broker, work->exchange, &writer, record_numbered(work, resolved), fields);
 }
 
@@ -282,7 +283,7 @@ static void take_from_deleted(struct work *work, const struct canonical *record)
         if (!identity_values(record->type, u, record->values, values))
             continue;
         other = record_identified(work, record->type, u, values);
-        if (!other || other == record || other->exists)
+        if (!other || other == record || !identity_is_free(other))
             continue;
         for (uint16_t i = 0; i < unit->field_count; i++)
             other->values[unit->fields[i]] = value_null();

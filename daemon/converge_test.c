@@ -93,8 +93,8 @@ static bool taken(void *context, const struct canonical *record, uint16_t unit, 
 static struct value some_value(struct world *world, int field)
 {
     static const char *const words[FIELDS][3] = {
-        [NIK] = { "1", "1", "1" },    [NAME] = { "x", "y", "z" },   [ELIGIBLE] = { "true", "false", "true" },
-        [SIZE] = { "1", "2", "3" },   [DECILE] = { "1", "2", "3" }, [VILLAGE] = { "v", "w", "u" },
+        [NIK] = { "1", "1", "1" },    [NAME] = { "Siti", "SITI", "Budi" }, [ELIGIBLE] = { "true", "false", "true" },
+        [SIZE] = { "1", "2", "3" },   [DECILE] = { "1", "2", "3" },        [VILLAGE] = { "v", "w", "u" },
         [STREET] = { "s", "t", "r" },
     };
 
@@ -318,12 +318,19 @@ static bool is_quiet(const struct world *world)
     return true;
 }
 
+/* "SITI" equals "Siti", the local spelling is left alone. */
+static bool means_same(int field, struct value left, struct value right)
+{
+    return value_equal(left, right) || (field == NAME && left.state == VALUE_SET && right.state == VALUE_SET &&
+                                        strcasecmp(left.bytes, right.bytes) == 0);
+}
+
 static bool agrees(const struct world *world, const struct agency *agency)
 {
     if (agency->exists != world->record->exists)
         return false;
     for (int f = 0; f < FIELDS && agency->exists; f++)
-        if (!value_equal(agency->values[f], world->record->values[f]))
+        if (!means_same(f, agency->values[f], world->record->values[f]))
             return false;
     return true;
 }

@@ -127,8 +127,8 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
         for (uint32_t c = 0; c < piece->change_count; c++)
             resolved[p][c] = target_resolve(broker, work, share->peer, piece, &piece->changes[c]);
     }
-    exchange_find(broker, work, share, first, count, resolved);
     meet_limits(broker, work, share, first, count, resolved);
+    exchange_find(broker, work, share, first, count, resolved);
     for (uint32_t p = 0; p < count; p++)
         decide_piece(broker, work, share, share->pieces[first + p], resolved[p]);
     set_boundaries(writes, before, &changes, &bytes, true);

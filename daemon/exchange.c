@@ -94,8 +94,11 @@ void exchange_ask(struct broker *broker, struct exchange *exchange, const struct
                                  .base = writer->nothing_seen ? 0 : writer->base,
                                  .taken = taken_by_nobody };
 
+    if (held_find(record, writer->agency, UNIT_EXISTENCE))
+        return; /* whatever is done to it joins what is held */
     for (uint16_t u = 0; record->exists && u < record->type->unit_count; u++)
         if (record->type->units[u].identifier && unit_is_touched(&question, u) &&
+            !held_find(record, writer->agency, u) && !(writer->holds && writer->holds[u] != 0) &&
             verdict_accepts(judge_unit(&question, u).verdict))
             grant_add(exchange, &question, u);
 }
@@ -129,7 +132,7 @@ static bool grant_waits(struct exchange *exchange, struct grant *grant)
     if (*wanter)
         return false; /* one before it wants it too */
     *wanter = grant;
-    if (!holder || holder == grant->record || !holder->exists)
+    if (!holder || holder == grant->record || identity_is_free(holder))
         return true;
     giver = giver_find(exchange, holder, grant->unit);
     if (!giver)

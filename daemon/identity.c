@@ -42,6 +42,11 @@ struct text identity_name(struct arena *arena, const struct catalog_type *type, 
     return map_key(arena, unit, name, (struct text){ text, (uint32_t)length });
 }
 
+bool identity_is_free(const struct canonical *record)
+{
+    return !record->exists && record->units[UNIT_EXISTENCE].seq > 0 && record->held_count == 0;
+}
+
 bool identity_is(const struct canonical *record, uint16_t unit, const struct value *values)
 {
     const struct catalog_unit *identifier = &record->type->units[unit];

@@ -146,7 +146,8 @@ bool unit_is_concurrent(const struct question *question, uint16_t index)
            (unit->seq > question->base || question->base < since);
 }
 
-/* Skips what `compare` does not look at; false at the end. */
+/* Skips what `compare` does not look at; false at the end. Blanks, signs and capitals are how one writes; another house
+ * number is another address, so "letters" means digits too. */
 static bool next_compared(enum compare compare, struct value value, uint32_t *at, unsigned char *ret)
 {
     for (; *at < value.length; (*at)++) {
@@ -154,7 +155,7 @@ static bool next_compared(enum compare compare, struct value value, uint32_t *at
         bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte >= 0x80;
         bool digit = byte >= '0' && byte <= '9';
 
-        if (compare == COMPARE_LETTERS ? letter : digit) {
+        if (digit || (letter && compare == COMPARE_LETTERS)) {
             *ret = byte >= 'A' && byte <= 'Z' ? (unsigned char)(byte + 32) : byte;
             (*at)++;
             return true;

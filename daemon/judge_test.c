@@ -143,6 +143,49 @@ static void an_identifier_of_another_record_is_put_back(void **state)
     assert_judged(asked(scene, A, 5, NIK, "1"), VERDICT_UNCHANGED, "same value");
 }
 
+/* Whether a value is the same as what stands, as far as the field is compared. */
+static void assert_compared(struct scene *scene, const char *stood, const char *written, bool same)
+{
+    stands(scene, NAME, stood, A, 5);
+    if ((asked(scene, A, 5, NAME, written).verdict == VERDICT_UNCHANGED) != same)
+        fail_msg("\"%s\" and \"%s\" are %sthe same", stood, written, same ? "not " : "");
+}
+
+static void letters_are_compared_without_how_they_are_written(void **state)
+{
+    struct scene *scene = *state;
+
+    assert_compared(scene, "Siti Aminah", "SITI  AMINAH", true);
+    assert_compared(scene, "Siti Aminah", "siti-aminah ", true);
+    assert_compared(scene, "Siti Aminah", "Siti Amina", false);
+    assert_compared(scene, "Siti", "Siti Aminah", false);
+    assert_compared(scene, "Jl. Mawar 5, RT 03", "JL MAWAR 5 RT 03", true);
+    assert_compared(scene, "Jl. Mawar 5, RT 03", "Jl. Mawar 5, RT 04", false); /* another house */
+    assert_compared(scene, "\xc3\x89lise", "\xc3\xa9lise", false);             /* capitals of ASCII only */
+    assert_compared(scene, "Siti", NULL, false);
+}
+
+static void digits_are_compared_alone(void **state)
+{
+    struct scene *scene = *state;
+    char *text = arena_copy(scene->arena, fixture_catalog, sizeof fixture_catalog);
+    char *word = strstr(text, "= letters");
+    const struct catalog *catalog;
+    struct error err;
+
+    memcpy(word, " = digits", 9);
+    assert_int_equal(catalog_build(scene->arena, tree_fixture(scene->arena, text), text, strlen(text), &catalog, &err),
+                     0);
+    scene->record = canonical_new(scene->arena, &catalog->types[0], 1);
+    scene->question.record = scene->record;
+    reconciler_free(&scene->reconciler);
+    assert_int_equal(reconciler_new(catalog, &scene->reconciler, &err), 0);
+    scene->question.reconciler = scene->reconciler;
+    assert_compared(scene, "0812-3456-789", "+0812 3456 789 (rumah)", true);
+    assert_compared(scene, "0812-3456-789", "0812-3456-788", false);
+    assert_compared(scene, "0812", "tidak ada", false);
+}
+
 static void a_decision_of_officials_stands_above_all(void **state)
 {
     struct scene *scene = *state;
@@ -291,6 +334,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_step_has_its_verdict),
         TEST(an_identifier_of_another_record_is_put_back),
+        TEST(letters_are_compared_without_how_they_are_written),
+        TEST(digits_are_compared_alone),
         TEST(a_decision_of_officials_stands_above_all),
         TEST(what_was_written_before_a_load_is_not_known_after_it),
         TEST(a_record_that_would_fit_no_frame_is_put_back),

@@ -1,5 +1,6 @@
 #include "proto/mapping_build.h"
 
+#include <assert.h>
 #include <regex.h>
 #include <string.h>
 
@@ -175,6 +176,7 @@ static int keys_check(const struct binder *binder, const struct mapping_block *b
     }
     if (whole)
         return 0;
+    assert(some); /* a key has fields */
     return error_set(binder->err, ERR_STOP,
                      "mapping/%s/key: it has only a part of identifier %s of record type %s, so two records could have "
                      "one key: name all of its fields, or give those that no column holds as constants",

@@ -51,6 +51,7 @@ record
                 write = "dinsos dinkes"
             name
                 type = text
+                compare = letters
                 personal = yes
                 write = "dinsos dinkes"
 """
@@ -146,7 +147,8 @@ SCHEMA = {"dinsos": """\
     CREATE TABLE peserta (kantor text NOT NULL DEFAULT 'TGR', no bigint GENERATED ALWAYS AS IDENTITY, nik char(16), nama text,
         status text NOT NULL DEFAULT 'AKTIF', catatan text DEFAULT 'milik dinkes', PRIMARY KEY (kantor, no));
     INSERT INTO peserta (nik, nama, status) VALUES ('6402060101800111', 'Peserta 11', 'AKTIF'), ('6402060101800112', 'P 12', 'KELUAR'),
-        (NULL, 'Bayi lama', 'AKTIF'), ('6402060101800113', 'P 13', 'KELUAR'), ('6402060101800113', 'P 13 lagi', 'KELUAR');
+        (NULL, 'Bayi lama', 'AKTIF'), ('6402060101800113', 'P 13', 'KELUAR'), ('6402060101800113', 'P 13 lagi', 'KELUAR'),
+        ('6402060101800119', 'WARGA  19', 'AKTIF');
 """}
 
 
@@ -238,6 +240,19 @@ def test_a_database_that_makes_keys_is_filled_and_tells_them(known):
     becomes(known.dinsos, f"SELECT nama, catatan FROM warga WHERE nik = '{resident(30)}'", [("Dinamai dinkes", "milik dinsos")])
     known.dinsos.query(f"UPDATE warga SET nama = 'Dinamai dinsos' WHERE nik = '{resident(30)}'")
     becomes(known.dinkes, PESERTA.format(resident(30)), [(resident(30), "Dinamai dinsos", "AKTIF")])
+
+
+def test_a_name_that_is_only_spelled_otherwise_is_left_alone(known):
+    who = resident(19)
+    assert known.dinkes.value(f"SELECT nama FROM peserta WHERE nik = '{who}'") == "WARGA  19"
+    assert known.dinsos.value(f"SELECT nama FROM warga WHERE nik = '{who}'") == "Warga 19"
+    known.dinkes.query(f"UPDATE peserta SET nama = 'WARGA 20' WHERE nik = '{who}'")             # another number is another name
+    becomes(known.dinsos, f"SELECT nama FROM warga WHERE nik = '{who}'", [("WARGA 20",)])
+    known.dinkes.query(f"UPDATE peserta SET nama = 'Warga 20' WHERE nik = '{who}'; UPDATE peserta SET nama = 'WARGA 12' WHERE"
+                       f" nik = '{resident(12)}'; UPDATE peserta SET nama = 'Sesudah' WHERE nik = '{resident(11)}'")
+    becomes(known.dinsos, f"SELECT nama FROM warga WHERE nik IN ('{who}', '{resident(11)}', '{resident(12)}') ORDER BY nik",
+            [("Sesudah",), ("Warga 12",), ("WARGA 20",)])
+    assert known.dinkes.value(f"SELECT nama FROM peserta WHERE nik = '{who}'") == "Warga 20"
 
 
 def test_a_newborn_gets_a_number_later(known):
