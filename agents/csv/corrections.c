@@ -1,6 +1,7 @@
 #include "agents/csv/corrections.h"
 
 #include "agents/csv/sheet.h"
+#include "agents/why.h"
 
 #include <string.h>
 
@@ -58,41 +59,6 @@ void corrections_begin(char separator, struct buffer *out)
     add_line(out, separator, cells);
 }
 
-/* ---- why ---- */
-
-/* By the rule that decided; "%" stands for who. The last one is for rules that are not here. */
-static const struct {
-    const char *rule, *indonesian, *english;
-} whys[] = {
-    { "not allowed", "ditetapkan oleh % (pemilik data)", "decided by % (owner of this data)" },
-    { "owner", "data % didahulukan (pemilik data)", "the value of % comes first (owner of this data)" },
-    { "largest", "yang terbesar berlaku: data %", "the largest stands: the value of %" },
-    { "smallest", "yang terkecil berlaku: data %", "the smallest stands: the value of %" },
-    { "required", "kolom ini wajib diisi", "this must not be empty" },
-    { "pattern", "bentuknya tidak seperti yang disepakati", "it has not the agreed form" },
-    { "identifier taken", "nomor ini sudah dipakai data lain", "another record has this number" },
-    { "record too large", "isi baris terlalu besar", "the row is too large" },
-    { "", "diubah oleh %", "changed by %" },
-};
-
-static const char *why_text(struct arena *arena, const struct reason *reason, bool english)
-{
-    const char *text, *percent;
-    struct text by = reason->by;
-    size_t i = 0;
-
-    while (*whys[i].rule && (strlen(whys[i].rule) != reason->rule.length ||
-                             memcmp(whys[i].rule, reason->rule.bytes, reason->rule.length) != 0))
-        i++;
-    text = english ? whys[i].english : whys[i].indonesian;
-    percent = strchr(text, '%');
-    if (!percent)
-        return text;
-    if (by.length == 0)
-        by = english ? (struct text){ "another agency", 14 } : (struct text){ "instansi lain", 13 };
-    return arena_printf(arena, "%.*s%.*s%s", (int)(percent - text), text, (int)by.length, by.bytes, percent + 1);
-}
-
 /* ---- lines ---- */
 
 /* "6402..." or, of several parts, with a blank between. */
@@ -109,10 +75,10 @@ static struct value key_cell(struct arena *arena, struct text key)
 static void add_reasoned(struct buffer *out, struct arena *arena, char separator, const struct value cells[4],
                          const struct correction_reason *why)
 {
-    add_line(
-        out, separator,
-        (struct value[7]){ cells[0], cells[1], cells[2], cells[3], value_text(why_text(arena, &why->reason, false)),
-                           value_text(why_text(arena, &why->reason, true)), value_text(why->since ? why->since : "") });
+    add_line(out, separator,
+             (struct value[7]){
+                 cells[0], cells[1], cells[2], cells[3], value_text(why_text(arena, &why->reason, WHY_INDONESIAN)),
+                 value_text(why_text(arena, &why->reason, WHY_ENGLISH)), value_text(why->since ? why->since : "") });
 }
 
 /* One line for each column that differs. */

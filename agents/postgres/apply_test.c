@@ -124,7 +124,7 @@ static void a_value_that_is_put_back_leaves_a_notice(void **state)
 
     item->reason = (struct reason){ text_of("put back"), text_of("dinsos"), text_of("owner") };
     feed(world, 5);
-    assert_sql(world, "public.member|A|covered|NONAKTIF|AKTIF|dinsos|put back: owner",
+    assert_sql(world, "public.member|A|covered|NONAKTIF|AKTIF|dinsos|data dinsos didahulukan (pemilik data)",
                "SELECT string_agg(concat_ws('|', \"table\", key, field, yours, now, decided_by, why), ',') FROM "
                "selaras.notice");
 }

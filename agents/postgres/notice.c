@@ -1,6 +1,7 @@
 #include "agents/postgres/notice.h"
 
 #include "agents/postgres/where_sql.h"
+#include "agents/why.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -91,12 +92,6 @@ static const char *new_value(struct arena *arena, const struct mapping_field *fi
     return text;
 }
 
-static const char *why_text(struct arena *arena, const struct reason *reason)
-{
-    return arena_printf(arena, "%.*s: %.*s", (int)reason->verdict.length, reason->verdict.bytes,
-                        (int)reason->rule.length, reason->rule.length ? reason->rule.bytes : "");
-}
-
 /* A value that is equal but spelt in another way ("1.0", "1.00") is compared as what it is, where it is one column. */
 static void queue_field(struct pg *pg, struct arena *arena, const struct mapping_block *block,
                         const struct inspect_table *table, const struct apply_row *row, uint16_t index)
@@ -113,7 +108,7 @@ static void queue_field(struct pg *pg, struct arena *arena, const struct mapping
     pg_text(&parameters, field->name);
     pg_text(&parameters, new_value(arena, field, row));
     pg_text(&parameters, reason->by.length ? text_string(arena, reason->by) : "-");
-    pg_text(&parameters, why_text(arena, reason));
+    pg_text(&parameters, why_text(arena, reason, WHY_INDONESIAN));
     pg_text(&parameters, NULL);
     pg_text(&parameters, field->join ? field->join : "");
     where = where_key(arena, block, table, row, &parameters, &key_count);
@@ -146,7 +141,7 @@ static void queue_existence(struct pg *pg, struct arena *arena, const struct map
     pg_text(&parameters, comes ? "deleted" : "added");
     pg_text(&parameters, comes ? "kept" : "removed");
     pg_text(&parameters, row->net->reason.by.length ? text_string(arena, row->net->reason.by) : "-");
-    pg_text(&parameters, why_text(arena, &row->net->reason));
+    pg_text(&parameters, why_text(arena, &row->net->reason, WHY_INDONESIAN));
     where = where_key(arena, block, table, row, &parameters, &key_count);
     parameters.values[1] = key_text(arena, block, row, key_count);
     pg_statement(pg,

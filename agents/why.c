@@ -1,0 +1,38 @@
+#include "agents/why.h"
+
+#include <string.h>
+
+/* By the rule that decided; "%" stands for who. The last one is for rules that are not here. */
+static const struct {
+    const char *rule, *text[2];
+} whys[] = {
+    { "not allowed", { "ditetapkan oleh % (pemilik data)", "decided by % (owner of this data)" } },
+    { "owner", { "data % didahulukan (pemilik data)", "the value of % comes first (owner of this data)" } },
+    { "largest", { "yang terbesar berlaku: data %", "the largest stands: the value of %" } },
+    { "smallest", { "yang terkecil berlaku: data %", "the smallest stands: the value of %" } },
+    { "required", { "kolom ini wajib diisi", "this must not be empty" } },
+    { "pattern", { "bentuknya tidak seperti yang disepakati", "it has not the agreed form" } },
+    { "identifier taken", { "nomor ini sudah dipakai data lain", "another record has this number" } },
+    { "record too large", { "isi baris terlalu besar", "the row is too large" } },
+    { "deleted", { "data ini sudah dihapus oleh %", "this was deleted by %" } },
+    { "record exists", { "data ini sudah ada di %", "this is there already, at %" } },
+    { "rejected", { "ditahan, lalu ditolak oleh petugas %", "held, and then rejected by the officer %" } },
+    { "", { "diubah oleh %", "changed by %" } },
+};
+
+const char *why_text(struct arena *arena, const struct reason *reason, enum why_language language)
+{
+    static const struct text others[] = { { "instansi lain", 13 }, { "another agency", 14 } };
+    struct text by = reason->by.length > 0 ? reason->by : others[language];
+    const char *text, *percent;
+    size_t i = 0;
+
+    while (*whys[i].rule && (strlen(whys[i].rule) != reason->rule.length ||
+                             memcmp(whys[i].rule, reason->rule.bytes, reason->rule.length) != 0))
+        i++;
+    text = whys[i].text[language];
+    percent = strchr(text, '%');
+    if (!percent)
+        return text;
+    return arena_printf(arena, "%.*s%.*s%s", (int)(percent - text), text, (int)by.length, by.bytes, percent + 1);
+}
