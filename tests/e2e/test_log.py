@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from cluster import wait_for
 from region import Region
 
 ENTRIES = 40_000        # two minutes apart, the last on 2026-02-25; each changes two fields
@@ -23,6 +24,7 @@ def region():
         made.create_servers()
         made.configure()
         made.start_broker()
+        wait_for("the ledger is open", lambda: int(made.value("SELECT head FROM selaras.state")) > 0)
         made.broker.stop()
         first = int(made.value("SELECT head FROM selaras.state"))
         made.query(f"""
