@@ -36,7 +36,8 @@ static const char catalog[] = "catalog\n"
                               "            jkn\n"
                               "                type = text\n"
                               "                identifier = yes\n"
-                              "                write = \"a b\"\n";
+                              "                write = \"a b\"\n"
+                              "                limit = \"J1 to J2 0 1 h\"\n";
 enum { P_NIK, P_NAME, P_ELIGIBLE, P_JKN };
 
 static void decide(struct world *world, enum broker_event_kind kind, uint32_t hold, const char *records, bool ok)
@@ -532,6 +533,27 @@ static void a_transaction_of_many_parts_is_counted_before_its_first(void **state
     arena_free(&arena);
 }
 
+/* The number of a deleted record is free for whoever is to get it, once a person says so. */
+static void a_release_takes_the_number_of_a_deleted_record(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", NULL);
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "K1", "nik", "1", "jkn", "J1", NULL));
+    say_change(&a, change_of(&a, OPERATION_INSERT, "K2", "nik", "2", "jkn", "J2", NULL));
+    say_change(&a, change_of(&a, OPERATION_DELETE, "K2", NULL));
+    say_change(&a, change_of(&a, OPERATION_UPDATE, "K1", "jkn", "J2", NULL));
+    assert_int_equal(held(world, &a), 1);
+    assert_canonical(world, 2, P_JKN, "J2");
+    release(world, 1);
+    assert_int_equal(held(world, &a), 0);
+    assert_canonical(world, 1, P_JKN, "J2");
+    assert_canonical(world, 2, P_JKN, "(null)"); /* two records with one number: PostgreSQL would not take it */
+    assert_canonical(world, 2, P_NIK, "2");
+    world_free(&world);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -554,6 +576,7 @@ int main(void)
         T(a_change_of_an_unknown_row_waits_until_the_record_is_there),
         T(a_load_joins_and_is_not_limited_as_insertion),
         T(a_transaction_of_many_parts_is_counted_before_its_first),
+        T(a_release_takes_the_number_of_a_deleted_record),
     };
 
     return cmocka_run_group_tests_name("broker_hold", tests, NULL, NULL);
