@@ -554,6 +554,28 @@ static void a_release_takes_the_number_of_a_deleted_record(void **state)
     world_free(&world);
 }
 
+static void what_cannot_be_stored_can_be_decided_anew(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+
+    (void)state;
+    people(&a, &b);
+    switch_off(&a, 3);
+    world->refused_value = "1";
+    release(world, 1);
+    assert_int_equal(held(world, &a), 3);
+    decide(world, BROKER_EVENT_REJECT, 1, "2-3", true);
+    assert_int_equal(held(world, &a), 1);
+    assert_canonical(world, 2, P_ELIGIBLE, "true");
+    world->refused_value = NULL;
+    release(world, 1);
+    assert_int_equal(held(world, &a), 0);
+    assert_canonical(world, 1, P_ELIGIBLE, "false");
+    assert_true(world->holds[0].closed);
+    world_free(&world);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -577,6 +599,7 @@ int main(void)
         T(a_load_joins_and_is_not_limited_as_insertion),
         T(a_transaction_of_many_parts_is_counted_before_its_first),
         T(a_release_takes_the_number_of_a_deleted_record),
+        T(what_cannot_be_stored_can_be_decided_anew),
     };
 
     return cmocka_run_group_tests_name("broker_hold", tests, NULL, NULL);
