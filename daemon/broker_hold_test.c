@@ -576,6 +576,36 @@ static void what_cannot_be_stored_can_be_decided_anew(void **state)
     world_free(&world);
 }
 
+static void what_a_held_insert_claimed_is_free_once_it_is_settled(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik"), *who = &b;
+
+    (void)state;
+    people(&a, &b);
+    say_change(&a, change_of(&a, OPERATION_INSERT, "50", "nik", "50", "jkn", "J50", NULL));
+    say_change(&a, change_of(&a, OPERATION_INSERT, "60", "nik", "60", NULL));
+    assert_int_equal(held(world, &a), 2);
+    say_change(who, moved(who, "1", "50", true, NULL)); /* it waits, and keeps what it has */
+    assert_int_equal(verdict_in(last_entry(world), "nik"), VERDICT_PUT_BACK);
+    assert_canonical(world, 5, P_NIK, "50");
+    apply(who);
+    decide(world, BROKER_EVENT_REJECT, 1, "5", true);
+    say_change(who, change_of(who, OPERATION_UPDATE, "1", "nik", "50", "jkn", "J50", NULL));
+    assert_int_equal(verdict_in(last_entry(world), "nik"), VERDICT_APPLIED);
+    assert_canonical(world, 1, P_NIK, "50");
+    assert_canonical(world, 1, P_JKN, "J50");
+    assert_canonical(world, 5, P_NIK, "(null)");
+    assert_canonical(world, 5, P_JKN, "(null)");
+    say_change(&a, change_of(&a, OPERATION_DELETE, "60", NULL)); /* withdrawn */
+    assert_int_equal(held(world, &a), 0);
+    say_change(who, change_of(who, OPERATION_UPDATE, "2", "nik", "60", NULL));
+    assert_int_equal(verdict_in(last_entry(world), "nik"), VERDICT_APPLIED);
+    assert_canonical(world, 2, P_NIK, "60");
+    assert_canonical(world, 6, P_NIK, "(null)");
+    world_free(&world);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -600,6 +630,7 @@ int main(void)
         T(a_transaction_of_many_parts_is_counted_before_its_first),
         T(a_release_takes_the_number_of_a_deleted_record),
         T(what_cannot_be_stored_can_be_decided_anew),
+        T(what_a_held_insert_claimed_is_free_once_it_is_settled),
     };
 
     return cmocka_run_group_tests_name("broker_hold", tests, NULL, NULL);
