@@ -606,6 +606,41 @@ static void what_a_held_insert_claimed_is_free_once_it_is_settled(void **state)
     world_free(&world);
 }
 
+/* NULL in an insert is no statement, but what its writer said before, and is held, it says no more. */
+static void a_row_that_comes_again_without_a_value_ends_what_is_held(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+    struct change load;
+
+    (void)state;
+    people(&a, &b);
+    switch_off(&a, 3);
+    assert_int_equal(held(world, &a), 3);
+    pass(world, 65 * 60 * 1000); /* insertions are limited too */
+    greet(&a);
+    say_change(&a, change_of(&a, OPERATION_DELETE, "1", NULL));
+    say_change(&a, change_of(&a, OPERATION_INSERT, "1", "nik", "1", "name", "x", "eligible", "", NULL));
+    assert_true(world->records[0].exists);
+    assert_int_equal(held(world, &a), 2);
+    say_change(&a, change_of(&a, OPERATION_INSERT, "2", "nik", "2", "name", "x", "eligible", "", NULL));
+    assert_int_equal(held(world, &a), 1);
+    assert_string_equal(item_value(last_item(&a, 2), "eligible"), "true"); /* its row is put right */
+    reload(world, "a", "restored by hand");
+    greet(&a);
+    load = change_of(&a, OPERATION_LOAD, "3", "nik", "3", "name", "x", "eligible", "", NULL);
+    say_piece(&a,
+              (struct piece){ .first = 1, .final = true, .nothing_seen = true, .changes = &load, .change_count = 1 });
+    assert_int_equal(held(world, &a), 0);
+    say_load_end(&a);
+    assert_true(world->holds[0].closed);
+    assert_canonical(world, 1, P_ELIGIBLE, "(null)");
+    assert_canonical(world, 2, P_ELIGIBLE, "true");
+    assert_canonical(world, 3, P_ELIGIBLE, "true");
+    assert_string_equal(item_value(last_item(&a, 3), "eligible"), "true");
+    world_free(&world);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -631,6 +666,7 @@ int main(void)
         T(a_release_takes_the_number_of_a_deleted_record),
         T(what_cannot_be_stored_can_be_decided_anew),
         T(what_a_held_insert_claimed_is_free_once_it_is_settled),
+        T(a_row_that_comes_again_without_a_value_ends_what_is_held),
     };
 
     return cmocka_run_group_tests_name("broker_hold", tests, NULL, NULL);
