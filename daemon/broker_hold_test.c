@@ -641,6 +641,49 @@ static void a_row_that_comes_again_without_a_value_ends_what_is_held(void **stat
     world_free(&world);
 }
 
+/* A row whose key the database made is found by its link alone. */
+static void what_links_find_is_counted_too(void **state)
+{
+    enum { MANY = 100 };
+    struct arena *arena = arena_new();
+    const char *at = strstr(catalog, "insertions 4 ");
+    struct world *world = world_new(
+        arena_printf(arena, "%.*sinsertions 500 %s", (int)(at - catalog), catalog, at + strlen("insertions 4 ")));
+    struct change changes[MANY];
+    struct agent a, b;
+
+    (void)state;
+    world_drop(world);
+    world->options.stage_bytes = 64 << 20;
+    world_start(world);
+    a = agent_join(world, "a", NULL);
+    b = agent_join(world, "b", "nik");
+    for (uint32_t i = 0; i < MANY; i++)
+        changes[i] = change_of(&a, OPERATION_INSERT, arena_printf(world->arena, "%u", 1000 + i), "nik",
+                               arena_printf(world->arena, "%u", i + 1), "eligible", "true", NULL);
+    say_changes(&a, changes, MANY);
+    apply(&b);
+    assert_int_equal(world->hold_count, 0);
+    a.lsn += 10;
+    for (uint32_t i = 0; i < MANY; i++) {
+        struct change change = change_of(&a, OPERATION_UPDATE, arena_printf(world->arena, "%u", 1000 + i), "name",
+                                         long_text(world, 100000), "eligible", "false", NULL);
+
+        say_piece(&a, (struct piece){ .lsn = a.lsn,
+                                      .first = i,
+                                      .final = i + 1 == MANY,
+                                      .base = a.base,
+                                      .changes = &change,
+                                      .change_count = 1 });
+    }
+    assert_true(world->part_count >= 4);
+    assert_int_equal(held(world, &a), MANY);
+    for (uint32_t i = 1; i <= MANY; i++)
+        assert_canonical(world, i, P_ELIGIBLE, "true");
+    world_free(&world);
+    arena_free(&arena);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -667,6 +710,7 @@ int main(void)
         T(what_cannot_be_stored_can_be_decided_anew),
         T(what_a_held_insert_claimed_is_free_once_it_is_settled),
         T(a_row_that_comes_again_without_a_value_ends_what_is_held),
+        T(what_links_find_is_counted_too),
     };
 
     return cmocka_run_group_tests_name("broker_hold", tests, NULL, NULL);

@@ -376,6 +376,29 @@ static void a_number_that_is_given_up_may_be_an_inserted_ones(void **state)
     world_free(&world);
 }
 
+/* An apply adds a row, and a cascade of the same transaction takes it away: it is told as a deletion behind the report.
+ */
+static void a_row_that_is_made_and_deleted_in_one_transaction_is_deleted(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", NULL);
+    struct report report = { .kind = REPORT_LINKED, .record = 1, .block = said("people"), .text = said("41") };
+    struct change change;
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "1", "nik", "1", "name", "Siti", NULL));
+    apply(&b);
+    report.position = b.base;
+    change = change_of(&b, OPERATION_DELETE, "41", NULL);
+    b.lsn += 10;
+    say_piece(&b, (struct piece){ .lsn = b.lsn, .base = b.base, .reports = &report, .report_count = 1 });
+    say_piece(&b, (struct piece){
+                      .lsn = b.lsn, .first = 0, .final = true, .base = b.base, .changes = &change, .change_count = 1 });
+    assert_false(store_record(world, 1)->exists);
+    assert_int_equal(last_item(&a, 1)->operation, OPERATION_DELETE);
+    world_free(&world);
+}
+
 static void a_number_of_a_deleted_record_is_free_for_another(void **state)
 {
     struct world *world = world_new(fixture_catalog);
@@ -580,6 +603,7 @@ int main(void)
         cmocka_unit_test(numbers_go_round_and_along),
         cmocka_unit_test(an_exchange_has_one_verdict),
         cmocka_unit_test(a_number_that_is_given_up_may_be_an_inserted_ones),
+        cmocka_unit_test(a_row_that_is_made_and_deleted_in_one_transaction_is_deleted),
         cmocka_unit_test(a_number_of_a_deleted_record_is_free_for_another),
         cmocka_unit_test(what_is_held_gives_nothing_up),
         cmocka_unit_test(the_number_of_a_held_insertion_is_not_free),

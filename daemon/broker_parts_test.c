@@ -198,6 +198,33 @@ static void a_session_that_ends_within_it_changes_nothing(void **state)
     world_free(&world);
 }
 
+/* Also while it is looked at for the first time, because it moves keys: whenever that is. */
+static void a_session_may_end_before_any_of_it_is_decided(void **state)
+{
+    (void)state;
+    for (int answers = 0; answers < 12; answers++) {
+        struct world *world = world_of_parts();
+        struct agent a = agent_join(world, "a", NULL);
+        uint64_t lsn;
+
+        say_large(&a, inserted);
+        lsn = a.lsn;
+        world->held = true;
+        say_large(&a, pushed);
+        for (int i = 0; i < answers; i++)
+            answer_batch(world);
+        say_hello(&a);
+        world->held = false;
+        settle(world);
+        take_welcome(&a);
+        if (a.lsn == lsn) /* nothing of it */
+            say_large(&a, pushed);
+        for (uint32_t i = 1; i <= MANY; i++)
+            assert_canonical(world, i, VILLAGE, number(&a, i));
+        world_free(&world);
+    }
+}
+
 static void a_broker_dropped_within_it_begins_it_anew(void **state)
 {
     struct world *world = world_of_parts();
@@ -267,6 +294,7 @@ int main(void)
         T(keys_mean_what_they_meant_before_it),
         T(nothing_of_it_stays_when_one_part_is_refused),
         T(a_session_that_ends_within_it_changes_nothing),
+        T(a_session_may_end_before_any_of_it_is_decided),
         T(a_broker_dropped_within_it_begins_it_anew),
         T(what_was_known_of_its_records_is_not_believed),
         T(what_waits_before_and_behind_it_is_taken_in_order),

@@ -120,6 +120,8 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
         return count;
     work_on_piece(work->working, share->peer, share->pieces[first]);
     resolved = arena_array(work->batch->arena, count, sizeof(uint64_t *));
+    for (uint32_t p = 0; p < count; p++)
+        take_links(work, share->peer, share->pieces[first + p]);
     for (uint32_t p = 0; p < count; p++) {
         const struct piece *piece = share->pieces[first + p];
 
@@ -341,6 +343,7 @@ enum decided decide_found(struct broker *broker)
     for (uint32_t i = 0; i < batch->found.record_count; i++)
         index_record(work, batch->found.records[i]);
     if (is_part && parts->resolving) {
+        work_on_piece(work->working, parts->peer, work->shares[0].pieces[0]);
         resolve_part(broker, work, &work->shares[0]);
         batch_next_part(broker);
         return DECIDED_RESOLVED;

@@ -218,7 +218,7 @@ static void want_pieces(const struct broker *broker, struct work *work)
                 const struct change *change = &piece->changes[c];
                 const struct agency_block *block = peer_block_named(share->peer, change->block);
 
-                if (resolving && !is_resolved_first(change))
+                if (resolving && !broker->parts.counting && !is_resolved_first(change))
                     continue;
                 if (moves && is_resolved_first(change))
                     want_record(work, block->type, broker->parts.resolved[ahead++], &records);

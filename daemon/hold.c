@@ -71,12 +71,15 @@ static uint32_t possible(const struct broker *broker, const struct share *share,
 {
     uint32_t count = 0;
 
-    for (uint32_t p = 0; p < share->piece_count; p++)
-        for (uint32_t c = 0; c < share->pieces[p]->change_count; c++) {
-            const struct agency_block *block = peer_block_named(share->peer, share->pieces[p]->changes[c].block);
+    for (uint32_t p = 0; p < share->piece_count; p++) {
+        const struct piece *piece = share->pieces[p];
 
-            count += block->type == limited->type && may_be_limited(broker, limited, &share->pieces[p]->changes[c]);
+        for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&share->peer->row, piece); c++) {
+            const struct agency_block *block = peer_block_named(share->peer, piece->changes[c].block);
+
+            count += block->type == limited->type && may_be_limited(broker, limited, &piece->changes[c]);
         }
+    }
     return count;
 }
 

@@ -28,12 +28,19 @@ static bool moves_keys(const struct parts *parts)
     return moves;
 }
 
+static void find_first(struct parts *parts)
+{
+    parts->first_frame = parts->peer->staged;
+    while (parts->first_frame->done == parts->first_frame->piece_count)
+        parts->first_frame = parts->first_frame->next;
+    parts->first_piece = parts->first_frame->done;
+}
+
+/* What the agency has staged by then may be another session's. */
 static void rewind_parts(struct parts *parts)
 {
-    parts->frame = parts->peer->staged;
-    while (parts->frame->done == parts->frame->piece_count)
-        parts->frame = parts->frame->next;
-    parts->piece = parts->frame->done;
+    parts->frame = parts->first_frame;
+    parts->piece = parts->first_piece;
 }
 
 bool parts_begin(struct broker *broker)
@@ -52,6 +59,7 @@ bool parts_begin(struct broker *broker)
         return false;
     parts->peer->large_first = false; /* what comes behind it is looked at when it is done */
     parts->row = parts->peer->row;
+    find_first(parts);
     rewind_parts(parts);
     parts->counting = limits_of_any(broker, parts->peer);
     parts->since = broker->batches;

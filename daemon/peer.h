@@ -129,14 +129,16 @@ struct suspects {
 
 /* A transaction that is too large to be decided at once, while it is decided part by part: see parts.c. */
 struct parts {
-    struct peer *peer;    /* NULL: there is none */
-    struct staged *frame; /* with the next piece */
-    uint32_t piece;       /* which one of it */
-    uint32_t taken;       /* pieces before that */
-    bool resolving;       /* the first time through: what is moved or deleted is looked up */
-    bool begun;           /* a part is written: PostgreSQL's transaction is open */
-    bool last;            /* the part in flight ends it */
-    uint64_t *resolved;   /* records of what is moved or deleted, in order */
+    struct peer *peer;          /* NULL: there is none */
+    struct staged *frame;       /* with the next piece; kept until the batch ends, also when the session has */
+    uint32_t piece;             /* which one of it */
+    struct staged *first_frame; /* where it begins */
+    uint32_t first_piece;
+    uint32_t taken;     /* pieces before that */
+    bool resolving;     /* the first time through: what is moved or deleted is looked up */
+    bool begun;         /* a part is written: PostgreSQL's transaction is open */
+    bool last;          /* the part in flight ends it */
+    uint64_t *resolved; /* records of what is moved or deleted, in order */
     uint32_t resolved_count, resolved_capacity, resolved_used;
     struct agency_row row; /* as the parts so far leave it, and where they leave the ledger */
     feed_position head;

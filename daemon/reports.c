@@ -106,14 +106,26 @@ static void report_settled(struct broker *broker, struct work *work, struct peer
     debt_settle(work, peer, debt, closed ? "closed" : "released");
 }
 
-static void report_linked(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
-                          struct canonical *record)
+static void link_made(struct work *work, const struct peer *peer, const struct report *report)
 {
     struct text key = { arena_copy(work->batch->arena, report->text.bytes, report->text.length), report->text.length };
 
+    links_move(work->links, peer->row.id, report->block, key, report->record, report->position);
+}
+
+static void report_linked(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
+                          struct canonical *record)
+{
     (void)broker;
     (void)record;
-    links_move(work->links, peer->row.id, report->block, key, report->record, report->position);
+    link_made(work, peer, report);
+}
+
+void take_links(struct work *work, const struct peer *peer, const struct piece *piece)
+{
+    for (uint32_t i = 0; i < piece->report_count; i++)
+        if (piece->reports[i].kind == REPORT_LINKED && record_numbered(work, piece->reports[i].record))
+            link_made(work, peer, &piece->reports[i]);
 }
 
 typedef void report_handler(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
