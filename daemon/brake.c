@@ -205,6 +205,11 @@ struct hold *brake_hold_open(struct brake *brake, uint16_t agency, uint16_t type
     return hold;
 }
 
+bool brake_is_decided(const struct hold *hold)
+{
+    return hold->row.decision != DECISION_NONE && !hold->refused;
+}
+
 void brake_decide(struct brake *brake, struct hold *hold, enum hold_decision decision, feed_position entry,
                   const char *by, const char *ground, const char *selection)
 {

@@ -22,7 +22,7 @@ struct hold {
     uint16_t type, unit; /* by the catalog; UINT16_MAX: it no longer has them */
     uint64_t after;      /* the decision is carried out up to this record */
     uint32_t stuck;      /* of those, so many could not be released */
-    bool refused;        /* the broker's database does not take it: not before the next start */
+    bool refused;        /* the broker's database does not take it: not before the next start, or another decision */
     bool changed;        /* the row must be written */
 };
 
@@ -47,6 +47,8 @@ struct hold *brake_hold_of(const struct brake *brake, uint16_t agency, uint16_t 
                            const char *reason);
 struct hold *brake_hold_open(struct brake *brake, uint16_t agency, uint16_t type, uint16_t unit, enum hold_cause cause,
                              const char *reason, feed_position entry);
+/* Whether a decision is being carried out. One that the broker's database refuses stands until the next one. */
+bool brake_is_decided(const struct hold *hold);
 /* Keeps the texts of a decision. */
 void brake_decide(struct brake *brake, struct hold *hold, enum hold_decision decision, feed_position entry,
                   const char *by, const char *ground, const char *selection);

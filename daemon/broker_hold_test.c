@@ -36,7 +36,8 @@ static const char catalog[] = "catalog\n"
                               "            jkn\n"
                               "                type = text\n"
                               "                identifier = yes\n"
-                              "                write = \"a b\"\n";
+                              "                write = \"a b\"\n"
+                              "                limit = \"J1 to J2 0 1 h\"\n";
 enum { P_NIK, P_NAME, P_ELIGIBLE, P_JKN };
 
 static void decide(struct world *world, enum broker_event_kind kind, uint32_t hold, const char *records, bool ok)
@@ -532,6 +533,114 @@ static void a_transaction_of_many_parts_is_counted_before_its_first(void **state
     arena_free(&arena);
 }
 
+/* The number of a deleted record is free for whoever is to get it, once a person says so. */
+static void a_release_takes_the_number_of_a_deleted_record(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", NULL);
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "K1", "nik", "1", "jkn", "J1", NULL));
+    say_change(&a, change_of(&a, OPERATION_INSERT, "K2", "nik", "2", "jkn", "J2", NULL));
+    say_change(&a, change_of(&a, OPERATION_DELETE, "K2", NULL));
+    say_change(&a, change_of(&a, OPERATION_UPDATE, "K1", "jkn", "J2", NULL));
+    assert_int_equal(held(world, &a), 1);
+    assert_canonical(world, 2, P_JKN, "J2");
+    release(world, 1);
+    assert_int_equal(held(world, &a), 0);
+    assert_canonical(world, 1, P_JKN, "J2");
+    assert_canonical(world, 2, P_JKN, "(null)"); /* two records with one number: PostgreSQL would not take it */
+    assert_canonical(world, 2, P_NIK, "2");
+    world_free(&world);
+}
+
+static void what_cannot_be_stored_can_be_decided_anew(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+
+    (void)state;
+    people(&a, &b);
+    switch_off(&a, 3);
+    world->refused_value = "1";
+    release(world, 1);
+    assert_int_equal(held(world, &a), 3);
+    decide(world, BROKER_EVENT_REJECT, 1, "2-3", true);
+    assert_int_equal(held(world, &a), 1);
+    assert_canonical(world, 2, P_ELIGIBLE, "true");
+    world->refused_value = NULL;
+    release(world, 1);
+    assert_int_equal(held(world, &a), 0);
+    assert_canonical(world, 1, P_ELIGIBLE, "false");
+    assert_true(world->holds[0].closed);
+    world_free(&world);
+}
+
+static void what_a_held_insert_claimed_is_free_once_it_is_settled(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik"), *who = &b;
+
+    (void)state;
+    people(&a, &b);
+    say_change(&a, change_of(&a, OPERATION_INSERT, "50", "nik", "50", "jkn", "J50", NULL));
+    say_change(&a, change_of(&a, OPERATION_INSERT, "60", "nik", "60", NULL));
+    assert_int_equal(held(world, &a), 2);
+    say_change(who, moved(who, "1", "50", true, NULL)); /* it waits, and keeps what it has */
+    assert_int_equal(verdict_in(last_entry(world), "nik"), VERDICT_PUT_BACK);
+    assert_canonical(world, 5, P_NIK, "50");
+    apply(who);
+    decide(world, BROKER_EVENT_REJECT, 1, "5", true);
+    say_change(who, change_of(who, OPERATION_UPDATE, "1", "nik", "50", "jkn", "J50", NULL));
+    assert_int_equal(verdict_in(last_entry(world), "nik"), VERDICT_APPLIED);
+    assert_canonical(world, 1, P_NIK, "50");
+    assert_canonical(world, 1, P_JKN, "J50");
+    assert_canonical(world, 5, P_NIK, "(null)");
+    assert_canonical(world, 5, P_JKN, "(null)");
+    say_change(&a, change_of(&a, OPERATION_DELETE, "60", NULL)); /* withdrawn */
+    assert_int_equal(held(world, &a), 0);
+    say_change(who, change_of(who, OPERATION_UPDATE, "2", "nik", "60", NULL));
+    assert_int_equal(verdict_in(last_entry(world), "nik"), VERDICT_APPLIED);
+    assert_canonical(world, 2, P_NIK, "60");
+    assert_canonical(world, 6, P_NIK, "(null)");
+    world_free(&world);
+}
+
+/* NULL in an insert is no statement, but what its writer said before, and is held, it says no more. */
+static void a_row_that_comes_again_without_a_value_ends_what_is_held(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+    struct change load;
+
+    (void)state;
+    people(&a, &b);
+    switch_off(&a, 3);
+    assert_int_equal(held(world, &a), 3);
+    pass(world, 65 * 60 * 1000); /* insertions are limited too */
+    greet(&a);
+    say_change(&a, change_of(&a, OPERATION_DELETE, "1", NULL));
+    say_change(&a, change_of(&a, OPERATION_INSERT, "1", "nik", "1", "name", "x", "eligible", "", NULL));
+    assert_true(world->records[0].exists);
+    assert_int_equal(held(world, &a), 2);
+    say_change(&a, change_of(&a, OPERATION_INSERT, "2", "nik", "2", "name", "x", "eligible", "", NULL));
+    assert_int_equal(held(world, &a), 1);
+    assert_string_equal(item_value(last_item(&a, 2), "eligible"), "true"); /* its row is put right */
+    reload(world, "a", "restored by hand");
+    greet(&a);
+    load = change_of(&a, OPERATION_LOAD, "3", "nik", "3", "name", "x", "eligible", "", NULL);
+    say_piece(&a,
+              (struct piece){ .first = 1, .final = true, .nothing_seen = true, .changes = &load, .change_count = 1 });
+    assert_int_equal(held(world, &a), 0);
+    say_load_end(&a);
+    assert_true(world->holds[0].closed);
+    assert_canonical(world, 1, P_ELIGIBLE, "(null)");
+    assert_canonical(world, 2, P_ELIGIBLE, "true");
+    assert_canonical(world, 3, P_ELIGIBLE, "true");
+    assert_string_equal(item_value(last_item(&a, 3), "eligible"), "true");
+    world_free(&world);
+}
+
 /* A row whose key the database made is found by its link alone. */
 static void what_links_find_is_counted_too(void **state)
 {
@@ -597,6 +706,10 @@ int main(void)
         T(a_change_of_an_unknown_row_waits_until_the_record_is_there),
         T(a_load_joins_and_is_not_limited_as_insertion),
         T(a_transaction_of_many_parts_is_counted_before_its_first),
+        T(a_release_takes_the_number_of_a_deleted_record),
+        T(what_cannot_be_stored_can_be_decided_anew),
+        T(what_a_held_insert_claimed_is_free_once_it_is_settled),
+        T(a_row_that_comes_again_without_a_value_ends_what_is_held),
         T(what_links_find_is_counted_too),
     };
 

@@ -273,7 +273,7 @@ struct canonical *held_target(struct work *work, const struct peer *peer, const 
 
 /* "Deleted records keep their identifiers, so a re-insert revives": until another record has one of them. Whose row was
  * there twice is corrected so: one is deleted, the other gets the right number. */
-static void take_from_deleted(struct work *work, const struct canonical *record)
+void take_from_deleted(struct work *work, const struct canonical *record)
 {
     for (uint16_t u = 0; record->exists && u < record->type->unit_count; u++) {
         const struct catalog_unit *unit = &record->type->units[u];

@@ -1,8 +1,9 @@
 /* Random histories of one record at three agencies, changes of which are held now and then, and released or rejected
- * later: when traffic stops and nothing is held, every reader holds the canonical value. And the controls: without
- * echoes, corrections or whole records, or with what is held looked at last, this very test must see them diverge.
+ * later, and which are loaded again: when traffic stops and nothing is held, every reader holds the canonical value.
+ * And the controls: without echoes, corrections or whole records, or with what is held looked at last, this very test
+ * must see them diverge.
  *
- * usage: converge_test [SEED [holds]]: one seed alone is told step by step. */
+ * usage: converge_test [SEED [holds [loads]]]: one seed alone is told step by step. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +33,7 @@ struct debt_fixture {
 struct agency {
     bool exists;
     struct value values[FIELDS];
-    feed_position applied;
+    feed_position applied, since;
     struct up queue[QUEUE];
     int first, last;
     struct debt_fixture debts[QUEUE];
@@ -55,6 +56,7 @@ struct world {
     uint64_t random;
     enum without without;
     bool holding; /* limits are exceeded now and then */
+    bool loading; /* agencies are loaded again now and then */
     bool tell;
 };
 
@@ -110,6 +112,18 @@ static struct up *enqueue(struct agency *agency, enum operation operation)
     return up;
 }
 
+/* Its row comes anew: what was on its way there, and from there, does not. */
+static void load(struct world *world, struct agency *agency)
+{
+    struct up *up;
+
+    agency->first = agency->last;
+    agency->debt_count = 0;
+    agency->applied = world->head;
+    up = enqueue(agency, OPERATION_LOAD);
+    memcpy(up->fields, agency->values, sizeof up->fields);
+}
+
 /* A clerk does something. */
 static void work_locally(struct world *world, int index)
 {
@@ -122,6 +136,8 @@ static void work_locally(struct world *world, int index)
         for (int i = 0; i < FIELDS; i++)
             up->fields[i] = agency->values[i] = some_value(world, i);
         agency->exists = true;
+    } else if (world->loading && roll(world, 10) == 0) {
+        load(world, agency);
     } else if (roll(world, 16) == 0) {
         enqueue(agency, OPERATION_DELETE);
         agency->exists = false;
@@ -216,7 +232,7 @@ static void settle(struct world *world)
         return;
     held = &world->record->helds[roll(world, world->record->held_count)];
     line = append(world, held->agency);
-    struct writer who = { .agency = held->agency, .fed = fed };
+    struct writer who = { .agency = held->agency, .since = world->agencies[held->agency].since, .fed = fed };
     bool whole = held->unit == UNIT_EXISTENCE;
 
     if (world->tell)
@@ -260,9 +276,16 @@ static void receive(struct world *world, int index)
             base = agency->debts[i].position - 1;
     for (uint16_t u = 0; world->holding && u < world->record->type->unit_count; u++)
         holds[u] = roll(world, u == UNIT_EXISTENCE ? 3 : 6) == 0;
-    struct writer writer = { .agency = (agency_index)index, .base = base, .fed = fed, .holds = holds };
+    struct writer writer = { .agency = (agency_index)index,
+                             .base = base,
+                             .since = agency->since,
+                             .nothing_seen = up->operation == OPERATION_LOAD,
+                             .fed = fed,
+                             .holds = up->operation == OPERATION_LOAD ? NULL : holds };
 
     line = append(world, index);
+    if (up->operation == OPERATION_LOAD)
+        agency->since = world->head;
     step_around(world, index, up, around, &around_count);
     reconcile(world->reconciler, world->arena, &writer, world->record, up->operation, up->fields, world->head, taken,
               NULL, &outcome);
@@ -346,7 +369,7 @@ static void begin_together(struct world *world)
 
 /* One history; false: some agency ends with something else than the canonical record. */
 static bool converges(const struct reconciler *reconciler, const struct catalog *catalog, uint64_t seed,
-                      enum without without, bool holding, bool tell)
+                      enum without without, bool holding, bool loading, bool tell)
 {
     struct world *world = calloc(1, sizeof *world);
     bool agreed = true;
@@ -357,6 +380,7 @@ static bool converges(const struct reconciler *reconciler, const struct catalog 
     world->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
     world->without = without;
     world->holding = holding;
+    world->loading = loading;
     world->tell = tell;
     if (roll(world, 3) > 0)
         begin_together(world);
@@ -391,7 +415,7 @@ static bool converges(const struct reconciler *reconciler, const struct catalog 
     return agreed;
 }
 
-static int diverging(int seeds, enum without without, bool holding, int most)
+static int diverging(int seeds, enum without without, bool holding, bool loading, int most)
 {
     struct arena *arena = arena_new();
     const struct catalog *catalog = catalog_fixture(arena);
@@ -401,7 +425,7 @@ static int diverging(int seeds, enum without without, bool holding, int most)
 
     assert_int_equal(reconciler_new(catalog, &reconciler, &err), 0);
     for (int seed = 1; seed <= seeds && count < most; seed++)
-        if (!converges(reconciler, catalog, (uint64_t)seed, without, holding, false)) {
+        if (!converges(reconciler, catalog, (uint64_t)seed, without, holding, loading, false)) {
             if (without == NOTHING)
                 printf("seed %d diverges\n", seed);
             count++;
@@ -414,13 +438,19 @@ static int diverging(int seeds, enum without without, bool holding, int most)
 static void all_histories_converge(void **state)
 {
     (void)state;
-    assert_int_equal(diverging(SEEDS, NOTHING, false, 5), 0);
+    assert_int_equal(diverging(SEEDS, NOTHING, false, false, 5), 0);
 }
 
 static void all_histories_with_holds_converge(void **state)
 {
     (void)state;
-    assert_int_equal(diverging(SEEDS, NOTHING, true, 5), 0);
+    assert_int_equal(diverging(SEEDS, NOTHING, true, false, 5), 0);
+}
+
+static void all_histories_with_holds_and_loads_converge(void **state)
+{
+    (void)state;
+    assert_int_equal(diverging(SEEDS, NOTHING, true, true, 5), 0);
 }
 
 /* Found among a million: an insert that was withdrawn while others deleted the record, of which its agency was not
@@ -437,7 +467,7 @@ static void rare_histories_converge(void **state)
     (void)state;
     assert_int_equal(reconciler_new(catalog, &reconciler, &err), 0);
     for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++)
-        assert_true(converges(reconciler, catalog, seeds[i], NOTHING, true, false));
+        assert_true(converges(reconciler, catalog, seeds[i], NOTHING, true, false, false));
     reconciler_free(&reconciler);
     arena_free(&arena);
 }
@@ -445,31 +475,31 @@ static void rare_histories_converge(void **state)
 static void with_what_is_held_looked_at_last_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(SEEDS, JOINING, true, 10) >= 10);
+    assert_true(diverging(SEEDS, JOINING, true, false, 10) >= 10);
 }
 
 static void without_the_outcome_of_what_was_settled_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(2000, SETTLING, true, 10) >= 10);
+    assert_true(diverging(2000, SETTLING, true, false, 10) >= 10);
 }
 
 static void without_echoes_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(2000, ECHOES, false, 10) >= 10);
+    assert_true(diverging(2000, ECHOES, false, false, 10) >= 10);
 }
 
 static void without_corrections_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(2000, CORRECTIONS, false, 10) >= 10);
+    assert_true(diverging(2000, CORRECTIONS, false, false, 10) >= 10);
 }
 
 static void without_whole_records_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(2000, WHOLES, false, 10) >= 10);
+    assert_true(diverging(2000, WHOLES, false, false, 10) >= 10);
 }
 
 int main(int argc, char **argv)
@@ -477,6 +507,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_histories_converge),
         cmocka_unit_test(all_histories_with_holds_converge),
+        cmocka_unit_test(all_histories_with_holds_and_loads_converge),
         cmocka_unit_test(rare_histories_converge),
         cmocka_unit_test(with_what_is_held_looked_at_last_they_diverge),
         cmocka_unit_test(without_the_outcome_of_what_was_settled_they_diverge),
@@ -491,7 +522,7 @@ int main(int argc, char **argv)
         struct reconciler *reconciler = NULL;
         struct error err;
         bool agreed = reconciler_new(catalog, &reconciler, &err) == 0 &&
-                      converges(reconciler, catalog, strtoull(argv[1], NULL, 10), NOTHING, argc == 3, true);
+                      converges(reconciler, catalog, strtoull(argv[1], NULL, 10), NOTHING, argc >= 3, argc == 4, true);
 
         printf("%s\n", agreed ? "converges" : "diverges");
         reconciler_free(&reconciler);

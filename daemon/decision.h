@@ -35,6 +35,9 @@ void reply_whole(struct decision *decision);
 bool join_unit(struct decision *decision, uint16_t index, struct judgement judgement);
 /* The same for existence: whatever the writer does to this record joins. */
 bool join_record(struct decision *decision, enum operation operation);
+/* NULL in an insert is no statement, but what its writer said of this unit before, and is held, it says no more: that
+ * ends. */
+void end_unsaid(struct decision *decision, uint16_t index);
 /* Rule 3. True: the unit is held, because of its limit. */
 bool hold_if_limited(struct decision *decision, uint16_t index, enum operation operation);
 /* A creating insert has a wrong value: it is held until its writer corrects it, or a person has decided. */

@@ -44,7 +44,7 @@ struct text identity_name(struct arena *arena, const struct catalog_type *type, 
 
 bool identity_is_free(const struct canonical *record)
 {
-    return !record->exists && record->units[UNIT_EXISTENCE].seq > 0 && record->held_count == 0;
+    return !record->exists && record->held_count == 0;
 }
 
 bool identity_is(const struct canonical *record, uint16_t unit, const struct value *values)

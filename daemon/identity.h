@@ -12,8 +12,8 @@ bool identity_values(const struct catalog_type *type, uint16_t unit, const struc
 /* Names identifier and values in one text, unambiguously. */
 struct text identity_name(struct arena *arena, const struct catalog_type *type, uint16_t unit,
                           const struct value *values);
-/* Whether what the record is found by may become another one's: it was deleted. One whose insertion is held only waits.
- */
+/* Whether what the record is found by may become another one's: it was deleted, or its insertion was held and came to
+ * nothing. One whose insertion is held still only waits. */
 bool identity_is_free(const struct canonical *record);
 /* Whether the record has exactly these values. */
 bool identity_is(const struct canonical *record, uint16_t unit, const struct value *values);

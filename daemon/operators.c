@@ -152,7 +152,7 @@ static bool may_settle(struct broker *broker, const struct broker_event *event)
     if (!hold)
         answer_failure(broker, event->request, "there is no open hold %llu: selaras hold list",
                        (unsigned long long)event->record);
-    else if (hold->row.decision != DECISION_NONE)
+    else if (brake_is_decided(hold))
         answer_failure(broker, event->request, "%s has decided about hold %u already, which is being carried out",
                        hold->row.by, hold->row.number);
     else if (!peer || peer->index == AGENCY_GONE || hold->type == UINT16_MAX)

@@ -295,6 +295,8 @@ static void decide_creation(struct decision *decision, bool revival)
     for (uint16_t i = UNIT_EXISTENCE + 1; i < type_of(decision)->unit_count; i++)
         if (unit_has_values(&decision->question, i))
             create_unit(decision, i);
+        else
+            end_unsaid(decision, i);
     if (echo)
         send_to_all(decision);
     else
@@ -327,6 +329,8 @@ static void decide_reinsert(struct decision *decision)
     for (uint16_t i = UNIT_EXISTENCE + 1; i < type_of(decision)->unit_count; i++)
         if (unit_has_values(&decision->question, i))
             decide_unit(decision, i);
+        else
+            end_unsaid(decision, i);
     send_to_all(decision);
 }
 
@@ -355,6 +359,8 @@ static void decide_known_insert(struct decision *decision, bool load)
     for (uint16_t i = UNIT_EXISTENCE + 1; i < type_of(decision)->unit_count; i++)
         if (unit_has_values(&decision->question, i))
             decide_unit(decision, i);
+        else
+            end_unsaid(decision, i);
     if (load || holds_any(decision)) /* the whole record would put back what is held */
         row_differs(decision, true);
     else if (row_differs(decision, false))

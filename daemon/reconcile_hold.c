@@ -82,6 +82,16 @@ bool join_unit(struct decision *decision, uint16_t index, struct judgement judge
     return true;
 }
 
+void end_unsaid(struct decision *decision, uint16_t index)
+{
+    struct held *held = held_find(decision->record, writer_of(decision), index);
+
+    if (!held || !unit_is_touched(&decision->question, index))
+        return;
+    note(decision, HELD_ENDED, held);
+    held_remove(decision->record, held);
+}
+
 void hold_defect(struct decision *decision, uint16_t index)
 {
     struct held *held = unit_new(decision, index);

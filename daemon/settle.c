@@ -16,7 +16,7 @@ void decide_hold(struct broker *broker, struct work *work, struct admin *admin)
     const char *selection;
     struct entry_row *row;
 
-    if (!hold || hold->row.decision != DECISION_NONE || !selection_make(work->batch->arena, admin->what, &selection)) {
+    if (!hold || brake_is_decided(hold) || !selection_make(work->batch->arena, admin->what, &selection)) {
         admin->failure = "it has been settled already, or that is being done";
         return;
     }
@@ -40,7 +40,7 @@ static struct hold *hold_next(struct broker *broker)
     for (uint32_t i = 0; (hold = brake_hold(broker->brake, i)); i++) {
         const struct peer *peer = peer_by_id(broker, hold->row.agency);
 
-        if (hold->row.decision != DECISION_NONE && !hold->refused && hold->type != UINT16_MAX && peer && peer->bound)
+        if (brake_is_decided(hold) && hold->type != UINT16_MAX && peer && peer->bound)
             return hold;
     }
     return NULL;
@@ -191,6 +191,8 @@ static void settle_entry(const struct settling *settling, const struct held *hel
     row->reply = sending_pack(work, &outcome->reply, &outcome->reason);
     entry_withhold(broker, work, row, peer, settling->record);
     link_readers(broker, work, peer, settling->record, outcome, row->entry.position);
+    if (outcome->identifier_changed)
+        take_from_deleted(work, settling->record);
     index_identifiers(work, settling->record);
     record_write(work, settling->record);
 }

@@ -182,7 +182,10 @@ static void blame(struct broker *broker, const struct work *work, struct suspect
         break;
     case SUSPECT_SETTLE:
         brake_hold_numbered(broker->brake, work->settling)->refused = true;
-        action_log(broker, LOG_LEVEL_ERROR, NULL, "hold %" PRIu32 " is not settled: the database refuses it: %s",
+        action_log(broker, LOG_LEVEL_ERROR, NULL,
+                   "hold %" PRIu32
+                   " is not settled: the database refuses it: %s. It can be decided about anew, for some of "
+                   "its records alone too",
                    work->settling, why);
         break;
     case SUSPECT_OTHER:
