@@ -128,7 +128,7 @@ static void commit(struct apply_batch *batch)
 
     if (batch->park_count > 0)
         queue_parks(batch);
-    batch_keys_unlink(batch);
+    batch_keys_settle(batch);
     if (batch->made_count > 0)
         work_link(batch->work, batch->made, batch->made_count);
     pg_int8(&parameters, batch->arena, (int64_t)batch->position);

@@ -69,8 +69,9 @@ bool batch_keys_ask(struct apply_batch *batch, void (*then)(struct apply_batch *
 void batch_key_find(const struct apply_batch *batch, struct net *net);
 /* Takes over what a row of APPLY_MAKE or APPLY_JOIN has become; false: it must be parked. */
 bool batch_made(struct apply_batch *batch, const PGresult *result, struct apply_row *row);
-/* A row that we delete here leaves no link behind: its key may be another row's one day. */
-void batch_keys_unlink(struct apply_batch *batch);
+/* Leaves in `made` what selaras.link is to be told: of each record once, what became of it last. A row that we delete
+ * here leaves no link behind: its key may be another row's one day. */
+void batch_keys_settle(struct apply_batch *batch);
 
 /* apply_exchange.c: tries what has collided again, together, and then goes on: with code 0 whatever became of it, as
  * long as the transaction stands. False: nothing has, or it cannot be tried. */

@@ -197,8 +197,9 @@ bool batch_exchange(struct apply_batch *batch, void (*then)(struct apply_batch *
 
         if (!batch->parks[i].collided)
             continue;
-        if (apply_row_make(batch->arena, batch->work->sql, batch->parks[i].net, swapping->count, &swap->row, &ignored) <
-                0 ||
+        /* numbered behind all rows of the pass: it is written after them */
+        if (apply_row_make(batch->arena, batch->work->sql, batch->parks[i].net, batch->row_count + swapping->count,
+                           &swap->row, &ignored) < 0 ||
             swap->row->kind == APPLY_NOTHING || swap->row->kind == APPLY_DELETE ||
             !clear_make(batch, swap, swapping->count + 1))
             return false;

@@ -332,7 +332,7 @@ static inline void close_apply(struct world *world)
     inspection_free(&world->found);
 }
 
-static inline int setup(void **state)
+static inline int setup_mapped(void **state, const char *lines)
 {
     static struct world world;
     const char *dsn = getenv("SELARAS_TEST_DSN");
@@ -346,7 +346,7 @@ static inline int setup(void **state)
     world.options = (struct driver_options){ .agency = AGENCY, .database = dsn, .retry_interval_ms = 3600000 };
     if (catalog_build(world.arena, tree_fixture(world.arena, catalog_lines), catalog_lines, strlen(catalog_lines),
                       &catalog, &err) < 0 ||
-        mapping_build(world.arena, tree_fixture(world.arena, mapping_lines), &world.mapping, &err) < 0 ||
+        mapping_build(world.arena, tree_fixture(world.arena, lines), &world.mapping, &err) < 0 ||
         mapping_bind(world.arena, &world.mapping, catalog, AGENCY, &err) < 0)
         fail_msg("%s", err.text);
     world.conn = PQconnectdb(dsn);
@@ -355,6 +355,11 @@ static inline int setup(void **state)
     prepare_database(&world);
     open_apply(&world);
     return 0;
+}
+
+static inline int setup(void **state)
+{
+    return setup_mapped(state, mapping_lines);
 }
 
 static inline int teardown(void **state)

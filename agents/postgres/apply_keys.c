@@ -40,9 +40,10 @@ void batch_key_find(const struct apply_batch *batch, struct net *net)
     net->key_of_ours = true;
 }
 
-static void made_add(struct apply_batch *batch, const struct net *net, struct text key)
+static void made_add(struct apply_batch *batch, const struct apply_row *row, struct text key)
 {
-    batch->made[batch->made_count++] = (struct made_key){ .block = net->block, .record = net->record, .key = key };
+    batch->made[batch->made_count++] =
+        (struct made_key){ .block = row->net->block, .record = row->net->record, .row = row->number, .key = key };
 }
 
 /* What the broker does not know yet is told: it takes it from the stream, where this transaction stands. */
@@ -58,7 +59,7 @@ bool batch_made(struct apply_batch *batch, const PGresult *result, struct apply_
             memcmp(net->key.bytes, row->made.bytes, row->made.length) == 0;
     if (known)
         return true;
-    made_add(batch, net, row->made);
+    made_add(batch, row, row->made);
     batch->reports[batch->report_count++] = (struct report){
         .kind = REPORT_LINKED,
         .record = net->record,
@@ -69,14 +70,38 @@ bool batch_made(struct apply_batch *batch, const PGresult *result, struct apply_
     return true;
 }
 
-void batch_keys_unlink(struct apply_batch *batch)
+static int compare_made_rows(const void *left, const void *right)
+{
+    const struct made_key *a = left, *b = right;
+    int order = compare_made(a, b);
+
+    return order != 0 ? order : (a->row > b->row) - (a->row < b->row);
+}
+
+/* A record that came, went or came again more than once, as it may row by row: selaras.link is told once, what became
+ * of it last. */
+static void made_settle(struct apply_batch *batch)
+{
+    uint32_t kept = 0;
+
+    qsort(batch->made, batch->made_count, sizeof *batch->made, compare_made_rows);
+    for (uint32_t i = 0; i < batch->made_count; i++) {
+        if (kept > 0 && compare_made(&batch->made[kept - 1], &batch->made[i]) == 0)
+            kept--;
+        batch->made[kept++] = batch->made[i];
+    }
+    batch->made_count = kept;
+}
+
+void batch_keys_settle(struct apply_batch *batch)
 {
     for (uint32_t i = 0; i < batch->row_count; i++) {
         const struct mapping_block *block = &batch->work->mapping->blocks[batch->rows[i]->net->block];
 
         if (batch->rows[i]->kind == APPLY_DELETE && block->generated && block->delete == DELETE_ROW)
-            made_add(batch, batch->rows[i]->net, (struct text){ 0 });
+            made_add(batch, batch->rows[i], (struct text){ 0 });
     }
+    made_settle(batch);
 }
 
 /* What goes on once the keys are known. */
