@@ -1,12 +1,9 @@
 """Agencies as they are: one row that is three records, a column that says whether a record exists, local time, joined keys."""
 
-import textwrap
-
 import pytest
 
-from agency import PostgresAgency
 from cluster import wait_for
-from region import Region
+from mapped import becomes, mapped_region, nik
 
 CATALOG = """\
 catalog
@@ -70,17 +67,6 @@ record
                 type = decimal
                 scale = 2
                 write = "dinsos dinkes"
-"""
-
-HEAD = """\
-agent
-    agency = {name}
-    database = "@DATABASE@"
-    key = "@KEY@"
-    control = "@CONTROL@"
-broker
-    endpoint = "@ENDPOINT@"
-    key = "@BROKER_KEY@"
 """
 
 MAPPING = {"dinsos": """\
@@ -209,39 +195,10 @@ SCHEMA = {"dinsos": """\
 """}
 
 
-def nik(number):
-    return f"64020601018000{number:02}"
-
-
 @pytest.fixture(scope="module")
 def mapped():
-    region = Region(agencies=[])
-    try:
-        for name in ("dinsos", "dinkes"):
-            template = region.run.write(f"{name}.zpl.in", HEAD.format(name=name) + MAPPING[name])
-            schema = region.run.write(f"{name}.sql", textwrap.dedent(SCHEMA[name]))
-            region.agencies[name] = PostgresAgency(region, name, template=template, schema=schema)
-        region.catalog = region.run.write("agreed.zpl", CATALOG)
-        region.create_servers()
-        region.configure(fence_interval="250ms")
-        region.start()
+    with mapped_region(CATALOG, MAPPING, SCHEMA) as region:
         yield region
-    finally:
-        region.end()
-
-
-def becomes(agency, sql, expected, seconds=20):
-    """Until the query says so; shows what it said last when it never does."""
-    said = []
-
-    def right():
-        said[:] = agency.query(sql)
-        return said == expected
-    try:
-        wait_for("the copy", right, seconds)
-    except Exception:
-        assert said == expected
-        raise
 
 
 def test_each_row_is_loaded_as_the_records_that_it_is(mapped):
