@@ -71,6 +71,11 @@ const struct limited *brake_limit(const struct brake *brake, uint32_t limit)
     return limit < brake->limit_count ? &brake->limits[limit] : NULL;
 }
 
+uint32_t brake_limit_count(const struct brake *brake)
+{
+    return brake->limit_count;
+}
+
 uint32_t brake_limits_of(const struct brake *brake, uint16_t type, uint32_t *ret_count)
 {
     uint32_t first = 0;

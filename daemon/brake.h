@@ -33,6 +33,7 @@ void brake_free(struct brake **brake);
 /* The limits of the catalog, numbered from 0 by type; NULL behind the last. Those of a type begin at the one returned.
  */
 const struct limited *brake_limit(const struct brake *brake, uint32_t limit);
+uint32_t brake_limit_count(const struct brake *brake);
 uint32_t brake_limits_of(const struct brake *brake, uint16_t type, uint32_t *ret_count);
 
 /* How many changes the agency has made within the limit's time before now. */

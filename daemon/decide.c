@@ -80,12 +80,9 @@ static void exchange_find(struct broker *broker, struct work *work, struct share
 
 static const uint32_t *arena_numbers(struct arena *arena, const struct brake *brake, const uint32_t *by_limit)
 {
-    uint32_t *numbers, limits = 0;
+    uint32_t count = brake_limit_count(brake), *numbers = arena_array(arena, count, sizeof *numbers);
 
-    while (brake_limit(brake, limits))
-        limits++;
-    numbers = arena_array(arena, limits, sizeof *numbers);
-    memcpy(numbers, by_limit, limits * sizeof *numbers);
+    memcpy(numbers, by_limit, count * sizeof *numbers);
     return numbers;
 }
 

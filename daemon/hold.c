@@ -163,15 +163,6 @@ bool limits_want_counts(struct broker *broker, struct work *work)
     return false;
 }
 
-static uint32_t limits_in(const struct brake *brake)
-{
-    uint32_t limits = 0;
-
-    while (brake_limit(brake, limits))
-        limits++;
-    return limits;
-}
-
 static uint32_t *numbers_new(uint32_t count)
 {
     uint32_t *numbers = calloc(count, sizeof *numbers);
@@ -204,7 +195,7 @@ void limits_count(struct broker *broker, struct work *work, const struct share *
     if (of_type == 0)
         return;
     if (!*counts)
-        *counts = numbers_new(limits_in(broker->brake));
+        *counts = numbers_new(brake_limit_count(broker->brake));
     record = change_record(broker, work, share->peer, piece, change, resolved, &fields);
     for (uint32_t l = at; l < at + of_type; l++)
         (*counts)[l] += is_limited(broker, share->peer, brake_limit(broker->brake, l), change, record, fields);
@@ -228,7 +219,7 @@ uint32_t *limits_meet(struct broker *broker, struct work *work, struct share *sh
         }
         hold = hold_for(broker, work, share->peer, limited->type, limited->unit, HOLD_LIMIT, limited->limit->text);
         if (!over)
-            over = numbers_new(limits_in(broker->brake));
+            over = numbers_new(brake_limit_count(broker->brake));
         over[l] = hold->row.number;
         action_log(broker, LOG_LEVEL_WARN, share->peer,
                    "%" PRIu32 " changes of %s %s in one transaction are held: the limit is %s, which allows %" PRIu64
