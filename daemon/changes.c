@@ -72,6 +72,16 @@ static bool is_written(const struct canonical *record)
     return written;
 }
 
+/* "Two rows of one agency with one identifier are never merged": whether the agency has the record as another row. */
+static bool has_another_row(const struct work *work, const struct peer *peer, const struct canonical *record,
+                            const struct agency_block *block, struct text key)
+{
+    struct text held;
+    const struct agency_block *holds = reach_held(work, peer, record, &held);
+
+    return holds && (holds != block || held.length != key.length || memcmp(held.bytes, key.bytes, held.length) != 0);
+}
+
 /* The record of an insert under this key that was put back, so that nobody has ever written it: who inserts again and
  * again what it may not makes an entry each time, and one record. */
 static struct canonical *record_put_back(const struct work *work, const struct peer *peer,
@@ -93,10 +103,8 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
                                       const struct value *fields, feed_position base)
 {
     const struct catalog_type *type = &broker->catalog->types[block->type];
-    const struct agency_block *holds;
     struct canonical *found = NULL;
     uint64_t linked;
-    struct text held;
 
     for (uint16_t u = 0; u < type->unit_count; u++) {
         struct value values[KEY_FIELDS_MAX];
@@ -119,10 +127,7 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
         found = NULL;
     if (!found)
         found = record_put_back(work, peer, block, change);
-    /* Two rows of one agency with one identifier are never merged. */
-    holds = found ? reach_held(work, peer, found, &held) : NULL;
-    if (holds && (holds != block || held.length != change->key.length ||
-                  memcmp(held.bytes, change->key.bytes, held.length) != 0))
+    if (found && has_another_row(work, peer, found, block, change->key))
         return (struct target){ .held = another_row };
     return (struct target){ .record = found ? found : record_create(broker, work, block->type) };
 }
@@ -245,10 +250,8 @@ struct canonical *held_target(struct work *work, const struct peer *peer, const 
                               const char **ret_why)
 {
     const struct catalog_type *type = shell->type;
-    const struct agency_block *holds;
     struct value named[KEY_FIELDS_MAX];
     struct canonical *found = NULL;
-    struct text held;
 
     *ret_why = NULL;
     for (uint16_t u = 0; u < type->unit_count; u++) {
@@ -265,8 +268,7 @@ struct canonical *held_target(struct work *work, const struct peer *peer, const 
         found = record_identified(work, type, u, named);
     if (!found && part)
         *ret_why = unknown_key;
-    holds = found ? reach_held(work, peer, found, &held) : NULL;
-    if (holds && (holds != block || held.length != key.length || memcmp(held.bytes, key.bytes, held.length) != 0))
+    if (found && has_another_row(work, peer, found, block, key))
         *ret_why = another_row;
     return found ? found : shell;
 }
