@@ -142,6 +142,7 @@ must_check int db_hold_counts(struct db *db, struct arena *arena, uint64_t numbe
 /* What is held of a record: the agency's latest change of it. */
 struct hold_sample {
     uint64_t record;
+    const char *others; /* records that it collides with, or may be about: "7, 9"; "" for none */
     const char *unit, *operation;
     feed_position position;
     int64_t time_us; /* when it was committed there */

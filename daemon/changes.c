@@ -50,8 +50,20 @@ static const char names_two[] = "names two records", another_row[] = "another ro
 /* Which record a change is about. */
 struct target {
     struct canonical *record;
-    const char *held; /* why it cannot be decided, or NULL */
+    const char *held;   /* why it cannot be decided, or NULL */
+    uint64_t others[2]; /* whom it may be about then */
 };
+
+/* Which of two records an identifier and another one name: one that lives before one that is deleted, which loses what
+ * it has. False: both live. */
+static bool choose(struct canonical **found, struct canonical *other)
+{
+    if (*found && other != *found && !identity_is_free(*found) && !identity_is_free(other))
+        return false;
+    if (!*found || identity_is_free(*found))
+        *found = other;
+    return true;
+}
 
 static struct canonical *record_create(struct broker *broker, struct work *work, uint16_t type)
 {
@@ -115,10 +127,8 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
         other = record_identified(work, type, u, values);
         if (other && exchange_gives(work->exchange, other, u) && !exchange_wants(work->exchange, type, u, values))
             continue; /* it is free once this transaction is over */
-        if (other && found && other != found)
-            return (struct target){ .held = names_two };
-        if (other)
-            found = other;
+        if (other && !choose(&found, other))
+            return (struct target){ .held = names_two, .others = { found->number, other->number } };
     }
     linked = found ? 0 : links_find(work->links, peer->row.id, block->name, change->key, base);
     if (linked)
@@ -128,7 +138,7 @@ static struct target target_of_insert(struct broker *broker, struct work *work, 
     if (!found)
         found = record_put_back(work, peer, block, change);
     if (found && has_another_row(work, peer, found, block, change->key))
-        return (struct target){ .held = another_row };
+        return (struct target){ .held = another_row, .others = { found->number } };
     return (struct target){ .record = found ? found : record_create(broker, work, block->type) };
 }
 
@@ -159,17 +169,35 @@ void fields_of_change(const struct catalog_type *type, const struct change *chan
     }
 }
 
-bool taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
+uint64_t taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
 {
     const struct work *work = context;
     const struct canonical *other = record_identified(work, record->type, unit, values);
+    bool taken;
 
     if (!other || other == record || identity_is_free(other))
-        return false; /* what only a deleted record has, it loses: see take_from_deleted() */
-    if (!exchange_gives(work->exchange, other, unit))
-        return true;
-    return record != work->created ? !exchange_grants(work->exchange, record, unit)
-                                   : exchange_wants(work->exchange, record->type, unit, values);
+        return 0; /* what only a deleted record has, it loses: see take_from_deleted() */
+    taken = !exchange_gives(work->exchange, other, unit) ||
+            (record != work->created ? !exchange_grants(work->exchange, record, unit)
+                                     : exchange_wants(work->exchange, record->type, unit, values));
+    return taken ? other->number : 0;
+}
+
+/* Whether a record that has an identifier among these values is the agency's row under this key. */
+static bool shares_key(const struct work *work, const struct peer *peer, const struct agency_block *block,
+                       const struct canonical *record, struct text key, const struct value *fields)
+{
+    for (uint16_t u = 0; u < record->type->unit_count; u++) {
+        struct value values[KEY_FIELDS_MAX];
+        struct text held;
+        const struct canonical *other =
+            identity_values(record->type, u, fields, values) ? record_identified(work, record->type, u, values) : NULL;
+
+        if (other && other != record && reach_held(work, peer, other, &held) == block && held.length == key.length &&
+            memcmp(held.bytes, key.bytes, key.length) == 0)
+            return true;
+    }
+    return false;
 }
 
 static struct writer writer_of(const struct share *share, const struct piece *piece, const struct agency_block *block,
@@ -260,9 +288,8 @@ struct canonical *held_target(struct work *work, const struct peer *peer, const 
 
         if (!other || other == shell)
             continue;
-        if (found && other != found)
+        if (!choose(&found, other))
             *ret_why = names_two;
-        found = other;
     }
     for (uint16_t u = 0; part && !found && identity_of_key(work->batch->arena, type, block, key, &u, named); u++)
         found = record_identified(work, type, u, named);
@@ -367,12 +394,14 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
                      &row->entry);
     writer = writer_of(share, piece, block, target.record->number);
     writer.holds = limits_holds(broker, work, share, change, target.record, fields);
+    writer.shares_key = shares_key(work, peer, block, target.record, key, fields);
     if (insert || change->old_key.length > 0 || hold)
         links_move(work->links, peer->row.id, block->name, key, target.record->number, seen);
     else if (change->operation == OPERATION_DELETE)
         links_remove(work->links, peer->row.id, block->name, target.record->number);
     if (hold)
-        reconcile_hold(arena, &writer, target.record, change->operation, fields, hold, row->entry.position, &outcome);
+        reconcile_hold(arena, &writer, target.record, change->operation, fields, hold, target.others,
+                       row->entry.position, &outcome);
     else
         reconcile(broker->reconciler, arena, &writer, target.record, change->operation, fields, row->entry.position,
                   taken_by_other, work, &outcome);

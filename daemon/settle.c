@@ -275,10 +275,13 @@ static void tell_end(struct broker *broker, const struct peer *peer, const struc
     if (hold->stuck > 0)
         action_log(
             broker, LOG_LEVEL_WARN, peer,
-            "%" PRIu32 " changes of hold %" PRIu32 " could not be released: they still break what the catalog "
-            "demands, or which record they are about still cannot be told. Correct them at the agency, or reject "
-            "them",
-            hold->stuck, hold->row.number);
+            "%" PRIu32 " changes of hold %" PRIu32
+            " could not be released: %s. Correct them at the agency, or reject them",
+            hold->stuck, hold->row.number,
+            hold->row.cause == HOLD_COLLISION
+                ? "another record still has what they would be found by (selaras hold show says which). If they are "
+                  "one: selaras record same"
+                : "they still break what the catalog demands, or which record they are about still cannot be told");
 }
 
 void decide_settle(struct broker *broker, struct work *work)

@@ -162,7 +162,7 @@ void index_identifiers(struct work *work, struct canonical *record);
 struct canonical *change_record(struct broker *broker, struct work *work, const struct peer *peer,
                                 const struct piece *piece, const struct change *change, uint64_t resolved,
                                 struct value **ret_fields);
-bool taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values);
+uint64_t taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values);
 /* Once an identifier of the record has changed: a deleted one that has it too loses it, so that it stays unique. */
 void take_from_deleted(struct work *work, const struct canonical *record);
 /* Why a change is held whose key nothing is known by. */
