@@ -189,6 +189,13 @@ static void hold_advise(struct output *output, const struct hold_view *hold)
                    hold->ground);
     else if (hold->closed_us)
         output_say(output, _("Nothing of it is held any more."));
+    else if (hold->held && !strcmp(hold->cause, "collision"))
+        output_say(output,
+                   _("Another record has what this one is to be found by. The two are one: selaras record same %s KEEP "
+                     "OTHER --ground TEXT. The other one has given it up: selaras hold release %" PRIu64
+                     " --ground TEXT. It is wrong here: selaras hold reject %" PRIu64
+                     " --ground TEXT, which puts it back at %s."),
+                   hold->type, hold->number, hold->number, hold->agency);
     else if (hold->held)
         output_say(output,
                    _("Right: selaras hold release %" PRIu64 " --ground TEXT. Wrong: selaras hold reject %" PRIu64

@@ -145,7 +145,7 @@ static void an_identifier_that_lacks_a_part_finds_nothing(void **state)
     say_change(&a, change_of(&a, OPERATION_UPDATE, "7", "nik", "1", "program", "PKH", "year", "2026", NULL));
     assert_int_equal(verdict_in(last_entry(world), "year"), VERDICT_APPLIED);
     say_change(&a, change_of(&a, OPERATION_UPDATE, "8", "nik", "1", "program", "PKH", "year", "2026", NULL));
-    assert_int_equal(verdict_in(last_entry(world) - 1, "year"), VERDICT_HELD);
+    assert_int_equal(verdict_in(last_change(world), "year"), VERDICT_HELD);
     say_change(&a, change_of(&a, OPERATION_UPDATE, "8", "nik", "1", "program", "PKH", "year", "2025", NULL));
     assert_int_equal(verdict_in(last_entry(world), "year"), VERDICT_APPLIED);
     world_free(&world);

@@ -323,6 +323,18 @@ static bool is_outdated(const struct question *question, uint16_t index)
     return question->writer->restored && unit->seq > 0 && unit->writer == question->writer->agency;
 }
 
+/* Whether it only says what the record that it was before was found by. */
+static bool is_of_alias(const struct question *question, uint16_t index)
+{
+    const struct catalog_unit *unit = &type_of(question)->units[index];
+    const struct canonical *alias = question->writer->alias;
+
+    for (uint16_t i = 0; alias && unit->identifier && i < unit->field_count; i++)
+        if (!value_equal(question->fields[unit->fields[i]], alias->values[unit->fields[i]]))
+            return false;
+    return alias && unit->identifier;
+}
+
 struct judgement judge_unit(const struct question *question, uint16_t index)
 {
     const struct policy *policy = &type_of(question)->units[index].policy;
@@ -335,6 +347,8 @@ struct judgement judge_unit(const struct question *question, uint16_t index)
     wrong = outgrows(question) ? "record too large" : defect(question, index);
     if (wrong)
         return (struct judgement){ VERDICT_PUT_BACK, wrong };
+    if (is_of_alias(question, index))
+        return (struct judgement){ VERDICT_LOST, "same record" };
     if (is_outdated(question, index))
         return (struct judgement){ VERDICT_LOST, "restored" };
     if (!unit_is_concurrent(question, index))

@@ -10,11 +10,13 @@ enum { RECORD_BYTES_MAX = 768 * 1024 }; /* of all values together; a write that 
 /* Who made the change, and what they had seen. */
 struct writer {
     agency_index agency;
-    feed_position base;    /* the feed position it had applied */
-    feed_position since;   /* the entry that closed its last load */
-    bool nothing_seen;     /* a load: concurrent with everything; `base` still says what was sent */
-    bool restored;         /* a load from an older copy: what the agency wrote itself stands, and is sent back to it */
-    const bool *fed;       /* by unit: it is sent items on this unit */
+    feed_position base;  /* the feed position it had applied */
+    feed_position since; /* the entry that closed its last load */
+    bool nothing_seen;   /* a load: concurrent with everything; `base` still says what was sent */
+    bool restored;       /* a load from an older copy: what the agency wrote itself stands, and is sent back to it */
+    const bool *fed;     /* by unit: it is sent items on this unit */
+    /* Its row was found by what this one has, which is the same record: that is not said anew. NULL: it was not. */
+    const struct canonical *alias;
     bool shares_key;       /* its row is the one by which it has the record that this one collides with */
     const uint32_t *holds; /* by unit: the hold that this change of it goes to, beyond its limit; 0, NULL: none */
     int64_t commit_time_us;
