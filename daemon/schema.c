@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA_FORMAT = 3 };
+enum { SCHEMA_FORMAT = 4 };
 
 static int failed(PGconn *connection, const PGresult *result, const char *what, struct error *err)
 {
@@ -313,7 +313,7 @@ static int debts_read(PGconn *connection, struct arena *arena, struct ledger_sta
 
 static enum hold_cause cause_named(const char *word)
 {
-    return *word == 'l' ? HOLD_LIMIT : *word == 'd' ? HOLD_DEFECT : HOLD_UNKNOWN;
+    return *word == 'l' ? HOLD_LIMIT : *word == 'd' ? HOLD_DEFECT : *word == 'c' ? HOLD_COLLISION : HOLD_UNKNOWN;
 }
 
 static const char sql_holds[] =
