@@ -138,5 +138,10 @@ static report_handler *const report_handlers[REPORT_COUNT] = {
 void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                    struct canonical *record)
 {
+    const struct agency_block *block = peer_block_named(peer, report->block);
+
+    /* Of a table that is not fed, it may be an item of before, and nothing is owed for it any more. */
+    if (block && block->mode != MODE_FULL && report->kind != REPORT_LINKED)
+        return;
     report_handlers[report->kind](broker, work, peer, report, record);
 }
