@@ -118,6 +118,8 @@ static void write_cells(struct output *output, struct arena *arena, const struct
         return;
     if (change.actor.state == VALUE_SET)
         output_value(output, VALUE_ACTOR, change.actor, false);
+    else if (change_unrecorded(&change) && !output_is_json(output))
+        output_text(output, VALUE_ACTOR, _("(not recorded)"));
     if (change.ground.state == VALUE_SET)
         output_value(output, VALUE_GROUND, change.ground, false);
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA_FORMAT = 3 };
+enum { SCHEMA_FORMAT = 4 };
 
 static int failed(PGconn *connection, const PGresult *result, const char *what, struct error *err)
 {
@@ -261,6 +261,7 @@ static void agency_read(struct arena *arena, const PGresult *result, int row, st
     ret->applied_at_us = (int64_t)number_at(result, row, at++);
     ret->changes = number_at(result, row, at++);
     ret->fed = number_at(result, row, at++);
+    ret->unrecorded = number_at(result, row, at++);
     if (!PQgetisnull(result, row, at))
         ret->blocks = pg_result_bytes(arena, result, row, at);
     at++;
@@ -274,7 +275,7 @@ static const char sql_agencies[] =
     "load_number, base, load, load_lsn, since, "
     "system,"
     " timeline, fence_seq, fence_token, applied, (extract(epoch FROM applied_at) * 1000000)::bigint, changes, fed, "
-    "blocks,"
+    "unrecorded, blocks,"
     " software, (extract(epoch FROM seen_at) * 1000000)::bigint FROM selaras.agency ORDER BY id";
 
 static int agencies_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)

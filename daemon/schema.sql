@@ -11,7 +11,7 @@ CREATE TABLE selaras.state (
     catalog       integer  NOT NULL           -- version in force
 );
 
-INSERT INTO selaras.state (format, head, head_time, next_record, catalog) VALUES (3, 0, 'epoch', 1, 0);
+INSERT INTO selaras.state (format, head, head_time, next_record, catalog) VALUES (4, 0, 'epoch', 1, 0);
 
 -- What a statement of the broker has not found as it was left belongs to another broker or hand: nothing of it is committed.
 CREATE FUNCTION selaras.expect(written bigint, what text) RETURNS void LANGUAGE plpgsql AS $$
@@ -56,6 +56,7 @@ CREATE TABLE selaras.agency (
     applied_at    timestamptz,
     changes       bigint   NOT NULL DEFAULT 0,-- counted since enrolment
     fed           bigint   NOT NULL DEFAULT 0,
+    unrecorded    bigint   NOT NULL DEFAULT 0,-- of the changes: neither actor nor ground is known
     blocks        bytea,                      -- what its last hello declared (PROTOCOL 4.1), as an array of block
     software      text,
     seen_at       timestamptz

@@ -24,6 +24,7 @@ static void write_peer(struct buffer *out, const struct peer_view *peer, feed_po
     json_write_uint(out, "lag", reached == 0 ? FEED_SEQUENCE(head) : head > reached ? head - reached : 0);
     json_write_uint(out, "sent", row->changes);
     json_write_uint(out, "fed", row->fed);
+    json_write_uint(out, "unrecorded", row->unrecorded);
     json_write_uint(out, "incarnation", row->incarnation);
     json_write_text(out, "lsn", lsn);
     json_write_uint(out, "base", row->base);
