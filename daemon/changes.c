@@ -382,6 +382,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     row->reply = sending_pack(work, &outcome.reply, &outcome.reason);
     entry_withhold(broker, work, row, peer, target.record);
     link_readers(broker, work, peer, target.record, &outcome, row->entry.position);
+    altered_settled(broker, work, peer, target.record, change->operation, fields, &outcome);
     if (outcome.identifier_changed)
         take_from_deleted(work, target.record);
     index_identifiers(work, target.record);

@@ -97,6 +97,7 @@ struct entry_row *send_item(struct broker *broker, struct work *work, struct pee
     row->reply = sending_pack(work, &sending, &(struct reason){ 0 });
     sent_set(work->batch->arena, &record->wholes, peer->index, row->entry.position);
     record->dirty = true;
+    altered_sent(work, peer, record, &sending);
     link_item(work, peer, record, sending.operation, true, row->entry.position);
     record_write(work, record);
     return row;

@@ -102,8 +102,8 @@ static bool is_ours(const char *column)
 
 static bool is_table(const char *name)
 {
-    static const char *const tables[] = { "state", "catalog",    "agency", "entry", "link",      "debt", "applied",
-                                          "field", "change_log", "hold",   "held",  "limit_use", NULL };
+    static const char *const tables[] = { "state",   "catalog", "altered",    "agency", "entry", "link",      "debt",
+                                          "applied", "field",   "change_log", "hold",   "held",  "limit_use", NULL };
 
     for (int i = 0; tables[i]; i++)
         if (strcmp(tables[i], name) == 0)
@@ -312,6 +312,26 @@ static int debts_read(PGconn *connection, struct arena *arena, struct ledger_sta
     return 0;
 }
 
+static int altered_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)
+{
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query(connection, "SELECT agency, type, record, field, position FROM selaras.altered", 0, NULL,
+              "reading what triggers altered", &result, err) < 0)
+        return err->code;
+    ret->altered_count = (uint32_t)PQntuples(result);
+    ret->altered = arena_array(arena, ret->altered_count, sizeof *ret->altered);
+    for (uint32_t i = 0; i < ret->altered_count; i++)
+        ret->altered[i] = (struct altered_write){
+            .agency = (uint16_t)number_at(result, (int)i, 0),
+            .type = read_text(arena, result, (int)i, 1).bytes,
+            .record = number_at(result, (int)i, 2),
+            .field = read_text(arena, result, (int)i, 3).bytes,
+            .position = number_at(result, (int)i, 4),
+        };
+    return 0;
+}
+
 static enum hold_cause cause_named(const char *word)
 {
     return *word == 'l' ? HOLD_LIMIT : *word == 'd' ? HOLD_DEFECT : HOLD_UNKNOWN;
@@ -434,8 +454,8 @@ int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *
     if (keep && audit_keep(connection, arena, catalog, err) < 0)
         return err->code;
     if (state_read(connection, arena, ret, err) < 0 || agencies_read(connection, arena, ret, err) < 0 ||
-        debts_read(connection, arena, ret, err) < 0 || holds_read(connection, arena, ret, err) < 0 ||
-        uses_read(connection, arena, ret, err) < 0)
+        debts_read(connection, arena, ret, err) < 0 || altered_read(connection, arena, ret, err) < 0 ||
+        holds_read(connection, arena, ret, err) < 0 || uses_read(connection, arena, ret, err) < 0)
         return err->code;
     return run(connection, keep ? "COMMIT" : "ROLLBACK", "preparing the schema", err);
 }

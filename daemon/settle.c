@@ -191,6 +191,7 @@ static void settle_entry(const struct settling *settling, const struct held *hel
     row->reply = sending_pack(work, &outcome->reply, &outcome->reason);
     entry_withhold(broker, work, row, peer, settling->record);
     link_readers(broker, work, peer, settling->record, outcome, row->entry.position);
+    altered_settled(broker, work, peer, settling->record, held->operation, NULL, outcome);
     if (outcome->identifier_changed)
         take_from_deleted(work, settling->record);
     index_identifiers(work, settling->record);

@@ -33,6 +33,8 @@ static void write_peer(struct buffer *out, const struct peer_view *peer, feed_po
     json_write_uint(out, "parked", peer->parked);
     json_write_uint(out, "skipped", peer->skipped);
     json_write_uint(out, "held", peer->held);
+    json_write_uint(out, "altered", peer->altered);
+    json_write_bool(out, "altered_more", peer->altered_more);
     if (peer->copy_at_us)
         json_write_int(out, "copy_at", peer->copy_at_us);
     json_write_text(out, "software", row->software);

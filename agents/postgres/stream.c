@@ -224,7 +224,8 @@ static int end_ours(struct stream *stream, enum stream_found *ret, struct error 
                          stream->base, position, stream->options.origin);
     if (known)
         stream->base = position;
-    beyond_end(stream->beyond, transaction->said ? &transaction->applied : NULL, stream->fold);
+    beyond_end(stream->beyond, transaction->said ? &transaction->applied : NULL, stream->transaction_arena,
+               stream->fold);
     end_fold(stream);
     stream->left = fold_left(stream->fold) || transaction->applied.report_count > 0 || transaction->fence.seq > 0;
     *ret = stream->left ? STREAM_PIECES : STREAM_BASE;

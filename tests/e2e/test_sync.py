@@ -375,8 +375,18 @@ def test_a_value_that_an_agency_s_own_trigger_writes_is_counted_and_not_sent_rou
     assert "AMINAH" not in log and "0899" not in log and person.nik not in log
     assert region.dinkes.value(f"SELECT nama_peserta FROM peserta_jkn WHERE nik = '{person.nik}'") == "AMINAH"
     assert not [entry for entry in verdicts(region, person.nik, since) + verdicts(region, beside.nik, since) if entry[0] == "dinkes"]
+
+    # The broker knows it of the record that was written, restarted or not, and until its agency sets it right.
+    def altered():
+        agency, = [agency for agency in json.loads(region.selaras("status", "--json", check=False)[1])["agencies"] if agency["name"] == "dinkes"]
+        return agency["altered"], region.query("SELECT r.nik, a.field FROM selaras.altered a JOIN selaras.resident r ON r.number = a.record")
+    wait_for("the broker is told", lambda: altered() == (1, [(person.nik, "name")]))
+    region.broker.stop()
+    region.start_broker()
+    wait_for("a new broker knows it", lambda: altered()[0] == 1)
     region.dinkes.query("DROP FUNCTION loud() CASCADE; DROP FUNCTION beside() CASCADE")
     region.dinkes.query(f"UPDATE peserta_jkn SET nama_peserta = 'Aminah' WHERE nik = '{person.nik}'")
+    wait_for("what it is now is known", lambda: altered() == (0, []))
     region.dinkes.query(f"UPDATE peserta_jkn SET no_hp = NULL WHERE nik = '{beside.nik}'")
 
 
