@@ -10,6 +10,8 @@ int log_run(struct call *call); /* log.c */
 
 int record_run(struct call *call); /* record.c */
 
+int explain_run(struct call *call); /* explain.c */
+
 int key_new_run(struct call *call); /* key.c */
 int key_show_run(struct call *call);
 int key_enrol_run(struct call *call);
