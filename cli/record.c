@@ -179,6 +179,26 @@ static int history_of(struct output *output, struct arena *arena, struct db *db,
     return 0;
 }
 
+/* What a person has said of this record and another one. */
+static void said_print(struct output *output, struct arena *arena, const struct said_of *said)
+{
+    const char *by, *ground, *decided;
+
+    decision_told(arena, said->operation, said->has_body, said->body, &by, &ground);
+    decided = *by ? arena_printf(arena, _("by %s: %s"), by, ground) : ground;
+    if (!said->same)
+        output_line(output, _("not the same as %" PRIu64 ", since entry %" PRIu64 " %s"), said->other,
+                    FEED_SEQUENCE(said->position), decided);
+    else if (said->goes)
+        output_line(output, _("the same as %" PRIu64 ", since entry %" PRIu64 " %s"), said->other,
+                    FEED_SEQUENCE(said->position), decided);
+    else
+        output_line(output, _("%" PRIu64 " is the same, since entry %" PRIu64 " %s"), said->other,
+                    FEED_SEQUENCE(said->position), decided);
+    if (said->same && said->goes)
+        output_fact_number(output, NULL, "same_as", said->other);
+}
+
 static int print(const struct call *call, struct db *db, const struct shown *shown, struct error *err)
 {
     const struct subject *subject = &shown->subject;
@@ -193,6 +213,8 @@ static int print(const struct call *call, struct db *db, const struct shown *sho
                              subject->exists ? "" : _(" (deleted)")),
                 "type", subject->type->name);
     output_fact_number(output, NULL, "record", subject->number);
+    for (int i = 0; i < subject->said_count; i++)
+        said_print(output, arena, &subject->said[i]);
     values_print(output, arena, subject, options.reveal);
     output_heading(output, _("History"));
     if (history_of(output, arena, db, shown, &options, err) < 0)

@@ -29,6 +29,7 @@ int subject_read(const struct call *call, struct db *db, struct subject *ret, st
         db_replies(db, arena, ret->number, &ret->replies, &ret->reply_count, err) < 0 ||
         db_debts(db, arena, ret->number, NULL, DEBTS_MAX, &ret->debts, &ret->debt_count, err) < 0 ||
         db_altered(db, arena, ret->number, &ret->altered, &ret->altered_count, err) < 0 ||
+        db_said_of(db, arena, ret->number, &ret->said, &ret->said_count, err) < 0 ||
         db_helds(db, arena, ret->number, &ret->helds, &ret->held_count, err) < 0)
         return err->code;
     return 0;

@@ -23,6 +23,8 @@ struct subject {
     int altered_count;
     struct held_row *helds;
     int held_count;
+    struct said_of *said; /* by people, of this record and others */
+    int said_count;
 };
 
 /* The record that the call's first two arguments name: type and key. ERR_REJECT as record_find, or when it is none. */

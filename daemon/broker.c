@@ -212,6 +212,8 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_RELOAD:
     case BROKER_EVENT_RELEASE:
     case BROKER_EVENT_REJECT:
+    case BROKER_EVENT_SAME:
+    case BROKER_EVENT_DIFFERENT:
         operator_asks(broker, event);
         break;
     case BROKER_EVENT_LOST:

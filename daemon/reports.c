@@ -1,4 +1,5 @@
 /* What the agency's stream says became of items, and what is owed for it. */
+#include "daemon/same.h"
 #include "daemon/work.h"
 
 #include <inttypes.h>
@@ -157,7 +158,8 @@ void altered_settled(struct broker *broker, struct work *work, struct peer *writ
     for (uint32_t i = 0; i < broker->peer_count; i++)
         if (&broker->peers[i] != writer)
             altered_sent(work, &broker->peers[i], record, &outcome->effect);
-    altered_sent(work, writer, record, &outcome->reply);
+    if (writer)
+        altered_sent(work, writer, record, &outcome->reply);
     if (!fields || altered_count(writer->altered) == 0)
         return;
     if (whole)
@@ -203,11 +205,17 @@ static void report_altered(struct broker *broker, struct work *work, struct peer
             ALTERED_MAX);
 }
 
+/* A deletion that is on its way takes the row away again, and its key may be another one's then. */
 static void link_made(struct work *work, const struct peer *peer, const struct report *report)
 {
     struct text key = { arena_copy(work->batch->arena, report->text.bytes, report->text.length), report->text.length };
+    const struct agency_block *block = peer_block_named(peer, report->block);
+    const struct canonical *record = record_numbered(work, report->record);
+    feed_position deleted = record->exists ? 0 : record->units[UNIT_EXISTENCE].seq;
 
     links_move(work->links, peer->row.id, report->block, key, report->record, report->position);
+    if (deleted > report->position && block && block->delete == DELETE_ROW)
+        links_end(work->links, peer->row.id, report->block, report->record, deleted);
 }
 
 static void report_linked(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
@@ -236,5 +244,15 @@ static report_handler *const report_handlers[REPORT_COUNT] = {
 void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                    struct canonical *record)
 {
-    report_handlers[report->kind](broker, work, peer, report, record);
+    struct canonical *now = same_row(work, peer, record);
+    struct report renamed = *report;
+
+    /* What a row was to become while it was another record's is not what it is to be now. */
+    if (now != record && (report->kind == REPORT_SKIPPED || report->kind == REPORT_LATE)) {
+        renamed.record = now->number;
+        record = now;
+    }
+    report_handlers[report->kind](broker, work, peer, &renamed, record);
+    if (now != record && report->kind == REPORT_RELEASED)
+        send_item(broker, work, peer, now);
 }
