@@ -143,6 +143,8 @@ struct peer_view {
     bool reads;         /* some table of it is fed */
     feed_position sent; /* end of the last batch that was sent to it */
     uint32_t parked, skipped, held;
+    uint32_t altered; /* values that its own triggers made other than it was fed */
+    bool altered_more;
     int64_t copy_at_us; /* when an older copy of its database was last turned away; 0: none was */
 };
 /* An open hold, likewise. */

@@ -193,6 +193,7 @@ static feed_position settle_entry(const struct settling *settling, const struct 
     entry_withhold(broker, work, row, peer, settling->record);
     position = row->entry.position;
     link_readers(broker, work, peer, settling->record, outcome, position);
+    altered_settled(broker, work, peer, settling->record, held->operation, NULL, outcome);
     if (outcome->identifier_changed)
         take_from_deleted(broker, work, settling->record);
     index_identifiers(work, settling->record);
