@@ -21,8 +21,8 @@ SHELLS = {
 }
 CORES = {
     "agents/csv": ["compare", "corrections", "encoding", "form", "refusal", "sheet", "spelling", "titles"],
-    "agents/postgres": ["alterations", "applied", "beyond", "fold", "key_index", "parked", "pgoutput", "rejoin", "row_view",
-                        "stream", "touched"],
+    "agents/postgres": ["absent", "alterations", "applied", "beyond", "fold", "key_index", "parked", "pgoutput", "rejoin",
+                        "row_view", "stream", "touched"],
 }
 
 # Headers that the build makes of SQL files.

@@ -22,6 +22,7 @@ struct beyond {
     bool whole;
     size_t bytes_max;
     struct alterations *alterations;
+    struct absents *absents;
     struct arena *arena;   /* of the transaction */
     struct arena *scratch; /* of one message */
     struct key_index index;
@@ -32,7 +33,8 @@ struct beyond {
     struct problems problems; /* those of the rows that matter are counted where they are captured */
 };
 
-struct beyond *beyond_new(const struct views *views, bool whole, size_t bytes_max, struct alterations *alterations)
+struct beyond *beyond_new(const struct views *views, bool whole, size_t bytes_max, struct alterations *alterations,
+                          struct absents *absents)
 {
     struct beyond *beyond = calloc(1, sizeof *beyond);
 
@@ -42,6 +44,7 @@ struct beyond *beyond_new(const struct views *views, bool whole, size_t bytes_ma
     beyond->whole = whole;
     beyond->bytes_max = bytes_max;
     beyond->alterations = alterations;
+    beyond->absents = absents;
     beyond->arena = arena_new();
     beyond->scratch = arena_new();
     beyond->end = &beyond->first;
@@ -167,11 +170,16 @@ static void take(struct beyond *beyond, const struct seen_change *change)
         moves(beyond, old, row);
 }
 
+static bool some_wait(const struct beyond *beyond)
+{
+    return beyond->absents && beyond->absents->count > 0;
+}
+
 /* Our own rows are many, and nearly always all there is: most need no look. */
 static bool matters(const struct beyond *beyond, const struct pgoutput_message *message,
                     const struct mapping_block *block)
 {
-    return beyond->whole || message->kind == PGOUTPUT_DELETE || beyond->first ||
+    return beyond->whole || message->kind == PGOUTPUT_DELETE || beyond->first || some_wait(beyond) ||
            (message->kind == PGOUTPUT_UPDATE && block->where_count > 0);
 }
 
@@ -192,6 +200,9 @@ int beyond_add(struct beyond *beyond, const struct pgoutput_message *message, st
         change =
             view_change(beyond->scratch, beyond->views->mapping, table, &table->blocks[i], message, &beyond->problems);
         take(beyond, &change);
+        if (some_wait(beyond) && change.row.key.length > 0 &&
+            (change.old.key.length == 0 || !same_key(&change.old, &change.row)))
+            absents_overtake(beyond->absents, change.row.block, change.row.key);
     }
     if (arena_used(beyond->arena) > beyond->bytes_max)
         return error_set(

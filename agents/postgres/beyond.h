@@ -14,8 +14,10 @@
 struct beyond;
 
 /* `whole`: all rows are looked at, because something in this database may write into our transactions; else only those
- * that come and go. `alterations` may be NULL. All outlive it. */
-struct beyond *beyond_new(const struct views *views, bool whole, size_t bytes_max, struct alterations *alterations);
+ * that come and go. `alterations` and `absents` may be NULL; of the latter those end whose row we put there. All
+ * outlive it. */
+struct beyond *beyond_new(const struct views *views, bool whole, size_t bytes_max, struct alterations *alterations,
+                          struct absents *absents);
 void beyond_free(struct beyond **beyond);
 
 /* Takes an insert, update, delete or truncate of a transaction of ours. Errors as fold_add. */

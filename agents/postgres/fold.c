@@ -20,7 +20,7 @@ struct fold {
 
 /* A row without a key, or one that does not belong to the block, is no record: coming in is an insert, leaving a
  * deletion. */
-static void add_change(struct fold *fold, const struct seen_change *change)
+static void add_change(struct fold *fold, const struct seen_change *change, bool deleted)
 {
     const struct seen *old = &change->old, *row = &change->row;
     bool alone = true;
@@ -28,7 +28,7 @@ static void add_change(struct fold *fold, const struct seen_change *change)
     if (old->key.length > 0 && row->key.length > 0)
         alone = touched_update(&fold->set, old, row);
     else if (old->key.length > 0)
-        alone = touched_delete(&fold->set, old);
+        alone = touched_delete(&fold->set, old, !deleted);
     else if (row->key.length > 0)
         alone = touched_insert(&fold->set, row);
     if (!alone)
@@ -50,7 +50,7 @@ int fold_add(struct fold *fold, const struct pgoutput_message *message, struct e
         struct seen_change change =
             view_change(fold->set.scratch, fold->mapping, table, &table->blocks[i], message, &fold->problems);
 
-        add_change(fold, &change);
+        add_change(fold, &change, message->kind == PGOUTPUT_DELETE);
     }
     if (fold->set.bytes > fold->bytes_max)
         return error_set(
@@ -64,7 +64,7 @@ int fold_add(struct fold *fold, const struct pgoutput_message *message, struct e
 void fold_gone(struct fold *fold, const struct seen *old)
 {
     arena_reset(fold->set.scratch);
-    if (!touched_delete(&fold->set, old))
+    if (!touched_delete(&fold->set, old, true))
         problem_note(&fold->problems, &fold->mapping->blocks[old->block], "two rows with one key were deleted");
 }
 
@@ -126,6 +126,12 @@ void fold_reset(struct fold *fold)
     fold->counter = 0;
     memset(fold->witnesses, 0, sizeof fold->witnesses);
     fold->problems.count = 0;
+}
+
+int fold_absences(struct fold *fold, struct absents *absents, const struct absent_moment *moment, struct error *err)
+{
+    touched_rejoin(&fold->set);
+    return absents_pass(absents, &fold->set, moment, err);
 }
 
 uint32_t fold_end(struct fold *fold, const uint8_t seed[32], struct error *ret_first)

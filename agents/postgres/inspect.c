@@ -61,7 +61,7 @@ static const char sql_server[] =
     " AND has_function_privilege('pg_replication_origin_xact_reset()', 'EXECUTE'),"
     " to_regclass('selaras.agent') IS NOT NULL AND to_regclass('selaras.fence') IS NOT NULL"
     " AND to_regclass('selaras.parked') IS NOT NULL AND to_regclass('selaras.notice') IS NOT NULL"
-    " AND to_regclass('selaras.published') IS NOT NULL,"
+    " AND to_regclass('selaras.published') IS NOT NULL AND to_regclass('selaras.absent') IS NOT NULL,"
     " (SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = 'selaras'),"
     " EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid"
     " WHERE p.pubname = 'selaras' AND r.prrelid = to_regclass('selaras.fence'))";

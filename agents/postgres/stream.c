@@ -202,12 +202,16 @@ static int on_message(struct stream *stream, const struct pgoutput_message *mess
 }
 
 /* A seed of its own for each transaction, from the stream's. */
-static void end_fold(struct stream *stream)
+static int end_fold(struct stream *stream, struct error *err)
 {
+    const struct absent_moment moment = { stream->lsn, stream->time_us, stream->transaction.fence.seq > 0 };
     uint8_t seed[32];
 
+    if (stream->options.absents && fold_absences(stream->fold, stream->options.absents, &moment, err) < 0)
+        return err->code;
     commitment_make(stream->options.seed, &stream->lsn, sizeof stream->lsn, seed);
     stream->problem_count = fold_end(stream->fold, seed, &stream->problem);
+    return 0;
 }
 
 /* An apply of ours: from here on this agency has seen the feed up to its position. */
@@ -226,17 +230,20 @@ static int end_ours(struct stream *stream, enum stream_found *ret, struct error 
         stream->base = position;
     beyond_end(stream->beyond, transaction->said ? &transaction->applied : NULL, stream->transaction_arena,
                stream->fold);
-    end_fold(stream);
+    if (end_fold(stream, err) < 0)
+        return err->code;
     stream->left = fold_left(stream->fold) || transaction->applied.report_count > 0 || transaction->fence.seq > 0;
     *ret = stream->left ? STREAM_PIECES : STREAM_BASE;
     return 0;
 }
 
-static void end_local(struct stream *stream, enum stream_found *ret)
+static int end_local(struct stream *stream, enum stream_found *ret, struct error *err)
 {
-    end_fold(stream);
+    if (end_fold(stream, err) < 0)
+        return err->code;
     stream->left = fold_left(stream->fold) || stream->transaction.fence.seq > 0;
     *ret = stream->left ? STREAM_PIECES : STREAM_EMPTY;
+    return 0;
 }
 
 static int end(struct stream *stream, const struct pgoutput_message *message, enum stream_found *ret, struct error *err)
@@ -257,9 +264,7 @@ static int end(struct stream *stream, const struct pgoutput_message *message, en
     stream->reported = 0;
     stream->problem_count = 0;
     transaction->open = false;
-    if (!transaction->ours)
-        end_local(stream, ret);
-    else if (end_ours(stream, ret, err) < 0)
+    if ((transaction->ours ? end_ours : end_local)(stream, ret, err) < 0)
         return err->code;
     if (!stream->left)
         transaction_end(stream);
@@ -376,7 +381,8 @@ struct stream *stream_new(const struct stream_options *options)
         abort();
     stream->options = *options;
     stream->fold = fold_new(options->mapping, options->bytes_max);
-    stream->beyond = beyond_new(fold_views(stream->fold), options->whole, options->bytes_max, options->alterations);
+    stream->beyond = beyond_new(fold_views(stream->fold), options->whole, options->bytes_max, options->alterations,
+                                options->absents);
     stream->message_arena = arena_new();
     stream->transaction_arena = arena_new();
     stream->piece_arena = arena_new();
