@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA_FORMAT = 3 };
+enum { SCHEMA_FORMAT = 4 };
 
 static int failed(PGconn *connection, const PGresult *result, const char *what, struct error *err)
 {
@@ -102,8 +102,8 @@ static bool is_ours(const char *column)
 
 static bool is_table(const char *name)
 {
-    static const char *const tables[] = { "state", "catalog",    "agency", "entry", "link",      "debt", "applied",
-                                          "field", "change_log", "hold",   "held",  "limit_use", NULL };
+    static const char *const tables[] = { "state", "catalog",    "agency", "entry", "link",      "debt",     "applied",
+                                          "field", "change_log", "hold",   "held",  "limit_use", "observed", NULL };
 
     for (int i = 0; tables[i]; i++)
         if (strcmp(tables[i], name) == 0)
@@ -234,6 +234,7 @@ static void agency_read(struct arena *arena, const PGresult *result, int row, st
     }
     at++;
     ret->mode = agency_mode_named(PQgetvalue(result, row, at++));
+    ret->modes = read_text(arena, result, row, at++);
     ret->state = agency_state_named(PQgetvalue(result, row, at++));
     ret->quarantine = quarantine_named(PQgetvalue(result, row, at++));
     copy_text(ret->reason, sizeof ret->reason, result, row, at++);
@@ -269,7 +270,7 @@ static void agency_read(struct arena *arena, const PGresult *result, int row, st
 }
 
 static const char sql_agencies[] =
-    "SELECT id, name, key, mode, state, quarantine, reason, quarantine_entry, resumes, session, incarnation, "
+    "SELECT id, name, key, mode, modes, state, quarantine, reason, quarantine_entry, resumes, session, incarnation, "
     "restored, lsn, "
     "load_number, base, load, load_lsn, since, "
     "system,"
@@ -313,7 +314,7 @@ static int debts_read(PGconn *connection, struct arena *arena, struct ledger_sta
 
 static enum hold_cause cause_named(const char *word)
 {
-    return *word == 'l' ? HOLD_LIMIT : *word == 'd' ? HOLD_DEFECT : HOLD_UNKNOWN;
+    return *word == 'l' ? HOLD_LIMIT : *word == 'd' ? HOLD_DEFECT : *word == 'c' ? HOLD_COLLISION : HOLD_UNKNOWN;
 }
 
 static const char sql_holds[] =
