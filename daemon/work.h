@@ -132,7 +132,7 @@ struct text sending_pack(struct work *work, const struct sending *sending, const
 void record_write(struct work *work, struct canonical *record);
 /* The record, or its deletion, for one agency alone, as an entry of its own. */
 struct entry_row *send_item(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record);
-/* The same, with a reason for its people. */
+/* The same of one that exists and that the agency has: every field as an update, with a reason for its people. */
 struct entry_row *send_item_because(struct broker *broker, struct work *work, struct peer *peer,
                                     struct canonical *record, const struct reason *reason);
 /* Once everything is decided. */
