@@ -23,7 +23,8 @@ int key_list_run(struct call *call);
 int agency_name_check(const char *name, struct error *err);
 
 int agency_resume_run(struct call *call);
-int agency_reload_run(struct call *call); /* agency.c */
+int agency_reload_run(struct call *call);
+int agency_mode_run(struct call *call); /* agency.c */
 
 int parked_list_run(struct call *call); /* parked.c */
 int parked_retry_run(struct call *call);

@@ -85,11 +85,8 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
 
         peer->stored = true;
         /* Where they do not fit a new catalog, its next hello says what it maps now. */
-        peer->bound =
-            peer->index != AGENCY_GONE && blocks_bind(peer->blocks_arena, catalog, peer->index, peer->row.blocks,
-                                                      &peer->blocks, &peer->block_count, err) == 0;
-        if (!peer->bound)
-            peer->block_count = 0;
+        if (peer->index != AGENCY_GONE)
+            (void)!peer_bind(peer, err);
     }
     for (uint32_t i = 0; i < state->debt_count; i++) {
         struct peer *peer = peer_by_id(broker, state->debts[i].agency);
@@ -138,7 +135,8 @@ void broker_free(struct broker **broker)
 static bool is_anything_wanted(const struct wanted *wanted)
 {
     return wanted->key_count > 0 || wanted->identifier_count > 0 || wanted->record_count > 0 ||
-           wanted->fill.limit > 0 || wanted->settle.hold > 0 || wanted->count.agency > 0 || wanted->leaf > 0;
+           wanted->observed_count > 0 || wanted->fill.limit > 0 || wanted->settle.hold > 0 ||
+           wanted->count.agency > 0 || wanted->leaf > 0;
 }
 
 static void lookup(struct broker *broker)
@@ -210,6 +208,7 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_REVOKE:
     case BROKER_EVENT_RESUME:
     case BROKER_EVENT_RELOAD:
+    case BROKER_EVENT_MODE:
     case BROKER_EVENT_RELEASE:
     case BROKER_EVENT_REJECT:
     case BROKER_EVENT_SAME:
@@ -247,6 +246,7 @@ bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret
         .row = &peer->row,
         .known = peer->index != AGENCY_GONE,
         .up = peer->up,
+        .reads = peer_reads(peer),
         .sent = peer->feed_sent,
         .parked = debts_count(peer->debts, DEBT_PARKED),
         .skipped = debts_count(peer->debts, DEBT_SKIPPED),

@@ -2,6 +2,7 @@
 #include "daemon/decide.h"
 #include "daemon/hold.h"
 #include "daemon/identity.h"
+#include "daemon/observe.h"
 #include "daemon/same.h"
 #include "daemon/work.h"
 
@@ -129,9 +130,10 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
 
     while (!share->pieces[first + count - 1]->final)
         count++;
-    if (piece_is_duplicate(&share->row, share->pieces[first]) || share->row.state == STATE_QUARANTINED)
-        return count;
+    if (piece_is_duplicate(&share->row, share->pieces[first]) || share->row.state == STATE_QUARANTINED || share->moded)
+        return count; /* what is not acknowledged comes again */
     work_on_piece(work->working, share->peer, share->pieces[first]);
+    observe_begin(work);
     resolved = arena_array(work->batch->arena, count, sizeof(uint64_t *));
     for (uint32_t p = 0; p < count; p++)
         take_links(work, share->peer, share->pieces[first + p]);
@@ -204,6 +206,7 @@ static void write_agency(struct work *work, const struct share *share)
         .old_load_number = old->load_number,
         .blocks = share->row.blocks.bytes != old->blocks.bytes,
         .reset = share->reset,
+        .unobserve = share->moded,
         .create = !share->peer->stored,
     };
 }
@@ -228,8 +231,8 @@ static bool want_key_as_identifier(struct work *work, const struct peer *peer, c
     const struct agency_block *block = peer_block_named(peer, change->block);
     struct text key = change->old_key.length > 0 ? change->old_key : change->key;
 
-    return change->operation != OPERATION_INSERT && 1 &&
-           !links_find(work->links, peer->row.id, block->name, key, piece->base) &&
+    return change->operation != OPERATION_INSERT && change->operation != OPERATION_LOAD &&
+           block->mode != MODE_OBSERVE && !links_find(work->links, peer->row.id, block->name, key, piece->base) &&
            want_key_identified(work, block, key, capacity);
 }
 
@@ -378,6 +381,7 @@ enum decided decide_found(struct broker *broker)
         decide_shares(broker, work);
     }
     links_write(work->links, writes);
+    observe_write(work);
     pack_records(work);
     pack_leaves(work);
     if (work->brake)

@@ -102,8 +102,9 @@ static bool is_ours(const char *column)
 
 static bool is_table(const char *name)
 {
-    static const char *const tables[] = { "state",   "catalog", "altered",    "agency", "entry", "link",      "debt",
-                                          "applied", "field",   "change_log", "hold",   "held",  "limit_use", NULL };
+    static const char *const tables[] = { "state", "catalog", "altered",   "agency",   "entry",
+                                          "link",  "debt",    "applied",   "field",    "change_log",
+                                          "hold",  "held",    "limit_use", "observed", NULL };
 
     for (int i = 0; tables[i]; i++)
         if (strcmp(tables[i], name) == 0)
@@ -234,6 +235,7 @@ static void agency_read(struct arena *arena, const PGresult *result, int row, st
     }
     at++;
     ret->mode = agency_mode_named(PQgetvalue(result, row, at++));
+    ret->modes = read_text(arena, result, row, at++);
     ret->state = agency_state_named(PQgetvalue(result, row, at++));
     ret->quarantine = quarantine_named(PQgetvalue(result, row, at++));
     copy_text(ret->reason, sizeof ret->reason, result, row, at++);
@@ -270,7 +272,7 @@ static void agency_read(struct arena *arena, const PGresult *result, int row, st
 }
 
 static const char sql_agencies[] =
-    "SELECT id, name, key, mode, state, quarantine, reason, quarantine_entry, resumes, session, incarnation, "
+    "SELECT id, name, key, mode, modes, state, quarantine, reason, quarantine_entry, resumes, session, incarnation, "
     "restored, lsn, "
     "load_number, base, load, load_lsn, since, "
     "system,"

@@ -33,7 +33,8 @@ CREATE TABLE selaras.agency (
     id            smallint PRIMARY KEY CHECK (id > 0),   -- what records' metadata call it; never reused
     name          text     NOT NULL UNIQUE CHECK (name ~ '^[a-z][a-z0-9_]{0,31}$'),
     key           bytea    UNIQUE CHECK (octet_length(key) = 32),      -- CURVE public key; NULL when revoked
-    mode          text     NOT NULL DEFAULT 'full' CHECK (mode IN ('observe', 'publish', 'full')),
+    mode          text     NOT NULL DEFAULT 'observe' CHECK (mode IN ('observe', 'publish', 'full')),
+    modes         text     NOT NULL DEFAULT '', -- of single tables, where that is another: people=full,children=publish
     state         text     NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'loading', 'filling', 'active', 'quarantined')),
     quarantine    text     NOT NULL DEFAULT 'none' CHECK (quarantine IN ('none', 'history', 'lost', 'refused', 'crashed')),
     reason        text,                       -- why it is quarantined,
@@ -135,6 +136,16 @@ CREATE TABLE selaras.link (
     PRIMARY KEY (agency, block, key, since)
 );
 CREATE INDEX link_record ON selaras.link (record, agency);
+
+-- What the tables of agencies in mode observe have: captured, and compared by `selaras preview`, and nothing else. Personal
+-- values, as the canonical tables have them. Deleted when the agency's mode changes.
+CREATE TABLE selaras.observed (
+    agency        smallint NOT NULL,
+    block         text     NOT NULL,
+    key           text     NOT NULL,
+    body          bytea    NOT NULL,          -- its fields, as effect_pack() writes an insert
+    PRIMARY KEY (agency, block, key)
+);
 
 -- Debts: items that did not take effect at an agency. Until settled, its changes of that record count as made just before `position`.
 CREATE TABLE selaras.debt (

@@ -72,6 +72,8 @@ struct world {
     uint32_t record_count;
     struct link links[ROWS_MAX];
     uint32_t link_count;
+    struct observed_row observed[ROWS_MAX];
+    uint32_t observed_count;
     struct stored_debt debts[ROWS_MAX];
     uint32_t debt_count;
     struct altered_write altered[ROWS_MAX]; /* as they were written: the last of each counts */
@@ -228,6 +230,31 @@ static inline void find_settle(struct world *world, struct batch *batch)
     } while (next && found->settle_count < settle->limit);
 }
 
+static inline struct observed_row *observed_row(struct world *world, uint16_t agency, struct text block,
+                                                struct text key)
+{
+    for (uint32_t i = 0; i < world->observed_count; i++)
+        if (world->observed[i].agency == agency && same_text(world->observed[i].block, block) &&
+            same_text(world->observed[i].key, key))
+            return &world->observed[i];
+    return NULL;
+}
+
+static inline void find_observed(struct world *world, struct batch *batch)
+{
+    const struct wanted *wanted = &batch->wanted;
+    struct found *found = &batch->found;
+
+    found->observed = arena_array(batch->arena, wanted->observed_count, sizeof *found->observed);
+    for (uint32_t i = 0; i < wanted->observed_count; i++) {
+        const struct wanted_key *key = &wanted->observed[i];
+        const struct observed_row *row = observed_row(world, key->agency, key->block, key->key);
+
+        if (row)
+            found->observed[found->observed_count++] = *row;
+    }
+}
+
 static inline void store_find(struct world *world, struct batch *batch)
 {
     struct found *found = &batch->found;
@@ -247,6 +274,8 @@ static inline void store_find(struct world *world, struct batch *batch)
     for (uint32_t i = 0; i < world->link_count; i++)
         if (is_found(found, world->links[i].record))
             found->links[found->link_count++] = world->links[i];
+    if (batch->wanted.observed_count > 0)
+        find_observed(world, batch);
     if (batch->wanted.fill.limit > 0)
         find_fill(world, batch);
     if (batch->wanted.settle.hold > 0)
@@ -348,6 +377,32 @@ static inline bool altered_stands(const struct world *world, uint32_t at)
     return row->position > 0;
 }
 
+static inline void keep_observed(struct world *world, const struct writes *writes)
+{
+    for (uint32_t i = 0; i < writes->observed_count; i++) {
+        const struct observed_row *write = &writes->observed[i];
+        struct observed_row *row = observed_row(world, write->agency, write->block, write->key);
+
+        if (row && write->body.length == 0)
+            *row = world->observed[--world->observed_count];
+        if (write->body.length == 0)
+            continue;
+        if (!row)
+            row = &world->observed[world->observed_count++];
+        *row = (struct observed_row){ .agency = write->agency,
+                                      .block = kept(world, write->block),
+                                      .key = kept(world, write->key),
+                                      .body = kept(world, write->body) };
+    }
+}
+
+static inline void forget_observed(struct world *world, uint16_t agency)
+{
+    for (uint32_t i = world->observed_count; i > 0; i--)
+        if (world->observed[i - 1].agency == agency)
+            world->observed[i - 1] = world->observed[--world->observed_count];
+}
+
 static inline void keep_debts(struct world *world, const struct writes *writes)
 {
     for (uint32_t i = 0; i < writes->debt_count; i++)
@@ -422,6 +477,9 @@ static inline void keep_agency(struct world *world, const struct agency_write *w
     blocks = write->blocks ? kept(world, write->row.blocks) : row->blocks;
     *row = write->row;
     row->blocks = blocks;
+    row->modes = kept(world, row->modes);
+    if (write->reset || write->unobserve)
+        forget_observed(world, row->id);
     for (uint32_t i = 0; write->reset && i < world->link_count;)
         if (world->links[i].agency == row->id)
             world->links[i] = world->links[--world->link_count];
@@ -564,6 +622,7 @@ static inline void keep_batch(struct world *world, const struct batch *batch)
     for (uint32_t i = 0; i < writes->record_count; i++)
         keep_record(world, batch, writes->records[i]);
     keep_links(world, writes);
+    keep_observed(world, writes);
     keep_debts(world, writes);
     keep_altered(world, writes);
     keep_holds(world, writes);

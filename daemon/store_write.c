@@ -291,6 +291,37 @@ static void write_links(struct store *store, const struct batch *batch, bool rem
         run(&statement, remove ? sql_link_remove : sql_link_add);
 }
 
+static const char sql_observed_remove[] =
+    "DELETE FROM selaras.observed o USING unnest($1::int[], $2::text[], $3::text[]) AS v (agency, block, key)"
+    " WHERE o.agency = v.agency::smallint AND o.block = v.block AND o.key = v.key";
+static const char sql_observed[] =
+    "INSERT INTO selaras.observed (agency, block, key, body) SELECT v.agency::smallint, v.block, v.key, v.body"
+    " FROM unnest($1::int[], $2::text[], $3::text[], $4::bytea[]) AS v (agency, block, key, body)"
+    " ON CONFLICT (agency, block, key) DO UPDATE SET body = excluded.body";
+
+static void write_observed(struct store *store, const struct batch *batch, bool remove)
+{
+    struct statement statement = { .store = store };
+    struct pg_array *agency = array(&statement, PG_OID_INT4), *block = array(&statement, PG_OID_TEXT),
+                    *key = array(&statement, PG_OID_TEXT), *body = remove ? NULL : array(&statement, PG_OID_BYTEA);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < batch->writes.observed_count; i++) {
+        const struct observed_row *row = &batch->writes.observed[i];
+
+        if ((row->body.length == 0) != remove)
+            continue;
+        pg_array_int4(agency, row->agency);
+        add_text(block, row->block);
+        add_text(key, row->key);
+        if (body)
+            add_text(body, row->body);
+        count++;
+    }
+    if (count > 0)
+        run(&statement, remove ? sql_observed_remove : sql_observed);
+}
+
 static const char sql_agency_create[] = "INSERT INTO selaras.agency (id, name) VALUES ($1, $2)";
 static const char sql_agency[] =
     "WITH written AS (UPDATE selaras.agency SET key = $6, mode = $7, state = $8, reason = $9, session = $10, "
@@ -299,12 +330,13 @@ static const char sql_agency[] =
     " fence_seq = $20, fence_token = $21, applied = $22, applied_at = CASE WHEN $22 > applied THEN pg_catalog.now() "
     "ELSE applied_at END,"
     " changes = $23, fed = $24, software = $25, seen_at = pg_catalog.now(), quarantine = $26, quarantine_entry = $27,"
-    " resumes = $28, restored = $29, unrecorded = $30"
+    " resumes = $28, restored = $29, unrecorded = $30, modes = $31"
     " WHERE id = $1 AND session = $2 AND incarnation = $3 AND lsn = $4 AND load_number = $5 RETURNING 1)"
     " SELECT selaras.expect(pg_catalog.count(*), 'selaras.agency') FROM written";
 static const char sql_blocks[] = "UPDATE selaras.agency SET blocks = $2 WHERE id = $1";
 static const char sql_reset_links[] = "DELETE FROM selaras.link WHERE agency = $1";
 static const char sql_reset_altered[] = "DELETE FROM selaras.altered WHERE agency = $1";
+static const char sql_reset_observed[] = "DELETE FROM selaras.observed WHERE agency = $1";
 static const char sql_reset_debts[] =
     "UPDATE selaras.debt SET settled = 'closed', settled_at = pg_catalog.now() WHERE agency = $1 AND settled IS NULL";
 
@@ -356,6 +388,7 @@ static void write_agency(struct store *store, struct arena *arena, const struct 
     pg_text(&parameters, agency_state_name(row->resumes));
     pg_text(&parameters, row->restored ? "t" : "f");
     number(&parameters, arena, row->unrecorded);
+    pg_text(&parameters, arena_copy(arena, row->modes.bytes, row->modes.length));
     pg_statement(store->writer, sql_agency, true, &parameters);
     if (write->blocks) {
         struct pg_parameters blocks = { 0 };
@@ -369,6 +402,8 @@ static void write_agency(struct store *store, struct arena *arena, const struct 
         pg_statement(store->writer, sql_reset_debts, true, &id);
         pg_statement(store->writer, sql_reset_altered, true, &id);
     }
+    if (write->reset || write->unobserve)
+        pg_statement(store->writer, sql_reset_observed, true, &id);
 }
 
 static const char sql_applied[] = "INSERT INTO selaras.applied (agency, position, time)"
@@ -436,6 +471,8 @@ void store_write_batch(struct store *store, const struct batch *batch)
         write_records(store, batch, i);
     write_links(store, batch, true);
     write_links(store, batch, false);
+    write_observed(store, batch, true);
+    write_observed(store, batch, false);
     store_write_debts(store, batch);
     store_write_holds(store, batch);
     if (!batch->ends)

@@ -35,6 +35,7 @@ struct share {
     bool reset;
     bool quarantined;
     bool reloaded; /* an operator has asked for a load: its session ends */
+    bool moded;    /* or for another mode: what was observed is forgotten */
     bool rekeyed;  /* its key was revoked or replaced */
 };
 
@@ -45,9 +46,10 @@ struct work {
     uint32_t share_count;
     struct admin *admins;
     struct links *links;
-    struct map *records;       /* number to canonical */
-    struct map *identifiers;   /* (type and unit, values) to canonical */
-    struct exchange *exchange; /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
+    struct observing *observing; /* what observed rows become; NULL: none does */
+    struct map *records;         /* number to canonical */
+    struct map *identifiers;     /* (type and unit, values) to canonical */
+    struct exchange *exchange;   /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
     const struct canonical *created; /* by the newest change that has created one */
     bool second;                     /* keys without a link were looked up as identifiers too */
     uint32_t entry_capacity, debt_capacity, settled_capacity, altered_capacity, record_capacity, held_capacity;

@@ -180,7 +180,8 @@ int state_reason_put(struct state *state, const char *block, struct text key, co
 int state_reason(struct state *state, struct arena *arena, const char *block, struct text key, const char *field,
                  struct reason *ret, struct error *err)
 {
-    static const char ask[] = "SELECT verdict, by, rule, ground FROM reason WHERE block = ?1 AND key = ?2 AND field = ?3";
+    static const char ask[] =
+        "SELECT verdict, by, rule, ground FROM reason WHERE block = ?1 AND key = ?2 AND field = ?3";
     sqlite3_stmt *row = sql_get(state->sql, ask);
     int code;
 

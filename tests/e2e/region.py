@@ -124,8 +124,10 @@ class Region:
         for agency in self.agencies.values():
             agency.join()
 
-    def enrol(self, name, key):
+    def enrol(self, name, key, mode="full"):
         self.selaras("key", "enrol", name, key)
+        if mode and self.value(f"SELECT mode FROM selaras.agency WHERE name = '{name}'") != mode:
+            self.selaras("agency", "mode", name, mode, "--ground", "SK 1/2026")
 
     def selaras(self, *arguments, check=True):
         """Runs `selaras` for this broker: (status, output, error output)."""
