@@ -102,8 +102,8 @@ static bool is_ours(const char *column)
 
 static bool is_table(const char *name)
 {
-    static const char *const tables[] = { "state", "catalog", "agency",    "entry",    "link",
-                                          "debt",  "altered", "applied",   "field",    "change_log",
+    static const char *const tables[] = { "state", "catalog", "altered",   "agency",   "entry",
+                                          "link",  "debt",    "applied",   "field",    "change_log",
                                           "hold",  "held",    "limit_use", "observed", NULL };
 
     for (int i = 0; tables[i]; i++)

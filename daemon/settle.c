@@ -264,8 +264,8 @@ static bool settle_record(struct settling *settling)
     was = *held;
     content = content_of(settling, held);
     if (!reconcile_settle(settling->broker->reconciler, work->batch->arena, &who, settling->record, held,
-                          release ? NULL : settling->hold->row.by, work->batch->writes.head + 1, taken_by_other, work,
-                          &outcome))
+                          release ? NULL : settling->hold->row.by, settling->hold->row.ground,
+                          work->batch->writes.head + 1, taken_by_other, work, &outcome))
         return false;
     position = settle_entry(settling, &was, content, &outcome);
     hold_notes(settling->broker, work, peer, settling->record, listed, &outcome, position,

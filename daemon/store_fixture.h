@@ -354,6 +354,29 @@ static inline void keep_links(struct world *world, const struct writes *writes)
     }
 }
 
+static inline void keep_altered(struct world *world, const struct writes *writes)
+{
+    for (uint32_t i = 0; i < writes->altered_count; i++) {
+        struct altered_write *row = &world->altered[world->altered_count++];
+
+        *row = writes->altered[i];
+        row->type = arena_copy(world->arena, row->type, strlen(row->type));
+        row->field = arena_copy(world->arena, row->field, strlen(row->field));
+    }
+}
+
+/* Whether the store has it still. */
+static inline bool altered_stands(const struct world *world, uint32_t at)
+{
+    const struct altered_write *row = &world->altered[at];
+
+    for (uint32_t i = at + 1; i < world->altered_count; i++)
+        if (world->altered[i].agency == row->agency && world->altered[i].record == row->record &&
+            strcmp(world->altered[i].field, row->field) == 0)
+            return false;
+    return row->position > 0;
+}
+
 static inline void keep_observed(struct world *world, const struct writes *writes)
 {
     for (uint32_t i = 0; i < writes->observed_count; i++) {
@@ -378,29 +401,6 @@ static inline void forget_observed(struct world *world, uint16_t agency)
     for (uint32_t i = world->observed_count; i > 0; i--)
         if (world->observed[i - 1].agency == agency)
             world->observed[i - 1] = world->observed[--world->observed_count];
-}
-
-static inline void keep_altered(struct world *world, const struct writes *writes)
-{
-    for (uint32_t i = 0; i < writes->altered_count; i++) {
-        struct altered_write *row = &world->altered[world->altered_count++];
-
-        *row = writes->altered[i];
-        row->type = arena_copy(world->arena, row->type, strlen(row->type));
-        row->field = arena_copy(world->arena, row->field, strlen(row->field));
-    }
-}
-
-/* Whether the store has it still. */
-static inline bool altered_stands(const struct world *world, uint32_t at)
-{
-    const struct altered_write *row = &world->altered[at];
-
-    for (uint32_t i = at + 1; i < world->altered_count; i++)
-        if (world->altered[i].agency == row->agency && world->altered[i].record == row->record &&
-            strcmp(world->altered[i].field, row->field) == 0)
-            return false;
-    return row->position > 0;
 }
 
 static inline void keep_debts(struct world *world, const struct writes *writes)

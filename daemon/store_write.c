@@ -330,13 +330,13 @@ static const char sql_agency[] =
     " fence_seq = $20, fence_token = $21, applied = $22, applied_at = CASE WHEN $22 > applied THEN pg_catalog.now() "
     "ELSE applied_at END,"
     " changes = $23, fed = $24, software = $25, seen_at = pg_catalog.now(), quarantine = $26, quarantine_entry = $27,"
-    " resumes = $28, restored = $29, modes = $30, unrecorded = $31"
+    " resumes = $28, restored = $29, unrecorded = $30, modes = $31"
     " WHERE id = $1 AND session = $2 AND incarnation = $3 AND lsn = $4 AND load_number = $5 RETURNING 1)"
     " SELECT selaras.expect(pg_catalog.count(*), 'selaras.agency') FROM written";
 static const char sql_blocks[] = "UPDATE selaras.agency SET blocks = $2 WHERE id = $1";
 static const char sql_reset_links[] = "DELETE FROM selaras.link WHERE agency = $1";
-static const char sql_reset_observed[] = "DELETE FROM selaras.observed WHERE agency = $1";
 static const char sql_reset_altered[] = "DELETE FROM selaras.altered WHERE agency = $1";
+static const char sql_reset_observed[] = "DELETE FROM selaras.observed WHERE agency = $1";
 static const char sql_reset_debts[] =
     "UPDATE selaras.debt SET settled = 'closed', settled_at = pg_catalog.now() WHERE agency = $1 AND settled IS NULL";
 
@@ -387,8 +387,8 @@ static void write_agency(struct store *store, struct arena *arena, const struct 
     number(&parameters, arena, row->quarantine_entry);
     pg_text(&parameters, agency_state_name(row->resumes));
     pg_text(&parameters, row->restored ? "t" : "f");
-    pg_text(&parameters, arena_copy(arena, row->modes.bytes, row->modes.length));
     number(&parameters, arena, row->unrecorded);
+    pg_text(&parameters, arena_copy(arena, row->modes.bytes, row->modes.length));
     pg_statement(store->writer, sql_agency, true, &parameters);
     if (write->blocks) {
         struct pg_parameters blocks = { 0 };

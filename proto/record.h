@@ -102,6 +102,7 @@ struct reason {
     struct text verdict; /* "put back", "lost", "held", ...; length 0 when there is no reason to give */
     struct text by;      /* agency that wrote what stands, or who decided */
     struct text rule;
+    struct text ground; /* when a person decided */
 };
 
 struct item_field {

@@ -265,6 +265,7 @@ struct inspect *inspect_start(struct pg *pg, const struct driver_options *option
     *inspect = (struct inspect){ .pg = pg, .options = options, .mapping = mapping, .done = done, .context = context };
     inspect->found = arena_alloc(arena, sizeof *inspect->found);
     inspect->found->arena = arena;
+    inspect->found->language = options->language;
     inspect->found->tables = arena_array(arena, mapping->block_count, sizeof *inspect->found->tables);
     pg_array_start(&inspect->schemas, PG_OID_TEXT);
     pg_array_start(&inspect->tables, PG_OID_TEXT);
