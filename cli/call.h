@@ -39,6 +39,7 @@ enum option_name {
     OPTION_OFFLINE,
     OPTION_TABLE,
     OPTION_SAMPLES,
+    OPTION_YES,
     OPTION_COUNT,
 };
 #define OPTION(name) (1u << OPTION_##name)

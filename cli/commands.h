@@ -10,6 +10,9 @@ int log_run(struct call *call); /* log.c */
 
 int record_run(struct call *call); /* record.c */
 
+int record_same_run(struct call *call); /* same.c */
+int record_different_run(struct call *call);
+
 int key_new_run(struct call *call); /* key.c */
 int key_show_run(struct call *call);
 int key_enrol_run(struct call *call);

@@ -39,7 +39,7 @@ static const struct column columns[] = {
     [AT_AGENCY] = { "agency", N_("AGENCY"), LOOK_ONCE },
     [AT_TYPE] = { "type", N_("TYPE"), LOOK_ONCE | LOOK_OPTIONAL },
     [AT_RECORD] = { "record", N_("RECORD"), LOOK_RIGHT | LOOK_ONCE | LOOK_OPTIONAL },
-    [AT_OTHER] = { "other", NULL, 0 },
+    [AT_OTHER] = { "other", N_("OTHER"), LOOK_RIGHT | LOOK_ONCE | LOOK_OPTIONAL },
     [AT_KIND] = { "kind", NULL, 0 },
     [AT_OPERATION] = { "operation", NULL, 0 },
     [AT_WHAT] = { NULL, N_("WHAT"), LOOK_ONCE },
@@ -111,12 +111,34 @@ static struct text says(struct arena *arena, struct text body)
     return cursor_finish(&cursor, &err) < 0 ? (struct text){ 0 } : text;
 }
 
-/* A change, or one that was held and is settled. */
+void decision_told(struct arena *arena, const char *operation, bool has_body, struct text body, const char **ret_by,
+                   const char **ret_ground)
+{
+    struct change change;
+    struct text text;
+
+    *ret_by = *ret_ground = "";
+    if (change_told(arena, operation, has_body, body, &change) == TOLD) {
+        if (change.actor.state == VALUE_SET)
+            *ret_by = arena_copy(arena, change.actor.bytes, change.actor.length);
+        if (change.ground.state == VALUE_SET)
+            *ret_ground = arena_copy(arena, change.ground.bytes, change.ground.length);
+        return;
+    }
+    text = has_body ? says(arena, body) : (struct text){ 0 };
+    *ret_ground = arena_copy(arena, text.length ? text.bytes : "", text.length);
+}
+
+/* A change, one that was held and is settled, or a decision about two records that has changed one. */
 static bool is_change(const struct ledger_entry *entry)
 {
     return !strcmp(entry->kind, entry_kind_name(ENTRY_CHANGE)) ||
-           (entry->record && (!strcmp(entry->kind, entry_kind_name(ENTRY_HOLD_RELEASED)) ||
-                              !strcmp(entry->kind, entry_kind_name(ENTRY_HOLD_REJECTED))));
+           (entry->record && strcmp(entry->operation, operation_name(OPERATION_NONE)) != 0 &&
+            (!strcmp(entry->kind, entry_kind_name(ENTRY_HOLD_RELEASED)) ||
+             !strcmp(entry->kind, entry_kind_name(ENTRY_HOLD_REJECTED)) ||
+             !strcmp(entry->kind, entry_kind_name(ENTRY_SAME)) ||
+             !strcmp(entry->kind, entry_kind_name(ENTRY_DIFFERENT)) ||
+             !strcmp(entry->kind, entry_kind_name(ENTRY_GIVEN_UP))));
 }
 
 static struct contents contents_read(struct arena *arena, const struct ledger_entry *entry)

@@ -77,6 +77,19 @@ must_check int db_record_find(struct db *db, struct arena *arena, const struct c
 must_check int db_record(struct db *db, struct arena *arena, const struct catalog_type *type, uint64_t number,
                          struct value *values, bool *ret_found, bool *ret_exists, struct error *err);
 
+/* What a person has said last of a record and another one. */
+struct said_of {
+    uint64_t other;
+    bool same; /* else they are different */
+    bool goes; /* the record itself is the one that went, or came back */
+    feed_position position;
+    const char *operation;
+    bool has_body;
+    struct text body;
+};
+must_check int db_said_of(struct db *db, struct arena *arena, uint64_t record, struct said_of **ret, int *ret_count,
+                          struct error *err);
+
 /* The last entry that gave each field of a record the value it has. */
 struct last_write {
     const char *field; /* "existence" for the record itself */
@@ -142,6 +155,7 @@ must_check int db_hold_counts(struct db *db, struct arena *arena, uint64_t numbe
 /* What is held of a record: the agency's latest change of it. */
 struct hold_sample {
     uint64_t record;
+    const char *others; /* records that it collides with, or may be about: "7, 9"; "" for none */
     const char *unit, *operation;
     feed_position position;
     int64_t time_us; /* when it was committed there */

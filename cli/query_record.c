@@ -16,8 +16,9 @@ static const char *column_name(struct arena *arena, const char *name)
 int db_record_find(struct db *db, struct arena *arena, const struct catalog_type *type,
                    const struct catalog_field *field, struct value value, uint64_t *ret, struct error *err)
 {
-    const char *sql = arena_printf(arena, "SELECT number FROM selaras.%s WHERE %s = $1 ORDER BY number LIMIT 1",
-                                   column_name(arena, type->name), column_name(arena, field->name));
+    const char *sql =
+        arena_printf(arena, "SELECT number FROM selaras.%s WHERE %s = $1 ORDER BY exists DESC, number LIMIT 1",
+                     column_name(arena, type->name), column_name(arena, field->name));
     const char *parameters[] = { arena_copy(arena, value.bytes, value.length) };
     scoped(result_clear) PGresult *result = NULL;
 
@@ -55,6 +56,33 @@ int db_record(struct db *db, struct arena *arena, const struct catalog_type *typ
         values[i] = value_null();
         if (text && value_parse(arena, field->type, field->scale, text, strlen(text), &values[i], err) < 0)
             return error_wrap(err, "selaras.%s, %s", type->name, field->name);
+    }
+    return 0;
+}
+
+int db_said_of(struct db *db, struct arena *arena, uint64_t record, struct said_of **ret, int *ret_count,
+               struct error *err)
+{
+    static const char sql[] = "SELECT DISTINCT ON (other) other, kind, operation, position, body FROM selaras.entry"
+                              " WHERE record = $1 AND kind IN ($2, $3) ORDER BY other, position DESC";
+    const char *parameters[] = { arena_printf(arena, "%" PRIu64, record), entry_kind_name(ENTRY_SAME),
+                                 entry_kind_name(ENTRY_DIFFERENT) };
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query_run(db->connection, sql, parameters, 3, &result, err) < 0)
+        return err->code;
+    *ret_count = PQntuples(result);
+    *ret = arena_array(arena, (size_t)*ret_count + 1, sizeof **ret);
+    for (int row = 0; row < *ret_count; row++) {
+        struct said_of *said = &(*ret)[row];
+
+        *said = (struct said_of){ .other = (uint64_t)cell_number(result, row, 0),
+                                  .same = !strcmp(cell_text(arena, result, row, 1), entry_kind_name(ENTRY_SAME)),
+                                  .operation = cell_text(arena, result, row, 2),
+                                  .position = (feed_position)cell_number(result, row, 3) };
+        said->goes = !strcmp(said->operation, operation_name(OPERATION_DELETE)) ||
+                     !strcmp(said->operation, operation_name(OPERATION_INSERT));
+        said->has_body = cell_bytes(arena, result, row, 4, &said->body);
     }
     return 0;
 }

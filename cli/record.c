@@ -63,6 +63,8 @@ struct subject {
     int reply_count;
     struct debt_row *debts;
     int debt_count;
+    struct said_of *said;
+    int said_count;
     struct ledger_filter filter; /* of the history: */
     struct ledger_range range;
 };
@@ -89,6 +91,7 @@ static int subject_read(const struct call *call, struct db *db, struct subject *
         db_agencies(db, arena, &ret->agencies, &ret->agency_count, err) < 0 ||
         db_replies(db, arena, ret->number, &ret->replies, &ret->reply_count, err) < 0 ||
         db_debts(db, arena, ret->number, NULL, DEBTS_MAX, &ret->debts, &ret->debt_count, err) < 0 ||
+        db_said_of(db, arena, ret->number, &ret->said, &ret->said_count, err) < 0 ||
         db_range(db, arena, &ret->filter, &ret->range, err) < 0)
         return err->code;
     return 0;
@@ -255,6 +258,26 @@ static int history_of(struct output *output, struct arena *arena, struct db *db,
     return 0;
 }
 
+/* What a person has said of this record and another one. */
+static void said_print(struct output *output, struct arena *arena, const struct said_of *said)
+{
+    const char *by, *ground, *decided;
+
+    decision_told(arena, said->operation, said->has_body, said->body, &by, &ground);
+    decided = *by ? arena_printf(arena, _("by %s: %s"), by, ground) : ground;
+    if (!said->same)
+        output_line(output, _("not the same as %" PRIu64 ", since entry %" PRIu64 " %s"), said->other,
+                    FEED_SEQUENCE(said->position), decided);
+    else if (said->goes)
+        output_line(output, _("the same as %" PRIu64 ", since entry %" PRIu64 " %s"), said->other,
+                    FEED_SEQUENCE(said->position), decided);
+    else
+        output_line(output, _("%" PRIu64 " is the same, since entry %" PRIu64 " %s"), said->other,
+                    FEED_SEQUENCE(said->position), decided);
+    if (said->same && said->goes)
+        output_fact_number(output, NULL, "same_as", said->other);
+}
+
 static int print(const struct call *call, struct db *db, const struct subject *subject, struct error *err)
 {
     struct arena *arena = call->arena;
@@ -268,6 +291,8 @@ static int print(const struct call *call, struct db *db, const struct subject *s
                              subject->exists ? "" : _(" (deleted)")),
                 "type", subject->type->name);
     output_fact_number(output, NULL, "record", subject->number);
+    for (int i = 0; i < subject->said_count; i++)
+        said_print(output, arena, &subject->said[i]);
     values_print(output, arena, subject, options.reveal);
     output_heading(output, _("History"));
     if (history_of(output, arena, db, subject, &options, err) < 0)

@@ -1,6 +1,7 @@
 /* Who may take part: hellos, loads, quarantines, keys. */
 #include "daemon/hold.h"
 #include "daemon/modes.h"
+#include "daemon/same.h"
 #include "daemon/work.h"
 
 #include <stdio.h>
@@ -333,11 +334,15 @@ static void decide_agency(struct broker *broker, struct work *work, struct admin
 void decide_admins(struct broker *broker, struct work *work)
 {
     for (struct admin *admin = work->admins; admin; admin = admin->next) {
-        admin->failure = NULL;
+        admin->failure = admin->said = NULL;
         if (admin->kind == BROKER_EVENT_REVEAL)
             decide_reveal(broker, work, admin);
         else if (admin->kind == BROKER_EVENT_RELEASE || admin->kind == BROKER_EVENT_REJECT)
             decide_hold(broker, work, admin);
+        else if (admin->kind == BROKER_EVENT_SAME)
+            decide_same(broker, work, admin);
+        else if (admin->kind == BROKER_EVENT_DIFFERENT)
+            decide_different(broker, work, admin);
         else
             decide_agency(broker, work, admin);
     }

@@ -373,6 +373,16 @@ static inline const struct entry_row *last_entry(const struct world *world)
     return &world->entries[world->entry_count - 1];
 }
 
+/* The newest entry of a change: those of a hold, or of what a deleted record gives up, stand behind it. */
+static inline const struct entry_row *last_change(const struct world *world)
+{
+    const struct entry_row *row = last_entry(world);
+
+    while (row->entry.kind != ENTRY_CHANGE)
+        row--;
+    return row;
+}
+
 /* The verdict on a field in an entry; VERDICT_NONE when it has none. */
 static inline enum verdict verdict_in(const struct entry_row *row, const char *field)
 {

@@ -124,9 +124,10 @@ struct settled_debt {
 
 /* Why changes are held. */
 enum hold_cause {
-    HOLD_LIMIT,   /* they were more than the catalog's limit */
-    HOLD_DEFECT,  /* values of a new record that break what the catalog demands */
-    HOLD_UNKNOWN, /* which record they are about cannot be told */
+    HOLD_LIMIT,     /* they were more than the catalog's limit */
+    HOLD_DEFECT,    /* values of a new record that break what the catalog demands */
+    HOLD_UNKNOWN,   /* which record they are about cannot be told */
+    HOLD_COLLISION, /* what a record is to be found by is another one's */
     HOLD_CAUSE_COUNT,
 };
 enum hold_decision { DECISION_NONE, DECISION_RELEASE, DECISION_REJECT, DECISION_COUNT };
@@ -151,8 +152,9 @@ struct held_write {
     uint64_t record;
     const char *unit;
     enum operation operation;
+    uint64_t others[2];  /* records that it is about too; 0: none */
     feed_position entry; /* the change; what settled it */
-    const char *how;     /* NULL: it is held; else "released", "rejected", "corrected", "withdrawn" */
+    const char *how;     /* NULL: it is held; else "released", "rejected", "corrected", "withdrawn", "same" */
 };
 /* What an agency has done of what is limited, in one part of the limit's time. */
 struct use_row {

@@ -204,6 +204,8 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_MODE:
     case BROKER_EVENT_RELEASE:
     case BROKER_EVENT_REJECT:
+    case BROKER_EVENT_SAME:
+    case BROKER_EVENT_DIFFERENT:
         operator_asks(broker, event);
         break;
     case BROKER_EVENT_PREVIEW:

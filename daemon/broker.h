@@ -40,22 +40,24 @@ struct broker_options {
 };
 
 enum broker_event_kind {
-    BROKER_EVENT_FRAME,   /* agency, route, frame: the agency is the one whose key the connection proved */
-    BROKER_EVENT_FOUND,   /* batch */
-    BROKER_EVENT_STORED,  /* batch: committed */
-    BROKER_EVENT_REFUSED, /* batch, why: PostgreSQL refused what it looks up or writes; nothing of it is committed */
-    BROKER_EVENT_SCANNED, /* scan */
-    BROKER_EVENT_ENROL,   /* name, key, request */
-    BROKER_EVENT_REVOKE,  /* name, request */
-    BROKER_EVENT_RELOAD,  /* name, ground, request: its next hello begins a load, whatever it says of its history */
-    BROKER_EVENT_RESUME,  /* name, ground, request: lifts the quarantine of an agency whose batch was refused */
-    BROKER_EVENT_MODE,    /* name, mode, table (or "": all of them), ground, request: what becomes of its changes */
-    BROKER_EVENT_REVEAL,  /* name (the record type, or ""), record, what, request */
-    BROKER_EVENT_RELEASE, /* record (the hold), what (a selection of records, or ""), ground, request */
-    BROKER_EVENT_REJECT,  /* the same */
-    BROKER_EVENT_PREVIEW, /* name, table, record (how many samples), request: what the agency would do in mode full */
-    BROKER_EVENT_LOST,    /* route: a message to it could not be sent */
-    BROKER_EVENT_CRASHED, /* working: the broker has crashed on it, again and again */
+    BROKER_EVENT_FRAME,     /* agency, route, frame: the agency is the one whose key the connection proved */
+    BROKER_EVENT_FOUND,     /* batch */
+    BROKER_EVENT_STORED,    /* batch: committed */
+    BROKER_EVENT_REFUSED,   /* batch, why: PostgreSQL refused what it looks up or writes; nothing of it is committed */
+    BROKER_EVENT_SCANNED,   /* scan */
+    BROKER_EVENT_ENROL,     /* name, key, request */
+    BROKER_EVENT_REVOKE,    /* name, request */
+    BROKER_EVENT_RELOAD,    /* name, ground, request: its next hello begins a load, whatever it says of its history */
+    BROKER_EVENT_RESUME,    /* name, ground, request: lifts the quarantine of an agency whose batch was refused */
+    BROKER_EVENT_REVEAL,    /* name (the record type, or ""), record, what, request */
+    BROKER_EVENT_RELEASE,   /* record (the hold), what (a selection of records, or ""), ground, request */
+    BROKER_EVENT_REJECT,    /* the same */
+    BROKER_EVENT_MODE,      /* name, mode, table (or "": all of them), ground, request: what becomes of its changes */
+    BROKER_EVENT_PREVIEW,   /* name, table, record (how many samples), request: what the agency would do in mode full */
+    BROKER_EVENT_SAME,      /* name (the record type), record, other (which is the same), dry, ground, request */
+    BROKER_EVENT_DIFFERENT, /* the same */
+    BROKER_EVENT_LOST,      /* route: a message to it could not be sent */
+    BROKER_EVENT_CRASHED,   /* working: the broker has crashed on it, again and again */
     BROKER_EVENT_TICK,
     BROKER_EVENT_COUNT,
 };
@@ -86,7 +88,8 @@ struct broker_event {
             const char *what;
             const char *table;
             enum agency_mode mode;
-            uint64_t record;
+            uint64_t record, other;
+            bool dry; /* nothing is done: only what would be is answered */
         };
     };
 };

@@ -3,6 +3,7 @@
 #include "daemon/hold.h"
 #include "daemon/identity.h"
 #include "daemon/observe.h"
+#include "daemon/same.h"
 #include "daemon/work.h"
 
 #include <stdlib.h>
@@ -223,7 +224,7 @@ static bool want_key_as_identifier(struct work *work, const struct peer *peer, c
 static bool want_more(struct broker *broker, struct work *work, bool resolving)
 {
     uint32_t capacity = work->batch->wanted.identifier_count;
-    bool more = settle_wants(broker, work) || limits_want_counts(broker, work);
+    bool more = settle_wants(broker, work) || limits_want_counts(broker, work) || same_wants(broker, work);
 
     if (work->second)
         return more;

@@ -83,8 +83,13 @@ void entry_source(struct entry_row *row, const struct share *share, const struct
     entry->commit_time_us = piece->commit_time_us;
 }
 
-/* The record, or its deletion, for one agency alone. */
 struct entry_row *send_item(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record)
+{
+    return send_item_because(broker, work, peer, record, &(struct reason){ 0 });
+}
+
+struct entry_row *send_item_because(struct broker *broker, struct work *work, struct peer *peer,
+                                    struct canonical *record, const struct reason *reason)
 {
     struct entry_row *row = entry_add(broker, work, ENTRY_ITEM, peer);
     struct sending sending = { .operation = OPERATION_DELETE };
@@ -94,7 +99,7 @@ struct entry_row *send_item(struct broker *broker, struct work *work, struct pee
     row->entry.type = text_of(record->type->name);
     row->entry.record = record->number;
     row->entry.operation = sending.operation;
-    row->reply = sending_pack(work, &sending, &(struct reason){ 0 });
+    row->reply = sending_pack(work, &sending, reason);
     sent_set(work->batch->arena, &record->wholes, peer->index, row->entry.position);
     record->dirty = true;
     link_item(work, peer, record, sending.operation, true, row->entry.position);

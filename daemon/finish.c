@@ -196,11 +196,17 @@ static void tell_done(struct broker *broker, const struct admin *admin)
                                                           [BROKER_EVENT_RELOAD] = "to be loaded anew",
                                                           [BROKER_EVENT_MODE] = "mode changed" };
 
+    if (admin->dry)
+        return;
     if (admin->kind == BROKER_EVENT_REVEAL)
         action_log(broker, LOG_LEVEL_NOTE, NULL, "%s was shown personal values whole: %s", admin->user, admin->what);
     else if (admin->kind == BROKER_EVENT_RELEASE || admin->kind == BROKER_EVENT_REJECT)
         action_log(broker, LOG_LEVEL_NOTE, NULL, "hold %llu: %s by %s: %s", (unsigned long long)admin->record,
                    admin->kind == BROKER_EVENT_RELEASE ? "released" : "rejected", admin->user, admin->ground);
+    else if (admin->kind == BROKER_EVENT_SAME || admin->kind == BROKER_EVENT_DIFFERENT)
+        action_log(broker, LOG_LEVEL_NOTE, NULL, "%s %llu and %llu: said to be %s by %s: %s", admin->name,
+                   (unsigned long long)admin->record, (unsigned long long)admin->other,
+                   admin->kind == BROKER_EVENT_SAME ? "the same" : "different", admin->user, admin->ground);
     else
         action_log(broker, LOG_LEVEL_NOTE, NULL, "%s: %s by %s", admin->name, done[admin->kind], admin->user);
 }
@@ -210,9 +216,14 @@ static void finish_admins(struct broker *broker, struct work *work)
     while (work->admins) {
         const char *failure = work->admins->failure;
 
+        const char *said = work->admins->said;
+
         if (!failure)
             tell_done(broker, work->admins);
-        answer(broker, admin_pop(&work->admins), failure);
+        if (!failure && said)
+            answer_told(broker, admin_pop(&work->admins), said);
+        else
+            answer(broker, admin_pop(&work->admins), failure);
     }
 }
 

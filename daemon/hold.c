@@ -258,6 +258,7 @@ static const char *const cause_words[HOLD_CAUSE_COUNT] = {
     [HOLD_LIMIT] = "limit",
     [HOLD_DEFECT] = "defect",
     [HOLD_UNKNOWN] = "unknown",
+    [HOLD_COLLISION] = "collision",
 };
 
 struct hold *hold_for(struct broker *broker, struct work *work, const struct peer *peer, uint16_t type, uint16_t unit,
@@ -330,7 +331,7 @@ void hold_notes(struct broker *broker, struct work *work, const struct peer *pee
             struct held *held = held_find(record, peer->index, note->unit);
 
             assert(held && note->step == HELD_OPENED);
-            hold = hold_for(broker, work, peer, type, note->unit, HOLD_DEFECT,
+            hold = hold_for(broker, work, peer, type, note->unit, note->others[0] ? HOLD_COLLISION : HOLD_DEFECT,
                             defect_of(work, record, note->unit, outcome));
             number = held->hold = hold->row.number;
         }
@@ -345,6 +346,7 @@ void hold_notes(struct broker *broker, struct work *work, const struct peer *pee
                                       .record = about,
                                       .unit = record->type->units[note->unit].name,
                                       .operation = note->operation,
+                                      .others = { note->others[0], note->others[1] },
                                       .entry = entry,
                                       .how = note->step != HELD_ENDED       ? NULL
                                              : how                          ? how

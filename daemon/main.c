@@ -387,6 +387,26 @@ static void on_hold_verb(struct program *program, struct control_request *reques
     step(program, &event);
 }
 
+/* record-same and record-different: TYPE KEEP OTHER GROUND DRY, which is empty when it is to be done. */
+static void on_same_verb(struct program *program, struct control_request *request, enum broker_event_kind kind,
+                         const struct text arguments[5], const char *user)
+{
+    scoped(arena_free) struct arena *arena = arena_new();
+    struct broker_event event = { .kind = kind };
+
+    event.name = arena_copy(arena, arguments[0].bytes, arguments[0].length);
+    event.record = strtoull(arena_copy(arena, arguments[1].bytes, arguments[1].length), NULL, 10);
+    event.other = strtoull(arena_copy(arena, arguments[2].bytes, arguments[2].length), NULL, 10);
+    event.ground = arena_copy(arena, arguments[3].bytes, arguments[3].length);
+    event.dry = arguments[4].length > 0;
+    event.request = request;
+    event.user = user;
+    if (event.record > INT64_MAX || event.other > INT64_MAX)
+        control_answer(&request, false, "no record has such a number");
+    else
+        step(program, &event);
+}
+
 static void on_control(void *context, struct control_request *request, const struct text *arguments, int count,
                        const char *user)
 {
@@ -418,6 +438,10 @@ static void on_control(void *context, struct control_request *request, const str
         on_hold_verb(program, request, BROKER_EVENT_RELEASE, arguments + 1, user);
     else if (verb_is(verb, "hold-reject") && count == 4)
         on_hold_verb(program, request, BROKER_EVENT_REJECT, arguments + 1, user);
+    else if (verb_is(verb, "record-same") && count == 6)
+        on_same_verb(program, request, BROKER_EVENT_SAME, arguments + 1, user);
+    else if (verb_is(verb, "record-different") && count == 6)
+        on_same_verb(program, request, BROKER_EVENT_DIFFERENT, arguments + 1, user);
     else if (verb_is(verb, "reveal") && count == 4)
         on_reveal_verb(program, request, arguments + 1, user);
     else

@@ -16,6 +16,15 @@ void answer(struct broker *broker, void *request, const char *failure)
     action->text = failure ? arena_copy(broker->step_arena, failure, strlen(failure)) : "{}";
 }
 
+void answer_told(struct broker *broker, void *request, const char *json)
+{
+    struct broker_action *action = action_add(broker, BROKER_ACTION_ANSWER);
+
+    action->request = request;
+    action->ok = true;
+    action->text = arena_copy(broker->step_arena, json, strlen(json));
+}
+
 void answer_failure(struct broker *broker, void *request, const char *fmt, ...)
 {
     char text[640];
@@ -235,6 +244,21 @@ static bool may_settle(struct broker *broker, const struct broker_event *event)
     return false;
 }
 
+/* What the records are is known once they are looked up. */
+static bool may_say_same(struct broker *broker, const struct broker_event *event)
+{
+    if (catalog_type(broker->catalog, event->name, strlen(event->name)) < 0)
+        answer_failure(broker, event->request, "the catalog in force has no record type %.40s", event->name);
+    else if (event->record == event->other)
+        answer_failure(broker, event->request, "these are two names of one record, %llu",
+                       (unsigned long long)event->record);
+    else if (strlen(event->ground) == 0 || strlen(event->ground) > GROUND_BYTES_MAX)
+        answer_failure(broker, event->request, "a ground has 1 to %d bytes", GROUND_BYTES_MAX);
+    else
+        return true;
+    return false;
+}
+
 /* Puts the request behind those that wait already. */
 static void admin_add(struct broker *broker, const struct broker_event *event)
 {
@@ -252,6 +276,8 @@ static void admin_add(struct broker *broker, const struct broker_event *event)
     admin->mode = event->mode;
     snprintf(admin->table, sizeof admin->table, "%s", event->table ? event->table : "");
     admin->record = event->record;
+    admin->other = event->other;
+    admin->dry = event->dry;
     admin->request = event->request;
     while (*last)
         last = &(*last)->next;
@@ -264,7 +290,8 @@ void operator_asks(struct broker *broker, const struct broker_event *event)
     static may_ask *const may[BROKER_EVENT_COUNT] = {
         [BROKER_EVENT_ENROL] = may_enrol,   [BROKER_EVENT_REVOKE] = may_revoke, [BROKER_EVENT_RESUME] = may_resume,
         [BROKER_EVENT_RELOAD] = may_reload, [BROKER_EVENT_REVEAL] = may_reveal, [BROKER_EVENT_RELEASE] = may_settle,
-        [BROKER_EVENT_REJECT] = may_settle, [BROKER_EVENT_MODE] = may_mode,
+        [BROKER_EVENT_REJECT] = may_settle, [BROKER_EVENT_SAME] = may_say_same, [BROKER_EVENT_DIFFERENT] = may_say_same,
+        [BROKER_EVENT_MODE] = may_mode,
     };
 
     if (may[event->kind](broker, event))

@@ -107,7 +107,8 @@ struct admin {
     enum broker_event_kind kind;
     char name[33]; /* the agency; the record type of a reveal */
     uint8_t key[32];
-    uint64_t record;
+    uint64_t record, other;
+    bool dry; /* only what would be done is wanted */
     char what[REVEAL_BYTES_MAX + 1];
     char user[64];
     char ground[GROUND_BYTES_MAX + 1];
@@ -115,6 +116,7 @@ struct admin {
     char table[NAME_BYTES + 1];
     void *request;
     const char *failure; /* why it was not done; NULL: it was */
+    const char *said;    /* the answer then; NULL: none but that */
 };
 
 /* What a refused batch was made of, while the one thing in it is looked for that PostgreSQL refuses. */
@@ -262,6 +264,8 @@ const char *mode_refused(const struct broker *broker, struct arena *arena, const
                          const struct peer *peer, enum agency_mode mode, const char *table);
 /* Answers a request: done, or why not. */
 void answer(struct broker *broker, void *request, const char *failure);
+/* Done, and what of it is to be told, as JSON. */
+void answer_told(struct broker *broker, void *request, const char *json);
 void answer_failure(struct broker *broker, void *request, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Forgets the first request of a list and returns what it is to be answered by. */
 void *admin_pop(struct admin **list);

@@ -1,4 +1,5 @@
 /* What the agency's stream says became of items, and what is owed for it. */
+#include "daemon/same.h"
 #include "daemon/work.h"
 
 #include <inttypes.h>
@@ -106,11 +107,17 @@ static void report_settled(struct broker *broker, struct work *work, struct peer
     debt_settle(work, peer, debt, closed ? "closed" : "released");
 }
 
+/* A deletion that is on its way takes the row away again, and its key may be another one's then. */
 static void link_made(struct work *work, const struct peer *peer, const struct report *report)
 {
     struct text key = { arena_copy(work->batch->arena, report->text.bytes, report->text.length), report->text.length };
+    const struct agency_block *block = peer_block_named(peer, report->block);
+    const struct canonical *record = record_numbered(work, report->record);
+    feed_position deleted = record->exists ? 0 : record->units[UNIT_EXISTENCE].seq;
 
     links_move(work->links, peer->row.id, report->block, key, report->record, report->position);
+    if (deleted > report->position && block && block->delete == DELETE_ROW)
+        links_end(work->links, peer->row.id, report->block, report->record, deleted);
 }
 
 static void report_linked(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
@@ -139,9 +146,18 @@ void decide_report(struct broker *broker, struct work *work, struct peer *peer, 
                    struct canonical *record)
 {
     const struct agency_block *block = peer_block_named(peer, report->block);
+    struct canonical *now = same_row(work, peer, record);
+    struct report renamed = *report;
 
     /* Of a table that is not fed, it may be an item of before, and nothing is owed for it any more. */
     if (block && block->mode != MODE_FULL && report->kind != REPORT_LINKED)
         return;
-    report_handlers[report->kind](broker, work, peer, report, record);
+    /* What a row was to become while it was another record's is not what it is to be now. */
+    if (now != record && (report->kind == REPORT_SKIPPED || report->kind == REPORT_LATE)) {
+        renamed.record = now->number;
+        record = now;
+    }
+    report_handlers[report->kind](broker, work, peer, &renamed, record);
+    if (now != record && report->kind == REPORT_RELEASED)
+        send_item(broker, work, peer, now);
 }

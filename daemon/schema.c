@@ -314,7 +314,7 @@ static int debts_read(PGconn *connection, struct arena *arena, struct ledger_sta
 
 static enum hold_cause cause_named(const char *word)
 {
-    return *word == 'l' ? HOLD_LIMIT : *word == 'd' ? HOLD_DEFECT : HOLD_UNKNOWN;
+    return *word == 'l' ? HOLD_LIMIT : *word == 'd' ? HOLD_DEFECT : *word == 'c' ? HOLD_COLLISION : HOLD_UNKNOWN;
 }
 
 static const char sql_holds[] =

@@ -168,7 +168,7 @@ CREATE TABLE selaras.hold (
     agency        smallint NOT NULL,
     type          text     NOT NULL,
     unit          text     NOT NULL,          -- the field or group, or 'existence'
-    cause         text     NOT NULL CHECK (cause IN ('limit', 'defect', 'unknown')),
+    cause         text     NOT NULL CHECK (cause IN ('limit', 'defect', 'unknown', 'collision')),
     reason        text     NOT NULL,          -- the limit as the catalog says it, or what is wrong
     entry         bigint   NOT NULL,          -- that opened it
     opened_at     timestamptz NOT NULL,
@@ -188,8 +188,9 @@ CREATE TABLE selaras.held (
     unit          text     NOT NULL,
     operation     text     NOT NULL,
     entry         bigint   NOT NULL,          -- the agency's latest change of it
-    settled       text     CHECK (settled IN ('released', 'rejected', 'corrected', 'withdrawn')),
+    settled       text     CHECK (settled IN ('released', 'rejected', 'corrected', 'withdrawn', 'same')),
     settled_entry bigint   NOT NULL DEFAULT 0,
+    others        bigint[] NOT NULL DEFAULT '{}', -- records that it collides with, or of which it cannot be told which it is
     PRIMARY KEY (hold, record, unit)
 );
 CREATE INDEX held_record ON selaras.held (record) WHERE settled IS NULL;

@@ -63,6 +63,7 @@ struct work {
     struct map *held_index; /* (record, hold and unit) to its row in writes.helds, from 1 */
     uint32_t settling;      /* the hold of which a part is settled; 0: none */
     uint16_t settling_type, settling_unit;
+    struct map *same_asked;                      /* what same_wants() has asked for */
     int settle_step;                             /* of looking up what it is about */
     uint32_t settle_records, settle_identifiers; /* capacities */
 };
@@ -135,6 +136,9 @@ struct text sending_pack(struct work *work, const struct sending *sending, const
 void record_write(struct work *work, struct canonical *record);
 /* The record, or its deletion, for one agency alone, as an entry of its own. */
 struct entry_row *send_item(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record);
+/* The same, with a reason for its people. */
+struct entry_row *send_item_because(struct broker *broker, struct work *work, struct peer *peer,
+                                    struct canonical *record, const struct reason *reason);
 /* Once everything is decided. */
 void pack_records(struct work *work);
 void pack_leaves(struct work *work);
@@ -148,6 +152,7 @@ bool reach_inserts(const struct work *work, const struct peer *peer, const struc
 /* How the item of an entry at `position` changes the links of whoever it goes to. */
 void link_item(struct work *work, const struct peer *peer, const struct canonical *record, enum operation operation,
                bool identifier_changed, feed_position position);
+/* `writer` NULL: nobody has written it. */
 void link_readers(struct broker *broker, struct work *work, const struct peer *writer, const struct canonical *record,
                   const struct outcome *outcome, feed_position position);
 
@@ -168,9 +173,10 @@ void index_identifiers(struct work *work, struct canonical *record);
 struct canonical *change_record(struct broker *broker, struct work *work, const struct peer *peer,
                                 const struct piece *piece, const struct change *change, uint64_t resolved,
                                 struct value **ret_fields);
-bool taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values);
-/* Once an identifier of the record has changed: a deleted one that has it too loses it, so that it stays unique. */
-void take_from_deleted(struct work *work, const struct canonical *record);
+uint64_t taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values);
+/* Once an identifier of the record has changed: a deleted one that has it too loses it, so that it stays unique, which
+ * is an entry of its own. Pointers to entries of the batch are void. */
+void take_from_deleted(struct broker *broker, struct work *work, const struct canonical *record);
 /* Why a change is held whose key nothing is known by. */
 extern const char unknown_key[];
 /* Which record a row is, of which but `shell` is known so far: `shell` itself, when nobody has its identifiers.

@@ -7,7 +7,7 @@ import pytest
 
 from cluster import wait_for
 from conftest import Sample
-from region import COMMON, HEALTH, TRANSLATED
+from copies import COMMON, HEALTH, TRANSLATED
 
 GROUND = ("--ground", "SK 440/2026")
 
@@ -123,8 +123,8 @@ def test_what_preview_counts_comes_true(sample):
     passed(region, region.dinsos)
     told = previewed(region, "dinkes")
     head = region.value("SELECT head FROM selaras.state")
-    rows = {row["what"]: row["rows"] for row in told["rows"]}
-    fields = {field["field"]: field for field in told["fields"]}
+    rows = {row["what"]: row["rows"] for row in told["rows"] if row["type"] == "resident"}
+    fields = {field["field"]: field for field in told["fields"] if field["type"] == "resident"}
     theirs, ours = at_dinkes(region), agreed(region)
     text = region.selaras("preview", "dinkes")[1]
     assert "OVERRULED THERE" in text and "Orang Lain" not in text and people[0] not in json.dumps(told)
@@ -135,7 +135,7 @@ def test_what_preview_counts_comes_true(sample):
     wait_for("dinkes has applied what it is fed", lambda: not [line for line in region.backlog() if line.startswith("dinkes")], 30)
 
     verdicts = {(field, verdict): int(count) for field, verdict, count in region.query(
-        "SELECT f, v, count(*) FROM selaras.entry e, unnest(e.fields, e.verdicts) AS u (f, v) WHERE e.agency = 'dinkes'"
+        "SELECT f, v, count(*) FROM selaras.entry e, unnest(e.fields, e.verdicts) AS u (f, v) WHERE e.agency = 'dinkes' AND e.type = 'resident'"
         f" AND e.kind = 'change' AND e.operation = 'load' AND e.position > {head} AND e.rules[1] <> 'deleted' GROUP BY 1, 2")}      # of rows that stay
     for field, counts in fields.items():
         def of(*names, name=field):
@@ -149,7 +149,7 @@ def test_what_preview_counts_comes_true(sample):
     assert rows["created"] == verdicts.get(("existence", "applied"), 0) + verdicts.get(("existence", "won"), 0)
     assert rows["held"] == verdicts.get(("existence", "held"), 0)
     assert rows["inserted"] == int(region.value(
-        f"SELECT count(*) FROM selaras.entry WHERE agency = 'dinkes' AND kind = 'item' AND operation = 'insert' AND position > {head}"))
+        f"SELECT count(*) FROM selaras.entry WHERE agency = 'dinkes' AND type = 'resident' AND kind = 'item' AND operation = 'insert' AND position > {head}"))
     # And what the two tables say of themselves.
     after_theirs, after_ours = at_dinkes(region), agreed(region)
     filled, overruled = differences(theirs, after_theirs)
