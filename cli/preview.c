@@ -51,6 +51,7 @@ static const struct {
     { "created", N_("would be new records for everyone") },
     { "held", N_("cannot be told apart: held for a person") },
     { "deleted", N_("would be deleted there") },
+    { "stays", N_("are of records that were deleted, and stay there as they are") },
     { "inserted", N_("are not there, and would be inserted") },
 };
 

@@ -14,8 +14,8 @@ static const char *const what_names[PREVIEW_WHAT_COUNT] = {
     [PREVIEW_HELD] = "held",
 };
 static const char *const row_names[PREVIEW_ROW_COUNT] = {
-    [PREVIEW_MATCHED] = "matched", [PREVIEW_CREATED] = "created",   [PREVIEW_WAITS] = "held",
-    [PREVIEW_DELETED] = "deleted", [PREVIEW_INSERTED] = "inserted",
+    [PREVIEW_MATCHED] = "matched", [PREVIEW_CREATED] = "created", [PREVIEW_WAITS] = "held",
+    [PREVIEW_DELETED] = "deleted", [PREVIEW_STAYS] = "stays",     [PREVIEW_INSERTED] = "inserted",
 };
 
 const char *preview_what_name(enum preview_what what)

@@ -23,6 +23,7 @@ enum preview_row {
     PREVIEW_CREATED,  /* the region gets a new record */
     PREVIEW_WAITS,    /* it cannot be told which record it is: it is held */
     PREVIEW_DELETED,  /* its record was deleted, or may not be added: it is deleted there */
+    PREVIEW_STAYS,    /* the same, but it stays as it is: its mapping ignores deletions, or another row has been told */
     PREVIEW_INSERTED, /* not a row yet: a record that it lacks is inserted there */
     PREVIEW_ROW_COUNT,
 };

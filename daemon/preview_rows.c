@@ -26,9 +26,12 @@ static uint64_t touched_hash(const struct broker *broker, uint64_t record)
     return hash_of(&broker->hash_key, key, sizeof key);
 }
 
-static bool is_touched(const struct broker *broker, uint64_t record)
+/* What a row of an earlier page has made of a record: it is that row, or was deleted and that row with it. */
+enum touched { UNTOUCHED, TOUCHED_ROW, TOUCHED_GONE };
+
+static enum touched touched(const struct broker *broker, uint64_t record)
 {
-    return preview_recall(&broker->preview->memory, touched_hash(broker, record)) != 0;
+    return (enum touched)preview_recall(&broker->preview->memory, touched_hash(broker, record));
 }
 
 /* What the record is found by from now on. */
@@ -36,33 +39,43 @@ static void remember(struct broker *broker, struct work *work, const struct cano
 {
     struct preview_memory *memory = &broker->preview->memory;
     struct value values[KEY_FIELDS_MAX];
+    struct text key;
 
-    preview_remember(memory, touched_hash(broker, record->number), record->number);
+    preview_remember(memory, touched_hash(broker, record->number),
+                     reach_held(work, &broker->preview->shadow, record, &key) ? TOUCHED_ROW : TOUCHED_GONE);
     for (uint16_t u = 0; u < record->type->unit_count; u++)
         if (identity_values(record->type, u, record->values, values))
             preview_remember(memory, identity_hash(broker, work, record->type, u, values), record->number);
 }
 
-/* A row of an earlier page is this record. No row has the empty key. */
+/* A row of an earlier page is this record: under a key that no row has, and no other record. */
 static void note_row(struct broker *broker, struct work *work, const struct canonical *record)
 {
     const struct preview *preview = broker->preview;
     const struct agency_block *block = &preview->shadow.blocks[preview->block];
 
-    links_move(work->links, preview->agency, block->name, text_of(""), record->number, 0);
+    char key[1 + sizeof record->number] = { '\0' };
+
+    memcpy(key + 1, &record->number, sizeof record->number);
+    links_move(work->links, preview->agency, block->name,
+               (struct text){ arena_copy(work->batch->arena, key, sizeof key), sizeof key }, record->number, 0);
 }
 
-/* Identifiers that the record has given up since the store was asked. */
+/* Identifiers that the record has given up, or another one has taken from it, since the store was asked. */
 static void forget_identifiers(struct broker *broker, struct work *work, struct canonical *record)
 {
+    bool all = touched(broker, record->number) != UNTOUCHED;
     struct value values[KEY_FIELDS_MAX];
 
     for (uint16_t u = 0; u < record->type->unit_count; u++) {
         const struct catalog_unit *unit = &record->type->units[u];
 
-        if (!identity_values(record->type, u, record->values, values) ||
-            preview_recall(&broker->preview->memory, identity_hash(broker, work, record->type, u, values)) ==
-                record->number)
+        uint64_t known;
+
+        if (!identity_values(record->type, u, record->values, values))
+            continue;
+        known = preview_recall(&broker->preview->memory, identity_hash(broker, work, record->type, u, values));
+        if (known == record->number || (known == 0 && !all))
             continue;
         for (uint16_t i = 0; i < unit->field_count; i++)
             record->values[unit->fields[i]] = value_null();
@@ -127,11 +140,15 @@ static void index_page(struct broker *broker, struct work *work)
     struct value values[KEY_FIELDS_MAX];
 
     for (uint32_t i = 0; i < found->record_count; i++) {
-        if (is_touched(broker, found->records[i]->number)) {
-            forget_identifiers(broker, work, found->records[i]);
-            note_row(broker, work, found->records[i]);
-        }
-        index_record(work, found->records[i]);
+        struct canonical *record = found->records[i];
+        enum touched by = touched(broker, record->number);
+
+        forget_identifiers(broker, work, record);
+        if (by == TOUCHED_ROW)
+            note_row(broker, work, record);
+        if (by == TOUCHED_GONE) /* it has been told, and is not again */
+            sent_set(work->batch->arena, &record->wholes, broker->preview->shadow.index, UINT64_MAX >> 1);
+        index_record(work, record);
     }
     for (uint32_t r = 0; r < work->page_count; r++)
         for (uint16_t u = 0; u < type->unit_count; u++)
@@ -211,7 +228,7 @@ static enum preview_what what_of(const struct decided_row *row, uint16_t field, 
         *agreed = replaced(row, field);
     if (verdict_accepts(verdict) && row->created)
         return PREVIEW_NEW;
-    if (value_equal(theirs, *agreed))
+    if (row->type->type->units[row->type->type->fields[field].unit].field_count > 1 && value_equal(theirs, *agreed))
         return PREVIEW_EQUAL;
     if (!verdict_accepts(verdict))
         return theirs.state == VALUE_SET ? PREVIEW_OVERRULED : PREVIEW_FILLED;
@@ -250,10 +267,11 @@ static void count_row(struct decided_row *row)
         what = PREVIEW_WAITS;
     else if (row->created)
         what = PREVIEW_CREATED;
-    else if (row->reply.operation == OPERATION_DELETE && row->block->delete != DELETE_IGNORE)
-        what = PREVIEW_DELETED;
+    else if (existence == VERDICT_LOST || existence == VERDICT_PUT_BACK)
+        what = row->reply.operation == OPERATION_DELETE && row->block->delete != DELETE_IGNORE ? PREVIEW_DELETED
+                                                                                               : PREVIEW_STAYS;
     count(row->preview, &row->type->rows[what], row->record->number, none, none);
-    if (what == PREVIEW_DELETED)
+    if (what == PREVIEW_DELETED || what == PREVIEW_STAYS)
         return; /* what it says is of no matter */
     for (uint16_t i = 0; i < row->entry->field_count; i++)
         count_verdict(row, &row->entry->fields[i]);
@@ -375,7 +393,7 @@ void preview_fill(struct broker *broker, struct work *work)
     for (uint32_t i = 0; i < found->record_count; i++) {
         const struct canonical *record = found->records[i];
 
-        if (record->exists && !is_touched(broker, record->number) &&
+        if (record->exists && touched(broker, record->number) == UNTOUCHED &&
             !held_find(record, preview->shadow.index, UNIT_EXISTENCE) && reach_inserts(work, &preview->shadow, record))
             count(preview, &type->rows[PREVIEW_INSERTED], record->number, none, none);
     }

@@ -91,6 +91,8 @@ struct world {
     int frame_count;
     int answer_count;
     bool answer_ok;
+    const struct preview_result *previewed; /* only until the next step */
+    int preview_pages;
     const char *said_type; /* what the last log line is about: only until the next step */
     feed_position said_position;
 };
@@ -267,6 +269,7 @@ static inline void find_page(struct world *world, struct batch *batch)
     struct text after = page->after;
     const struct observed_row *next;
 
+    world->preview_pages++;
     found->observed = arena_array(batch->arena, page->limit, sizeof *found->observed);
     do { /* the smallest that comes behind */
         next = NULL;
