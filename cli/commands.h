@@ -26,6 +26,8 @@ int agency_resume_run(struct call *call);
 int agency_reload_run(struct call *call);
 int agency_mode_run(struct call *call); /* agency.c */
 
+int preview_run(struct call *call); /* preview.c */
+
 int parked_list_run(struct call *call); /* parked.c */
 int parked_retry_run(struct call *call);
 int parked_close_run(struct call *call);

@@ -39,6 +39,8 @@ static const struct command commands[] = {
     { "agency mode", "NAME observe|publish|full", 2, 2, agency_mode_run,
       N_("whether an agency only shows what it has, is heard, or is fed too"), NEEDS_BROKER,
       OPTION(GROUND) | OPTION(TABLE) },
+    { "preview", "AGENCY", 1, 1, preview_run, N_("what would change if an agency that observes took part"),
+      NEEDS_BROKER, OPTION(TABLE) | OPTION(SAMPLES) },
     { "hold list", "", 0, 0, hold_list_run, N_("changes that wait for a decision"), NEEDS_DATABASE, OPTION(AGENCY) },
     { "hold show", "NUMBER", 1, 1, hold_show_run, N_("one hold: what it is, how much of it, some of it"),
       NEEDS_DATABASE, OPTION(LIMIT) },

@@ -99,9 +99,9 @@ static void advise_mode(struct output *output, const struct json_object *agency)
     if (observes)
         output_say(
             output,
-            _("%s observes: nothing of that takes effect, and nothing is written to it. When it is to take part: "
-              "selaras agency mode %s full --ground TEXT"),
-            name, name);
+            _("%s observes: nothing of that takes effect, and nothing is written to it. What would change: selaras "
+              "preview %s. When it is to take part: selaras agency mode %s full --ground TEXT"),
+            name, name, name);
 }
 
 /* Says what a person should do about this agency. Returns whether something is wrong that will not mend by itself. */

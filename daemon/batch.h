@@ -37,6 +37,12 @@ struct wanted_settle {
     uint64_t after;        /* record number */
     uint32_t limit;
 };
+/* Observed rows of a block, in the order of their keys. */
+struct wanted_page {
+    uint16_t agency;
+    struct text block, after; /* this key */
+    uint32_t limit;           /* 0: none wanted */
+};
 /* How many records of a type an agency holds. */
 struct wanted_count {
     uint16_t agency; /* 0: none wanted */
@@ -61,6 +67,7 @@ struct wanted {
     struct wanted_key *observed; /* observed rows that the agency has changed */
     uint32_t observed_count;
     struct wanted_fill fill;
+    struct wanted_page page; /* they are found.observed */
     struct wanted_settle settle;
     struct wanted_count count;
     feed_position leaf; /* of this entry; 0: none wanted */

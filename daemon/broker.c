@@ -104,6 +104,8 @@ void *broker_abandoned(struct broker *broker)
 {
     if (broker->admins)
         return admin_pop(&broker->admins);
+    if (broker->preview)
+        return preview_abandoned(broker);
     return broker->work ? work_abandoned(broker->work) : NULL;
 }
 
@@ -118,6 +120,8 @@ void broker_free(struct broker **broker)
         peer_free(old, &old->peers[i]);
     if (old->work)
         work_free(old->work);
+    preview_free(&old->preview);
+    preview_free(&old->previewed);
     reconciler_free(&old->reconciler);
     cache_free(&old->cache);
     recent_free(&old->recent);
@@ -135,7 +139,7 @@ void broker_free(struct broker **broker)
 static bool is_anything_wanted(const struct wanted *wanted)
 {
     return wanted->key_count > 0 || wanted->identifier_count > 0 || wanted->record_count > 0 ||
-           wanted->observed_count > 0 || wanted->fill.limit > 0 || wanted->settle.hold > 0 ||
+           wanted->observed_count > 0 || wanted->page.limit > 0 || wanted->fill.limit > 0 || wanted->settle.hold > 0 ||
            wanted->count.agency > 0 || wanted->leaf > 0;
 }
 
@@ -151,6 +155,8 @@ static void on_found(struct broker *broker)
     do
         decided = decide_found(broker);
     while (decided == DECIDED_RESOLVED && !is_anything_wanted(&broker->batch->wanted));
+    if (decided == DECIDED_NOTHING)
+        return;
     if (decided == DECIDED) {
         action_add(broker, BROKER_ACTION_STORE)->batch = broker->batch;
         return;
@@ -180,6 +186,7 @@ static void on_tick(struct broker *broker)
 void broker_step(struct broker *broker, const struct broker_event *event, struct broker_actions *ret)
 {
     arena_reset(broker->step_arena);
+    preview_free(&broker->previewed);
     ret->count = 0;
     broker->actions = ret;
     broker->now_us = event->now_us;
@@ -215,6 +222,9 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_DIFFERENT:
         operator_asks(broker, event);
         break;
+    case BROKER_EVENT_PREVIEW:
+        preview_ask(broker, event);
+        break;
     case BROKER_EVENT_LOST:
         session_lost(broker, &event->route);
         break;
@@ -228,7 +238,7 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
         assert(false);
     }
     broker->options.working->agency = 0;
-    if (!broker->batch && !broker->stopped && decide_start(broker))
+    while (!broker->batch && !broker->stopped && decide_start(broker))
         find(broker);
     broker->options.working->agency = 0;
 }

@@ -45,6 +45,7 @@ static inline void take_actions(struct world *world)
         case BROKER_ACTION_ANSWER:
             world->answer_count++;
             world->answer_ok = action->ok;
+            world->previewed = action->preview;
             break;
         case BROKER_ACTION_STOP:
             world->stopped = true;

@@ -350,6 +350,16 @@ enum decided decide_found(struct broker *broker)
     struct batch *batch = work->batch;
     struct writes *writes = &batch->writes;
 
+    if (work->previewing) {
+        struct arena *arena = batch->arena;
+
+        if (!preview_found(broker, work))
+            return DECIDED_MORE;
+        batch_end(broker);
+        work_free(work);
+        arena_free(&arena);
+        return DECIDED_NOTHING;
+    }
     join_known(batch);
     work->links = links_new(batch);
     work->records = map_new(batch->arena, batch->hash_key);

@@ -245,13 +245,12 @@ void decide_report(struct broker *broker, struct work *work, struct peer *peer, 
                    struct canonical *record)
 {
     const struct agency_block *block = peer_block_named(peer, report->block);
-    struct canonical *now;
+    struct canonical *now = same_row(work, peer, record);
     struct report renamed = *report;
 
     /* Of a table that is not fed, it may be an item of before, and nothing is owed for it any more. */
     if (block && block->mode != MODE_FULL && report->kind != REPORT_LINKED)
         return;
-    now = same_row(work, peer, record);
     /* What a row was to become while it was another record's is not what it is to be now. */
     if (now != record && (report->kind == REPORT_SKIPPED || report->kind == REPORT_LATE)) {
         renamed.record = now->number;

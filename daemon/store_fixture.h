@@ -93,6 +93,8 @@ struct world {
     int frame_count;
     int answer_count;
     bool answer_ok;
+    const struct preview_result *previewed; /* only until the next step */
+    int preview_pages;
     const char *said_type; /* what the last log line is about: only until the next step */
     feed_position said_position;
 };
@@ -255,6 +257,38 @@ static inline void find_observed(struct world *world, struct batch *batch)
     }
 }
 
+static inline int text_order(struct text left, struct text right)
+{
+    int order = memcmp(left.bytes, right.bytes, left.length < right.length ? left.length : right.length);
+
+    return order ? order : left.length < right.length ? -1 : left.length > right.length;
+}
+
+static inline void find_page(struct world *world, struct batch *batch)
+{
+    const struct wanted_page *page = &batch->wanted.page;
+    struct found *found = &batch->found;
+    struct text after = page->after;
+    const struct observed_row *next;
+
+    world->preview_pages++;
+    found->observed = arena_array(batch->arena, page->limit, sizeof *found->observed);
+    do { /* the smallest that comes behind */
+        next = NULL;
+        for (uint32_t i = 0; i < world->observed_count; i++) {
+            const struct observed_row *row = &world->observed[i];
+
+            if (row->agency == page->agency && same_text(row->block, page->block) && text_order(row->key, after) > 0 &&
+                (!next || text_order(row->key, next->key) < 0))
+                next = row;
+        }
+        if (next) {
+            found->observed[found->observed_count++] = *next;
+            after = next->key;
+        }
+    } while (next && found->observed_count < page->limit);
+}
+
 static inline void store_find(struct world *world, struct batch *batch)
 {
     struct found *found = &batch->found;
@@ -274,6 +308,8 @@ static inline void store_find(struct world *world, struct batch *batch)
     for (uint32_t i = 0; i < world->link_count; i++)
         if (is_found(found, world->links[i].record))
             found->links[found->link_count++] = world->links[i];
+    if (batch->wanted.page.limit > 0)
+        find_page(world, batch);
     if (batch->wanted.observed_count > 0)
         find_observed(world, batch);
     if (batch->wanted.fill.limit > 0)

@@ -221,6 +221,13 @@ void decide_refused(struct broker *broker, const char *why)
     bool opening = !broker->opened || broker->catalog_fresh;
     bool first = suspects->count == 0;
 
+    if (work->previewing) {
+        preview_fail(broker, arena_printf(broker->step_arena, "the broker's database refuses it: %s", why));
+        batch_end(broker);
+        work_free(work);
+        arena_free(&arena);
+        return;
+    }
     suspects_of(broker, work, suspects);
     suspects->taken = 0;
     undo(broker, work);

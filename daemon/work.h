@@ -46,6 +46,10 @@ struct work {
     uint32_t share_count;
     struct admin *admins;
     struct links *links;
+    bool previewing;            /* it is a page of a preview, and nothing of it is written */
+    struct observed_row *page;  /* that page */
+    struct value **page_values; /* by row, then by field of the type */
+    uint32_t page_count;
     struct observing *observing; /* what observed rows become; NULL: none does */
     struct map *records;         /* number to canonical */
     struct map *identifiers;     /* (type and unit, values) to canonical */
@@ -227,5 +231,15 @@ void quarantine(struct broker *broker, struct work *work, struct share *share, e
                 const char *reason);
 void open_ledger(struct broker *broker, struct work *work);
 void decide_admins(struct broker *broker, struct work *work);
+
+/* preview.c: what an agency that observes would do. */
+/* Whether its next page comes next; `others`: there is other work, which is done in turn. */
+bool preview_is_due(const struct broker *broker, bool others);
+/* A batch of the agencies begins. */
+void preview_let_others(struct broker *broker);
+/* Says what the next page is about. False: there is none, and the batch only ends it. */
+bool preview_take(struct broker *broker, struct work *work);
+/* False: more must be looked up. */
+bool preview_found(struct broker *broker, struct work *work);
 
 #endif
