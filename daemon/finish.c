@@ -170,7 +170,7 @@ static void finish_share(struct broker *broker, struct share *share)
         peer->quarantine_waits = false;
         peer_fail(broker, peer, "no-session", "this agency is to be loaded anew");
     }
-    if (peer->row.state == STATE_QUARANTINED)
+    if (peer->row.state == STATE_QUARANTINED || share->asked)
         peer->quarantine_waits = false;
     if (share->quarantined) {
         peer_fail(broker, peer, quarantine_code(peer->row.quarantine), "%s", peer->row.reason);
