@@ -17,6 +17,8 @@ static const struct {
     { "deleted", { "data ini sudah dihapus oleh %", "this was deleted by %" } },
     { "record exists", { "data ini sudah ada di %", "this is there already, at %" } },
     { "rejected", { "ditahan, lalu ditolak oleh petugas %", "held, and then rejected by the officer %" } },
+    { "same record", { "sama dengan data lain, diputuskan oleh %", "the same as another record, as % has decided" } },
+    { "different record", { "bukan data yang sama, diputuskan oleh %", "not the same record, as % has decided" } },
     { "", { "diubah oleh %", "changed by %" } },
 };
 

@@ -25,7 +25,9 @@ enum {
     AT_OLD,
     AT_NEW,
     AT_MASKED,
+    AT_BY,
     AT_ACTOR,
+    AT_RECORDED,
     AT_GROUND,
     AT_SAYS,
     AT_VALUES,
@@ -39,7 +41,7 @@ static const struct column columns[] = {
     [AT_AGENCY] = { "agency", N_("AGENCY"), LOOK_ONCE },
     [AT_TYPE] = { "type", N_("TYPE"), LOOK_ONCE | LOOK_OPTIONAL },
     [AT_RECORD] = { "record", N_("RECORD"), LOOK_RIGHT | LOOK_ONCE | LOOK_OPTIONAL },
-    [AT_OTHER] = { "other", NULL, 0 },
+    [AT_OTHER] = { "other", N_("OTHER"), LOOK_RIGHT | LOOK_ONCE | LOOK_OPTIONAL },
     [AT_KIND] = { "kind", NULL, 0 },
     [AT_OPERATION] = { "operation", NULL, 0 },
     [AT_WHAT] = { NULL, N_("WHAT"), LOOK_ONCE },
@@ -50,7 +52,9 @@ static const struct column columns[] = {
     [AT_OLD] = { "old", NULL, 0 },
     [AT_NEW] = { "new", NULL, 0 },
     [AT_MASKED] = { "masked", NULL, 0 },
-    [AT_ACTOR] = { "actor", N_("BY"), LOOK_ONCE | LOOK_OPTIONAL },
+    [AT_BY] = { NULL, N_("BY"), LOOK_ONCE | LOOK_OPTIONAL },
+    [AT_ACTOR] = { "actor", NULL, 0 },
+    [AT_RECORDED] = { "recorded", NULL, 0 }, /* whether the agency says who or why */
     [AT_GROUND] = { "ground", N_("GROUND"), LOOK_ONCE | LOOK_OPTIONAL },
     [AT_SAYS] = { "says", N_("SAYS"), LOOK_ONCE | LOOK_OPTIONAL },
     [AT_VALUES] = { "values", NULL, 0 }, /* why old and new are not there */
@@ -111,12 +115,34 @@ static struct text says(struct arena *arena, struct text body)
     return cursor_finish(&cursor, &err) < 0 ? (struct text){ 0 } : text;
 }
 
-/* A change, or one that was held and is settled. */
+void decision_told(struct arena *arena, const char *operation, bool has_body, struct text body, const char **ret_by,
+                   const char **ret_ground)
+{
+    struct change change;
+    struct text text;
+
+    *ret_by = *ret_ground = "";
+    if (change_told(arena, operation, has_body, body, &change) == TOLD) {
+        if (change.actor.state == VALUE_SET)
+            *ret_by = arena_copy(arena, change.actor.bytes, change.actor.length);
+        if (change.ground.state == VALUE_SET)
+            *ret_ground = arena_copy(arena, change.ground.bytes, change.ground.length);
+        return;
+    }
+    text = has_body ? says(arena, body) : (struct text){ 0 };
+    *ret_ground = arena_copy(arena, text.length ? text.bytes : "", text.length);
+}
+
+/* A change, one that was held and is settled, or a decision about two records that has changed one. */
 static bool is_change(const struct ledger_entry *entry)
 {
     return !strcmp(entry->kind, entry_kind_name(ENTRY_CHANGE)) ||
-           (entry->record && (!strcmp(entry->kind, entry_kind_name(ENTRY_HOLD_RELEASED)) ||
-                              !strcmp(entry->kind, entry_kind_name(ENTRY_HOLD_REJECTED))));
+           (entry->record && strcmp(entry->operation, operation_name(OPERATION_NONE)) != 0 &&
+            (!strcmp(entry->kind, entry_kind_name(ENTRY_HOLD_RELEASED)) ||
+             !strcmp(entry->kind, entry_kind_name(ENTRY_HOLD_REJECTED)) ||
+             !strcmp(entry->kind, entry_kind_name(ENTRY_SAME)) ||
+             !strcmp(entry->kind, entry_kind_name(ENTRY_DIFFERENT)) ||
+             !strcmp(entry->kind, entry_kind_name(ENTRY_GIVEN_UP))));
 }
 
 static struct contents contents_read(struct arena *arena, const struct ledger_entry *entry)
@@ -151,6 +177,27 @@ static void set_unless_empty(struct output *output, int column, const char *text
         output_text(output, column, text);
 }
 
+bool change_unrecorded(const struct change *change)
+{
+    return change->operation != OPERATION_NONE && change->operation != OPERATION_LOAD &&
+           change->actor.state != VALUE_SET && change->ground.state != VALUE_SET;
+}
+
+static void actor_cells(struct output *output, const struct contents *contents)
+{
+    const struct value *actor = &contents->change.actor;
+    bool unrecorded = contents->told == TOLD && change_unrecorded(&contents->change);
+
+    if (actor->state == VALUE_SET) {
+        output_value(output, AT_BY, *actor, false);
+        output_value(output, AT_ACTOR, *actor, false);
+    } else if (unrecorded) {
+        output_text(output, AT_BY, _("(not recorded)"));
+    }
+    if (contents->told == TOLD)
+        output_flag(output, AT_RECORDED, !unrecorded);
+}
+
 static void entry_cells(struct output *output, struct arena *arena, const struct ledger_entry *entry,
                         const struct contents *contents, bool one_record)
 {
@@ -176,8 +223,7 @@ static void entry_cells(struct output *output, struct arena *arena, const struct
                     change ? entry->operation : arena_printf(arena, "%s, %s", entry->kind, entry->operation));
     else
         output_text(output, AT_WHAT, entry->kind);
-    output_value(output, AT_ACTOR,
-                 contents->change.actor.state == VALUE_SET ? contents->change.actor : (struct value){ 0 }, false);
+    actor_cells(output, contents);
     output_value(output, AT_GROUND,
                  contents->change.ground.state == VALUE_SET ? contents->change.ground : (struct value){ 0 }, false);
     if (contents->says.length)

@@ -10,7 +10,13 @@
 
 /* What the body of an entry of kind change says beside its columns; `operation` is the column of this name. */
 enum told { TOLD, TOLD_NOTHING, TOLD_REDACTED, TOLD_UNREADABLE };
+/* Of a decision about two records: who, and on what ground; "" where it cannot be read. */
+void decision_told(struct arena *arena, const char *operation, bool has_body, struct text body, const char **ret_by,
+                   const char **ret_ground);
 enum told change_told(struct arena *arena, const char *operation, bool has_body, struct text body, struct change *ret);
+
+/* Whether a change that could be read says neither who made it nor on what ground. What a load found nobody made. */
+bool change_unrecorded(const struct change *change);
 
 /* Whether a field's values must be masked. `type` may be NULL: unknown. */
 bool field_masked(const struct catalog_type *type, const char *field, bool reveal);

@@ -87,9 +87,23 @@ static const struct column count_columns[] = {
     { 0 },
 };
 
-enum { AT_RECORD, AT_WHAT, AT_FIELD, AT_CHANGE, AT_OLD, AT_NEW, AT_MASKED, AT_TIME, AT_ACTOR, AT_GROUND, AT_ENTRY };
+enum {
+    AT_RECORD,
+    AT_OTHERS,
+    AT_WHAT,
+    AT_FIELD,
+    AT_CHANGE,
+    AT_OLD,
+    AT_NEW,
+    AT_MASKED,
+    AT_TIME,
+    AT_ACTOR,
+    AT_GROUND,
+    AT_ENTRY
+};
 static const struct column sample_columns[] = {
     [AT_RECORD] = { "record", N_("RECORD"), LOOK_RIGHT | LOOK_ONCE },
+    [AT_OTHERS] = { "others", N_("OTHER"), LOOK_ONCE | LOOK_OPTIONAL },
     [AT_WHAT] = { "operation", N_("WHAT"), LOOK_ONCE },
     [AT_FIELD] = { "field", N_("FIELD"), LOOK_OPTIONAL },
     [AT_CHANGE] = { NULL, N_("CHANGE"), LOOK_OPTIONAL },
@@ -114,6 +128,8 @@ static bool is_of(const struct catalog_type *type, const char *unit, struct text
 static void sample_cells(struct output *output, const struct hold_sample *sample, const struct change *change)
 {
     output_id(output, AT_RECORD, sample->record);
+    if (*sample->others)
+        output_text(output, AT_OTHERS, sample->others);
     output_text(output, AT_WHAT, sample->operation);
     output_time(output, AT_TIME, sample->time_us);
     output_position(output, AT_ENTRY, sample->position);
@@ -173,6 +189,13 @@ static void hold_advise(struct output *output, const struct hold_view *hold)
                    hold->ground);
     else if (hold->closed_us)
         output_say(output, _("Nothing of it is held any more."));
+    else if (hold->held && !strcmp(hold->cause, "collision"))
+        output_say(output,
+                   _("Another record has what this one is to be found by. The two are one: selaras record same %s KEEP "
+                     "OTHER --ground TEXT. The other one has given it up: selaras hold release %" PRIu64
+                     " --ground TEXT. It is wrong here: selaras hold reject %" PRIu64
+                     " --ground TEXT, which puts it back at %s."),
+                   hold->type, hold->number, hold->number, hold->agency);
     else if (hold->held)
         output_say(output,
                    _("Right: selaras hold release %" PRIu64 " --ground TEXT. Wrong: selaras hold reject %" PRIu64

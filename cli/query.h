@@ -77,17 +77,34 @@ must_check int db_record_find(struct db *db, struct arena *arena, const struct c
 must_check int db_record(struct db *db, struct arena *arena, const struct catalog_type *type, uint64_t number,
                          struct value *values, bool *ret_found, bool *ret_exists, struct error *err);
 
+/* What a person has said last of a record and another one. */
+struct said_of {
+    uint64_t other;
+    bool same; /* else they are different */
+    bool goes; /* the record itself is the one that went, or came back */
+    feed_position position;
+    const char *operation;
+    bool has_body;
+    struct text body;
+};
+must_check int db_said_of(struct db *db, struct arena *arena, uint64_t record, struct said_of **ret, int *ret_count,
+                          struct error *err);
+
 /* The last entry that gave each field of a record the value it has. */
 struct last_write {
     const char *field; /* "existence" for the record itself */
     feed_position position;
     int64_t time_us;
     const char *agency, *operation, *verdict, *rule;
+    uint32_t catalog; /* version by which it was decided */
     bool has_body;
     struct text body;
 };
 must_check int db_last_writes(struct db *db, struct arena *arena, uint64_t record, struct last_write **ret,
                               int *ret_count, struct error *err);
+/* Every entry that says something of the field, the newest first, at most `limit`. */
+must_check int db_field_entries(struct db *db, struct arena *arena, uint64_t record, const char *field, int limit,
+                                struct last_write **ret, int *ret_count, struct error *err);
 
 struct agency_row {
     const char *name, *mode, *state, *reason;
@@ -121,6 +138,22 @@ struct debt_row {
 must_check int db_debts(struct db *db, struct arena *arena, uint64_t record, const char *agency, int limit,
                         struct debt_row **ret, int *ret_count, struct error *err);
 
+/* What the agency's own triggers made other than it was fed. */
+struct altered_row {
+    const char *agency, *field; /* "existence": the row as a whole */
+    int64_t since_us;
+};
+must_check int db_altered(struct db *db, struct arena *arena, uint64_t record, struct altered_row **ret, int *ret_count,
+                          struct error *err);
+/* Changes of the record that wait for a decision. */
+struct held_row {
+    const char *agency, *unit;
+    uint64_t hold;
+    feed_position position; /* the agency's latest change of it */
+};
+must_check int db_helds(struct db *db, struct arena *arena, uint64_t record, struct held_row **ret, int *ret_count,
+                        struct error *err);
+
 /* Changes that wait together. */
 struct hold_view {
     uint64_t number, held;
@@ -142,6 +175,7 @@ must_check int db_hold_counts(struct db *db, struct arena *arena, uint64_t numbe
 /* What is held of a record: the agency's latest change of it. */
 struct hold_sample {
     uint64_t record;
+    const char *others; /* records that it collides with, or may be about: "7, 9"; "" for none */
     const char *unit, *operation;
     feed_position position;
     int64_t time_us; /* when it was committed there */

@@ -67,8 +67,8 @@ int db_hold_samples(struct db *db, struct arena *arena, uint64_t number, int lim
                     int *ret_count, struct error *err)
 {
     static const char sql[] =
-        "SELECT d.record, d.unit, d.entry, (extract(epoch FROM e.commit_time) * 1000000)::bigint, e.operation, e.body"
-        "  FROM selaras.held d JOIN selaras.entry e ON e.position = d.entry"
+        "SELECT d.record, d.unit, d.entry, (extract(epoch FROM e.commit_time) * 1000000)::bigint, e.operation, e.body,"
+        " pg_catalog.array_to_string(d.others, ', ')  FROM selaras.held d JOIN selaras.entry e ON e.position = d.entry"
         " WHERE d.hold = $1 AND d.settled IS NULL ORDER BY d.record, d.unit LIMIT $2";
     const char *parameters[] = { arena_printf(arena, "%" PRIu64, number), arena_printf(arena, "%d", limit) };
     scoped(result_clear) PGresult *result = NULL;
@@ -87,6 +87,7 @@ int db_hold_samples(struct db *db, struct arena *arena, uint64_t number, int lim
             .time_us = cell_number(result, row, 3),
             .operation = cell_text(arena, result, row, 4),
         };
+        sample->others = cell_text(arena, result, row, 6);
         sample->has_body = cell_bytes(arena, result, row, 5, &sample->body);
     }
     return 0;

@@ -112,12 +112,14 @@ CREATE OR REPLACE VIEW selaras.change_log AS
            selaras.shown(e.type, f.name, c.change ->> 2) AS old, selaras.shown(e.type, f.name, c.change ->> 1) AS new,
            b.content ->> 4 AS actor, b.content ->> 5 AS ground, e.commit_time,
            CASE WHEN e.kind NOT IN ('change', 'item', 'catalog', 'mapping')
-                     AND NOT (e.kind IN ('hold released', 'hold rejected') AND e.record > 0) THEN selaras.unpack(e.body) ->> 1 END AS says,
-           e.catalog
+                     AND NOT (e.kind IN ('hold released', 'hold rejected', 'same', 'different', 'given up')
+                              AND e.record > 0 AND e.operation <> 'none') THEN selaras.unpack(e.body) ->> 1 END AS says,
+           e.catalog, e.other
       FROM selaras.entry e
       LEFT JOIN LATERAL unnest(e.fields, e.verdicts, e.rules) AS f(name, verdict, rule) ON true
       LEFT JOIN LATERAL (SELECT selaras.unpack(e.body) AS content
-                          WHERE e.kind = 'change' OR (e.kind IN ('hold released', 'hold rejected') AND e.record > 0)) b ON true
+                          WHERE e.kind = 'change' OR (e.kind IN ('hold released', 'hold rejected', 'same', 'different', 'given up')
+                                                     AND e.record > 0 AND e.operation <> 'none')) b ON true
       LEFT JOIN LATERAL (SELECT x AS change FROM jsonb_array_elements(b.content -> 3) x WHERE x ->> 0 = f.name) c ON true;
 
 -- When each agency had applied all that it is fed up to an entry; NULL: not yet.
@@ -168,7 +170,7 @@ BEGIN
         GRANT USAGE ON SCHEMA selaras TO selaras_auditor;
         GRANT SELECT (position, time, kind, agency, incarnation, lsn, number, base, commit_time, type, record, other, refers,
                       operation, fields, verdicts, rules, catalog, boundary, leaf) ON selaras.entry TO selaras_auditor;
-        GRANT SELECT ON selaras.state, selaras.catalog, selaras.agency, selaras.applied, selaras.debt, selaras.hold, selaras.held, selaras.field,
+        GRANT SELECT ON selaras.state, selaras.catalog, selaras.agency, selaras.applied, selaras.debt, selaras.altered, selaras.hold, selaras.held, selaras.field,
                         selaras.change_log TO selaras_auditor;
         GRANT EXECUTE ON FUNCTION selaras.record_number(text, text, text) TO selaras_auditor;
         FOR one IN SELECT DISTINCT type FROM selaras.field LOOP

@@ -587,12 +587,12 @@ static void what_a_held_insert_claimed_is_free_once_it_is_settled(void **state)
     say_change(&a, change_of(&a, OPERATION_INSERT, "60", "nik", "60", NULL));
     assert_int_equal(held(world, &a), 2);
     say_change(who, moved(who, "1", "50", true, NULL)); /* it waits, and keeps what it has */
-    assert_int_equal(verdict_in(last_entry(world), "nik"), VERDICT_PUT_BACK);
+    assert_int_equal(verdict_in(last_entry(world), "nik"), VERDICT_HELD);
     assert_canonical(world, 5, P_NIK, "50");
     apply(who);
     decide(world, BROKER_EVENT_REJECT, 1, "5", true);
-    say_change(who, change_of(who, OPERATION_UPDATE, "1", "nik", "50", "jkn", "J50", NULL));
-    assert_int_equal(verdict_in(last_entry(world), "nik"), VERDICT_APPLIED);
+    say_change(who, change_of(who, OPERATION_UPDATE, "50", "nik", "50", "jkn", "J50", NULL));
+    assert_int_equal(verdict_in(last_change(world), "nik"), VERDICT_APPLIED);
     assert_canonical(world, 1, P_NIK, "50");
     assert_canonical(world, 1, P_JKN, "J50");
     assert_canonical(world, 5, P_NIK, "(null)");

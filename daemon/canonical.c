@@ -96,7 +96,7 @@ void held_remove(struct canonical *record, const struct held *held)
 }
 
 /* How the special writers are stored; agencies have numbers from 1 up to here. */
-enum { META_FORMAT = 3, ID_NOBODY = 0, ID_GONE = 65535 };
+enum { META_FORMAT = 4, ID_NOBODY = 0, ID_GONE = 65535 };
 
 static uint16_t id_of(const struct agency_ids *ids, agency_index agency)
 {
@@ -194,11 +194,13 @@ static void pack_held(msgpack_packer *packer, const struct agency_ids *ids, cons
 {
     uint32_t count = 0;
 
-    msgpack_pack_array(packer, 11);
+    msgpack_pack_array(packer, 13);
     msgpack_pack_uint16(packer, id_of(ids, held->agency));
     pack_text(packer, (struct text){ type->units[held->unit].name, (uint32_t)strlen(type->units[held->unit].name) });
     msgpack_pack_uint32(packer, held->hold);
     pack_bool(packer, held->defect);
+    msgpack_pack_uint64(packer, held->others[0]);
+    msgpack_pack_uint64(packer, held->others[1]);
     msgpack_pack_int(packer, held->operation);
     msgpack_pack_uint64(packer, held->entry);
     msgpack_pack_uint64(packer, held->base);
@@ -217,9 +219,10 @@ static void pack_held(msgpack_packer *packer, const struct agency_ids *ids, cons
     }
 }
 
-/* [ 3 { [ agency position ] } { [ "unit" write { [ agency position ] } { before } ] } { held } ]; a write is [ seq
- * writer echoed time clock ], or nil: that of the unit before; held is [ agency "unit" hold defect operation entry base
- * nothing-seen time clock { [ "field" value ] } ]. */
+/* [ 4 { [ agency position ] } { [ "unit" write { [ agency position ] } { before } ] } { held } same ]; a write is [ seq
+ * writer echoed time clock ], or nil: that of the unit before; held is [ agency "unit" hold defect other other
+ * operation entry base nothing-seen time clock { [ "field" value ] } ]; same is nil or [ record position { [ agency
+ * position ] } ]. */
 void canonical_meta_pack(const struct canonical *record, const struct agency_ids *ids, struct buffer *out)
 {
     const struct unit_state *last = NULL;
@@ -229,7 +232,7 @@ void canonical_meta_pack(const struct canonical *record, const struct agency_ids
     for (uint16_t i = 0; i < record->type->unit_count; i++)
         count = (uint16_t)(count + is_written(&record->units[i]));
     pack_start(&packer, out);
-    msgpack_pack_array(&packer, 4);
+    msgpack_pack_array(&packer, 5);
     msgpack_pack_int(&packer, META_FORMAT);
     pack_sent(&packer, ids, &record->wholes);
     msgpack_pack_array(&packer, count);
@@ -242,6 +245,14 @@ void canonical_meta_pack(const struct canonical *record, const struct agency_ids
     msgpack_pack_array(&packer, record->held_count);
     for (uint16_t i = 0; i < record->held_count; i++)
         pack_held(&packer, ids, record->type, &record->helds[i]);
+    if (record->same_as == 0) {
+        msgpack_pack_nil(&packer);
+        return;
+    }
+    msgpack_pack_array(&packer, 3);
+    msgpack_pack_uint64(&packer, record->same_as);
+    msgpack_pack_uint64(&packer, record->same_at);
+    pack_sent(&packer, ids, &record->passed);
 }
 
 static void read_sent(struct cursor *cursor, struct arena *arena, const struct agency_ids *ids, struct sent_list *list)
@@ -343,7 +354,7 @@ static void read_held(struct cursor *cursor, struct arena *arena, struct reading
     struct unit_state *unit;
     uint32_t count;
 
-    cursor_tuple(cursor, NULL, 11);
+    cursor_tuple(cursor, NULL, 13);
     agency = index_of(reading->ids, cursor_uint(cursor, "agency", 0, UINT16_MAX));
     unit = unit_named(record, cursor_name(cursor, "unit"), &reading->hint);
     held = unit && !held_find(record, agency, (uint16_t)(unit - record->units))
@@ -351,6 +362,8 @@ static void read_held(struct cursor *cursor, struct arena *arena, struct reading
                : &lost;
     held->hold = (uint32_t)cursor_uint(cursor, "hold", 0, UINT32_MAX);
     held->defect = cursor_bool(cursor, "defect");
+    held->others[0] = cursor_uint(cursor, "other", 0, UINT_MOST);
+    held->others[1] = cursor_uint(cursor, "other", 0, UINT_MOST);
     held->operation = (enum operation)cursor_uint(cursor, "operation", OPERATION_INSERT, OPERATION_DELETE);
     held->entry = cursor_uint(cursor, "entry", 0, UINT_MOST);
     held->base = cursor_uint(cursor, "base", 0, UINT_MOST);
@@ -376,6 +389,18 @@ static void read_held(struct cursor *cursor, struct arena *arena, struct reading
     cursor_leave(cursor);
 }
 
+static void read_same(struct cursor *cursor, struct arena *arena, const struct agency_ids *ids,
+                      struct canonical *record)
+{
+    if (cursor_nil(cursor))
+        return;
+    cursor_tuple(cursor, "same", 3);
+    record->same_as = cursor_uint(cursor, "record", 1, UINT_MOST);
+    record->same_at = cursor_uint(cursor, "position", 0, UINT_MOST);
+    read_sent(cursor, arena, ids, &record->passed);
+    cursor_leave(cursor);
+}
+
 int canonical_meta_read(struct arena *arena, const void *bytes, size_t length, const struct agency_ids *ids,
                         struct canonical *record, struct error *err)
 {
@@ -384,17 +409,18 @@ int canonical_meta_read(struct arena *arena, const void *bytes, size_t length, c
     uint32_t count;
 
     cursor_start(&cursor, "record metadata", bytes, length, arena);
-    cursor_tuple(&cursor, "metadata", 4);
+    cursor_tuple(&cursor, "metadata", 5);
     cursor_uint(&cursor, "format", META_FORMAT, META_FORMAT);
     read_sent(&cursor, arena, ids, &record->wholes);
     count = cursor_list(&cursor, "units", 0, CATALOG_FIELDS_MAX + 1, 4);
     for (uint32_t i = 0; i < count; i++)
         read_unit(&cursor, arena, &reading);
     cursor_leave(&cursor);
-    count = cursor_list(&cursor, "held", 0, UINT16_MAX, 11);
+    count = cursor_list(&cursor, "held", 0, UINT16_MAX, 13);
     for (uint32_t i = 0; i < count; i++)
         read_held(&cursor, arena, &reading);
     cursor_leave(&cursor);
+    read_same(&cursor, arena, ids, record);
     cursor_leave(&cursor);
     if (cursor_finish(&cursor, err) < 0)
         return error_set(

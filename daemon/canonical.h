@@ -36,6 +36,7 @@ struct held {
     uint16_t unit;            /* existence: the row was inserted or deleted, and whatever it does to it joins */
     uint32_t hold;            /* the hold that it is settled with; 0: it is yet to be given one */
     bool defect;              /* the value itself is wrong: a right one ends it */
+    uint64_t others[2];       /* records that it collides with, or of which it cannot be told which it is; 0: none */
     enum operation operation; /* insert (of the row in `values`), update or delete: net, of all that joined */
     feed_position entry;      /* of its latest change */
     feed_position base;       /* and what the agency had seen then */
@@ -59,6 +60,10 @@ struct canonical {
     struct sent_list wholes;  /* the whole record, or its deletion, sent: counts as an item on each field */
     struct held *helds;
     uint16_t held_count;
+    /* A person has said that it is the same as another one: it does not exist, and whoever means it means that one. */
+    uint64_t same_as;        /* 0: none */
+    feed_position same_at;   /* the entry that says so; its values that went to the other one were written by it */
+    struct sent_list passed; /* agencies whose row of it is the other one's since then */
 };
 
 /* A record that nobody has written: it does not exist, every field is NULL. */

@@ -47,6 +47,8 @@ static void assert_same_held(const struct catalog_type *type, const struct held 
     assert_int_equal(left->unit, right->unit);
     assert_int_equal(left->hold, right->hold);
     assert_int_equal(left->defect, right->defect);
+    assert_int_equal(left->others[0], right->others[0]);
+    assert_int_equal(left->others[1], right->others[1]);
     assert_int_equal(left->operation, right->operation);
     assert_int_equal(left->entry, right->entry);
     assert_int_equal(left->base, right->base);
@@ -69,6 +71,10 @@ static void assert_comes_back(struct arena *arena, const struct canonical *recor
     for (uint16_t i = 0; i < record->type->unit_count; i++)
         assert_same_unit(&record->units[i], &back->units[i], record->type->units[i].field_count);
     assert_int_equal(back->wholes.count, record->wholes.count);
+    assert_int_equal(back->same_as, record->same_as);
+    assert_int_equal(back->same_at, record->same_at);
+    for (int i = 0; i < AGENCIES; i++)
+        assert_int_equal(sent_find(&back->passed, (agency_index)i), sent_find(&record->passed, (agency_index)i));
     assert_int_equal(back->held_count, record->held_count);
     for (uint16_t i = 0; i < record->held_count; i++)
         assert_same_held(record->type, &record->helds[i], &back->helds[i]);
@@ -140,6 +146,7 @@ static void what_is_held_is_kept_whole(void **state)
                                .unit = held->unit,
                                .hold = 14 + i,
                                .defect = i == 1,
+                               .others = { i, 2u * i },
                                .operation = i == 0 ? OPERATION_DELETE : OPERATION_INSERT,
                                .entry = 70003,
                                .base = 70001,
@@ -159,6 +166,20 @@ static void what_is_held_is_kept_whole(void **state)
     arena_free(&arena);
 }
 
+static void which_record_it_is_the_same_as_is_kept(void **state)
+{
+    struct arena *arena = arena_new();
+    struct canonical *record = written(arena, &load);
+
+    (void)state;
+    record->same_as = 7;
+    record->same_at = 70004;
+    assert_comes_back(arena, record);
+    sent_set(arena, &record->passed, C, 70004);
+    assert_comes_back(arena, record);
+    arena_free(&arena);
+}
+
 static void a_write_of_many_units_is_stored_once(void **state)
 {
     struct arena *arena = arena_new();
@@ -173,7 +194,7 @@ static void a_write_of_many_units_is_stored_once(void **state)
 
 static void a_first_unit_without_its_write_is_refused(void **state)
 {
-    static const char bytes[] = "\x94\x03\x90\x91\x94\xa4name\xc0\x90\x90\x90";
+    static const char bytes[] = "\x95\x04\x90\x91\x94\xa4name\xc0\x90\x90\x90\xc0";
     struct arena *arena = arena_new();
     struct canonical *record = written(arena, &load);
     struct error err;
@@ -188,7 +209,7 @@ static void a_first_unit_without_its_write_is_refused(void **state)
 static void a_write_of_a_unit_that_is_lost_serves_the_next(void **state)
 {
     static const char bytes[] =
-        "\x94\x03\x90\x92\x94\xa4gone\x95\x07\x0b\xc3\x08\xc0\x90\x90\x94\xa4name\xc0\x90\x90\x90";
+        "\x95\x04\x90\x92\x94\xa4gone\x95\x07\x0b\xc3\x08\xc0\x90\x90\x94\xa4name\xc0\x90\x90\x90\xc0";
     struct arena *arena = arena_new();
     struct canonical *record = written(arena, &load);
     struct error err;
@@ -210,6 +231,7 @@ int main(void)
         cmocka_unit_test(every_part_of_a_write_is_told_apart),
         cmocka_unit_test(what_no_write_has_is_kept_by_unit),
         cmocka_unit_test(what_is_held_is_kept_whole),
+        cmocka_unit_test(which_record_it_is_the_same_as_is_kept),
         cmocka_unit_test(a_write_of_many_units_is_stored_once),
         cmocka_unit_test(a_first_unit_without_its_write_is_refused),
         cmocka_unit_test(a_write_of_a_unit_that_is_lost_serves_the_next),

@@ -83,13 +83,13 @@ static unsigned roll(struct world *world, unsigned sides)
     return (unsigned)((world->random * UINT64_C(2685821657736338717)) >> 33) % sides;
 }
 
-static bool taken(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
+static uint64_t taken(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
 {
     (void)context;
     (void)record;
     (void)unit;
     (void)values;
-    return false;
+    return 0;
 }
 
 static struct value some_value(struct world *world, int field)

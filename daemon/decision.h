@@ -40,7 +40,8 @@ bool join_record(struct decision *decision, enum operation operation);
 void end_unsaid(struct decision *decision, uint16_t index);
 /* Rule 3. True: the unit is held, because of its limit. */
 bool hold_if_limited(struct decision *decision, uint16_t index, enum operation operation);
-/* A creating insert has a wrong value: it is held until its writer corrects it, or a person has decided. */
+/* A creating insert has a wrong value, or what a record is to be found by is another one's: it is held until its writer
+ * corrects it, or a person has decided. */
 void hold_defect(struct decision *decision, uint16_t index);
 /* Whether anything of the record is held for the writer. */
 bool holds_any(const struct decision *decision);

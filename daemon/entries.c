@@ -83,20 +83,28 @@ void entry_source(struct entry_row *row, const struct share *share, const struct
     entry->commit_time_us = piece->commit_time_us;
 }
 
-/* The record, or its deletion, for one agency alone. */
 struct entry_row *send_item(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record)
+{
+    return send_item_because(broker, work, peer, record, NULL);
+}
+
+struct entry_row *send_item_because(struct broker *broker, struct work *work, struct peer *peer,
+                                    struct canonical *record, const struct reason *reason)
 {
     struct entry_row *row = entry_add(broker, work, ENTRY_ITEM, peer);
     struct sending sending = { .operation = OPERATION_DELETE };
 
     if (record->exists)
         sending_whole(work->batch->arena, record, &sending);
+    if (reason)
+        sending.operation = OPERATION_UPDATE;
     row->entry.type = text_of(record->type->name);
     row->entry.record = record->number;
     row->entry.operation = sending.operation;
-    row->reply = sending_pack(work, &sending, &(struct reason){ 0 });
+    row->reply = sending_pack(work, &sending, reason ? reason : &(struct reason){ 0 });
     sent_set(work->batch->arena, &record->wholes, peer->index, row->entry.position);
     record->dirty = true;
+    altered_sent(work, peer, record, &sending);
     link_item(work, peer, record, sending.operation, true, row->entry.position);
     record_write(work, record);
     return row;

@@ -44,13 +44,14 @@ static struct grant *giver_find(const struct exchange *exchange, const struct ca
     return map_find(exchange->givers, name.bytes, name.length);
 }
 
-static bool taken_by_nobody(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
+static uint64_t taken_by_nobody(void *context, const struct canonical *record, uint16_t unit,
+                                const struct value *values)
 {
     (void)context;
     (void)record;
     (void)unit;
     (void)values;
-    return false;
+    return 0;
 }
 
 struct exchange *exchange_new(struct work *work)
@@ -84,6 +85,12 @@ static void grant_add(struct exchange *exchange, const struct question *question
     *map_slot(exchange->givers, name.bytes, name.length) = grant;
 }
 
+/* What collides waits only for what it collides with. */
+static bool waits(const struct held *held)
+{
+    return held && !held->defect;
+}
+
 void exchange_ask(struct broker *broker, struct exchange *exchange, const struct writer *writer,
                   const struct canonical *record, const struct value *fields)
 {
@@ -98,7 +105,7 @@ void exchange_ask(struct broker *broker, struct exchange *exchange, const struct
         return; /* whatever is done to it joins what is held */
     for (uint16_t u = 0; record->exists && u < record->type->unit_count; u++)
         if (record->type->units[u].identifier && unit_is_touched(&question, u) &&
-            !held_find(record, writer->agency, u) && !(writer->holds && writer->holds[u] != 0) &&
+            !waits(held_find(record, writer->agency, u)) && !(writer->holds && writer->holds[u] != 0) &&
             verdict_accepts(judge_unit(&question, u).verdict))
             grant_add(exchange, &question, u);
 }

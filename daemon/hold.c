@@ -77,7 +77,8 @@ static uint32_t possible(const struct broker *broker, const struct share *share,
         for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&share->peer->row, piece); c++) {
             const struct agency_block *block = peer_block_named(share->peer, piece->changes[c].block);
 
-            count += block->type == limited->type && may_be_limited(broker, limited, &piece->changes[c]);
+            count += block->type == limited->type && block->mode != MODE_OBSERVE &&
+                     may_be_limited(broker, limited, &piece->changes[c]);
         }
     }
     return count;
@@ -192,7 +193,7 @@ void limits_count(struct broker *broker, struct work *work, const struct share *
     const struct canonical *record;
     struct value *fields;
 
-    if (of_type == 0)
+    if (of_type == 0 || block->mode == MODE_OBSERVE)
         return;
     if (!*counts)
         *counts = numbers_new(brake_limit_count(broker->brake));
@@ -257,6 +258,7 @@ static const char *const cause_words[HOLD_CAUSE_COUNT] = {
     [HOLD_LIMIT] = "limit",
     [HOLD_DEFECT] = "defect",
     [HOLD_UNKNOWN] = "unknown",
+    [HOLD_COLLISION] = "collision",
 };
 
 struct hold *hold_for(struct broker *broker, struct work *work, const struct peer *peer, uint16_t type, uint16_t unit,
@@ -329,7 +331,7 @@ void hold_notes(struct broker *broker, struct work *work, const struct peer *pee
             struct held *held = held_find(record, peer->index, note->unit);
 
             assert(held && note->step == HELD_OPENED);
-            hold = hold_for(broker, work, peer, type, note->unit, HOLD_DEFECT,
+            hold = hold_for(broker, work, peer, type, note->unit, note->others[0] ? HOLD_COLLISION : HOLD_DEFECT,
                             defect_of(work, record, note->unit, outcome));
             number = held->hold = hold->row.number;
         }
@@ -344,6 +346,7 @@ void hold_notes(struct broker *broker, struct work *work, const struct peer *pee
                                       .record = about,
                                       .unit = record->type->units[note->unit].name,
                                       .operation = note->operation,
+                                      .others = { note->others[0], note->others[1] },
                                       .entry = entry,
                                       .how = note->step != HELD_ENDED       ? NULL
                                              : how                          ? how

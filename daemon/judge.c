@@ -234,14 +234,16 @@ static bool matches_pattern(const struct question *question, uint16_t field, str
     return regexec(&question->reconciler->patterns[type][field], value.bytes, 0, &range, REG_STARTEND) == 0;
 }
 
-/* What the record would be found by then. One that lacks a part finds nothing, and can be nobody else's. */
-static bool identifier_is_taken(const struct question *question, uint16_t index)
+const char identifier_taken_rule[] = "identifier taken";
+
+/* By what the record would be found by then. One that lacks a part finds nothing, and can be nobody else's. */
+uint64_t judge_collision(const struct question *question, uint16_t index)
 {
     const struct catalog_unit *unit = &type_of(question)->units[index];
     struct value values[KEY_FIELDS_MAX];
 
     if (!unit->identifier || unit_is_unchanged(question, index))
-        return false;
+        return 0;
     assert(unit->field_count <= KEY_FIELDS_MAX);
     for (uint16_t i = 0; i < unit->field_count; i++) {
         uint16_t field = unit->fields[i];
@@ -249,7 +251,7 @@ static bool identifier_is_taken(const struct question *question, uint16_t index)
         values[i] =
             question->fields[field].state == VALUE_ABSENT ? question->record->values[field] : question->fields[field];
         if (values[i].state != VALUE_SET)
-            return false;
+            return 0;
     }
     return question->taken(question->context, question->record, index, values);
 }
@@ -271,7 +273,7 @@ static const char *defect(const struct question *question, uint16_t index)
         if (!matches_pattern(question, number, value))
             return "pattern";
     }
-    return identifier_is_taken(question, index) ? "identifier taken" : NULL;
+    return judge_collision(question, index) ? identifier_taken_rule : NULL;
 }
 
 /* Whether the writer of this change stands above the agency that wrote what it met. Decisions of officials stand above
@@ -321,6 +323,18 @@ static bool is_outdated(const struct question *question, uint16_t index)
     return question->writer->restored && unit->seq > 0 && unit->writer == question->writer->agency;
 }
 
+/* Whether it only says what the record that it was before was found by. */
+static bool is_of_alias(const struct question *question, uint16_t index)
+{
+    const struct catalog_unit *unit = &type_of(question)->units[index];
+    const struct canonical *alias = question->writer->alias;
+
+    for (uint16_t i = 0; alias && unit->identifier && i < unit->field_count; i++)
+        if (!value_equal(question->fields[unit->fields[i]], alias->values[unit->fields[i]]))
+            return false;
+    return alias && unit->identifier;
+}
+
 struct judgement judge_unit(const struct question *question, uint16_t index)
 {
     const struct policy *policy = &type_of(question)->units[index].policy;
@@ -333,6 +347,8 @@ struct judgement judge_unit(const struct question *question, uint16_t index)
     wrong = outgrows(question) ? "record too large" : defect(question, index);
     if (wrong)
         return (struct judgement){ VERDICT_PUT_BACK, wrong };
+    if (is_of_alias(question, index))
+        return (struct judgement){ VERDICT_LOST, "same record" };
     if (is_outdated(question, index))
         return (struct judgement){ VERDICT_LOST, "restored" };
     if (!unit_is_concurrent(question, index))

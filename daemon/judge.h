@@ -10,20 +10,24 @@ enum { RECORD_BYTES_MAX = 768 * 1024 }; /* of all values together; a write that 
 /* Who made the change, and what they had seen. */
 struct writer {
     agency_index agency;
-    feed_position base;    /* the feed position it had applied */
-    feed_position since;   /* the entry that closed its last load */
-    bool nothing_seen;     /* a load: concurrent with everything; `base` still says what was sent */
-    bool restored;         /* a load from an older copy: what the agency wrote itself stands, and is sent back to it */
-    const bool *fed;       /* by unit: it is sent items on this unit */
+    feed_position base;  /* the feed position it had applied */
+    feed_position since; /* the entry that closed its last load */
+    bool nothing_seen;   /* a load: concurrent with everything; `base` still says what was sent */
+    bool restored;       /* a load from an older copy: what the agency wrote itself stands, and is sent back to it */
+    const bool *fed;     /* by unit: it is sent items on this unit */
+    /* Its row was found by what this one has, which is the same record: that is not said anew. NULL: it was not. */
+    const struct canonical *alias;
+    bool shares_key;       /* its row is the one by which it has the record that this one collides with */
     const uint32_t *holds; /* by unit: the hold that this change of it goes to, beyond its limit; 0, NULL: none */
     int64_t commit_time_us;
     bool clock_known;
     int64_t clock_offset_us, clock_uncertainty_us;
 };
 
-/* Whether an identifier belongs to another record than `record`: a unit, with its fields' values in their order, all of
- * them set. */
-typedef bool identifier_taken(void *context, const struct canonical *record, uint16_t unit, const struct value *values);
+/* The number of the record, another one than `record`, that an identifier belongs to: a unit, with its fields' values
+ * in their order, all of them set. 0: nobody's. */
+typedef uint64_t identifier_taken(void *context, const struct canonical *record, uint16_t unit,
+                                  const struct value *values);
 
 /* A catalog made ready to decide by: its patterns are compiled. The catalog must outlive it. */
 struct reconciler;
@@ -52,6 +56,10 @@ struct judgement {
 
 /* A unit of the question's fields and record. Existence, which has no fields, is for judge_deletion and may_revive. */
 struct judgement judge_unit(const struct question *question, uint16_t index);
+/* The rule of a value that may stand but for another record's having it. */
+extern const char identifier_taken_rule[];
+/* The number of the record that has what this identifier of the question's record would become; 0: none. */
+uint64_t judge_collision(const struct question *question, uint16_t index);
 bool verdict_accepts(enum verdict verdict);
 /* A deletion of a record that exists: nothing that the agency did not know of may stand against it, or it must stand
  * above all who wrote that. */

@@ -24,7 +24,7 @@ struct scene {
 
 static const bool fed[] = { true, true, true, true, true, true, true };
 
-static bool taken(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
+static uint64_t taken(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
 {
     const struct scene *scene = context;
 

@@ -110,10 +110,15 @@ static void decide_unit(struct decision *decision, uint16_t index)
     if (judgement.verdict != VERDICT_UNCHANGED && judgement.verdict != VERDICT_PUT_BACK &&
         hold_if_limited(decision, index, OPERATION_UPDATE))
         return;
+    /* "A change that would still collide is held." Where the number is the key one row would be two records. */
+    if (judgement.rule == identifier_taken_rule && !decision->question.writer->shares_key) {
+        judgement.verdict = VERDICT_HELD;
+        hold_defect(decision, index);
+    }
     add_verdicts(decision, index, judgement);
     if (verdict_accepts(judgement.verdict)) {
         accept_unit(decision, index);
-    } else if (judgement.verdict != VERDICT_UNCHANGED) {
+    } else if (judgement.verdict != VERDICT_UNCHANGED && judgement.verdict != VERDICT_HELD) {
         agency_index by =
             judgement.verdict == VERDICT_LOST ? decision->record->units[index].writer : unit->policy.write[0];
 

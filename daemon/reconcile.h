@@ -24,6 +24,7 @@ struct held_note {
     uint16_t unit;
     uint32_t hold; /* 0: it must be given one, in the record too */
     enum operation operation;
+    uint64_t others[2];
 };
 
 struct outcome {
@@ -46,10 +47,10 @@ void reconcile(const struct reconciler *reconciler, struct arena *arena, const s
                identifier_taken *taken, void *context, struct outcome *ret);
 
 /* Keeps the whole change back under this hold, whatever it is: nobody can decide it now. An update of something that
- * is not known is kept as an insert of what it says. */
+ * is not known is kept as an insert of what it says. `others` are the records that it may be. */
 void reconcile_hold(struct arena *arena, const struct writer *writer, struct canonical *record,
-                    enum operation operation, const struct value *fields, uint32_t hold, feed_position position,
-                    struct outcome *ret);
+                    enum operation operation, const struct value *fields, uint32_t hold, const uint64_t others[2],
+                    feed_position position, struct outcome *ret);
 
 /* A person has decided about what is held of the record for `who` (what it had seen then is in it): `by` NULL releases
  * it, so that it goes through the rules as the entry at `position`; else it is rejected by whom that says, and counts

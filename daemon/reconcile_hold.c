@@ -14,8 +14,11 @@ static void note(struct decision *decision, enum held_step step, const struct he
 {
     struct outcome *outcome = decision->outcome;
 
-    outcome->notes[outcome->note_count++] =
-        (struct held_note){ .step = step, .unit = held->unit, .hold = held->hold, .operation = held->operation };
+    outcome->notes[outcome->note_count++] = (struct held_note){ .step = step,
+                                                                .unit = held->unit,
+                                                                .hold = held->hold,
+                                                                .operation = held->operation,
+                                                                .others = { held->others[0], held->others[1] } };
     decision->record->dirty = true;
 }
 
@@ -46,6 +49,7 @@ static void take_unit(struct decision *decision, struct held *held)
 
     stamp(decision, held);
     held->operation = OPERATION_UPDATE;
+    held->others[0] = held->defect ? judge_collision(&decision->question, held->unit) : 0;
     for (uint16_t i = 0; i < unit->field_count; i++)
         held->values[unit->fields[i]] = decision->question.fields[unit->fields[i]];
 }
@@ -176,12 +180,13 @@ static void claim_identifiers(struct decision *decision)
     }
 }
 
-static void hold_record(struct decision *decision, uint32_t hold, enum operation operation)
+static void hold_record(struct decision *decision, uint32_t hold, enum operation operation, const uint64_t others[2])
 {
     const struct question *question = &decision->question;
     struct held *held = unit_new(decision, UNIT_EXISTENCE);
 
     held->hold = hold;
+    memcpy(held->others, others, sizeof held->others);
     take_record(decision, held, operation);
     if (operation != OPERATION_DELETE && question->taken)
         claim_identifiers(decision);
@@ -197,7 +202,7 @@ bool hold_if_limited(struct decision *decision, uint16_t index, enum operation o
     if (!holds || holds[index] == 0)
         return false;
     if (index == UNIT_EXISTENCE) {
-        hold_record(decision, holds[index], operation);
+        hold_record(decision, holds[index], operation, (const uint64_t[2]){ 0 });
         return true;
     }
     held = unit_new(decision, index);
@@ -209,8 +214,8 @@ bool hold_if_limited(struct decision *decision, uint16_t index, enum operation o
 }
 
 void reconcile_hold(struct arena *arena, const struct writer *writer, struct canonical *record,
-                    enum operation operation, const struct value *fields, uint32_t hold, feed_position position,
-                    struct outcome *ret)
+                    enum operation operation, const struct value *fields, uint32_t hold, const uint64_t others[2],
+                    feed_position position, struct outcome *ret)
 {
     struct decision decision = {
         .question = { .writer = writer,
@@ -223,7 +228,7 @@ void reconcile_hold(struct arena *arena, const struct writer *writer, struct can
     };
 
     decision_start(&decision, ret);
-    hold_record(&decision, hold, operation);
+    hold_record(&decision, hold, operation, others);
 }
 
 /* ---- settling ---- */

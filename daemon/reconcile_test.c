@@ -43,7 +43,7 @@ static int scene_close(void **state)
     return 0;
 }
 
-static bool taken(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
+static uint64_t taken(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
 {
     const struct scene *scene = context;
 

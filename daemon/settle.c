@@ -171,14 +171,15 @@ static struct text content_of(const struct settling *settling, const struct held
     return change.content;
 }
 
-static void settle_entry(const struct settling *settling, const struct held *held, struct text content,
-                         struct outcome *outcome)
+static feed_position settle_entry(const struct settling *settling, const struct held *held, struct text content,
+                                  struct outcome *outcome)
 {
     struct broker *broker = settling->broker;
     struct work *work = settling->work;
     struct peer *peer = settling->share->peer;
     bool release = settling->hold->row.decision == DECISION_RELEASE;
     struct entry_row *row = entry_add(broker, work, release ? ENTRY_HOLD_RELEASED : ENTRY_HOLD_REJECTED, peer);
+    feed_position position;
 
     row->entry.type = text_of(settling->record->type->name);
     row->entry.record = settling->record->number;
@@ -190,11 +191,14 @@ static void settle_entry(const struct settling *settling, const struct held *hel
     row->effect = sending_pack(work, &outcome->effect, &(struct reason){ 0 });
     row->reply = sending_pack(work, &outcome->reply, &outcome->reason);
     entry_withhold(broker, work, row, peer, settling->record);
-    link_readers(broker, work, peer, settling->record, outcome, row->entry.position);
+    position = row->entry.position;
+    link_readers(broker, work, peer, settling->record, outcome, position);
+    altered_settled(broker, work, peer, settling->record, held->operation, NULL, outcome);
     if (outcome->identifier_changed)
-        take_from_deleted(work, settling->record);
+        take_from_deleted(broker, work, settling->record);
     index_identifiers(work, settling->record);
     record_write(work, settling->record);
+    return position;
 }
 
 /* A row that could not be told which record it is may be one by now: what is held of it moves there. False: it still
@@ -241,6 +245,7 @@ static bool settle_record(struct settling *settling)
     struct writer who = { .agency = peer->index, .since = settling->share->row.since, .fed = unfed };
     struct outcome outcome;
     struct text content;
+    feed_position position;
     struct held was;
 
     if (!held || held->hold != work->settling)
@@ -262,8 +267,8 @@ static bool settle_record(struct settling *settling)
                           release ? NULL : settling->hold->row.by, work->batch->writes.head + 1, taken_by_other, work,
                           &outcome))
         return false;
-    settle_entry(settling, &was, content, &outcome);
-    hold_notes(settling->broker, work, peer, settling->record, listed, &outcome, work->batch->writes.head,
+    position = settle_entry(settling, &was, content, &outcome);
+    hold_notes(settling->broker, work, peer, settling->record, listed, &outcome, position,
                release ? "released" : "rejected");
     return true;
 }
@@ -275,10 +280,13 @@ static void tell_end(struct broker *broker, const struct peer *peer, const struc
     if (hold->stuck > 0)
         action_log(
             broker, LOG_LEVEL_WARN, peer,
-            "%" PRIu32 " changes of hold %" PRIu32 " could not be released: they still break what the catalog "
-            "demands, or which record they are about still cannot be told. Correct them at the agency, or reject "
-            "them",
-            hold->stuck, hold->row.number);
+            "%" PRIu32 " changes of hold %" PRIu32
+            " could not be released: %s. Correct them at the agency, or reject them",
+            hold->stuck, hold->row.number,
+            hold->row.cause == HOLD_COLLISION
+                ? "another record still has what they would be found by (selaras hold show says which). If they are "
+                  "one: selaras record same"
+                : "they still break what the catalog demands, or which record they are about still cannot be told");
 }
 
 void decide_settle(struct broker *broker, struct work *work)

@@ -19,6 +19,7 @@ static const char *const cause_words[HOLD_CAUSE_COUNT] = {
     [HOLD_LIMIT] = "limit",
     [HOLD_DEFECT] = "defect",
     [HOLD_UNKNOWN] = "unknown",
+    [HOLD_COLLISION] = "collision",
 };
 static const char *const decision_words[DECISION_COUNT] = {
     [DECISION_RELEASE] = "release",
@@ -80,17 +81,19 @@ static void write_holds(struct store *store, const struct writes *writes)
 }
 
 static const char sql_helds[] =
-    "INSERT INTO selaras.held AS h (hold, record, unit, operation, entry, settled, settled_entry)"
-    " SELECT v.hold, v.record, v.unit, v.operation, v.entry, v.how, CASE WHEN v.how IS NULL THEN 0 ELSE v.entry END"
-    " FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[])"
-    " AS v (hold, record, unit, operation, entry, how)"
-    " ON CONFLICT (hold, record, unit) DO UPDATE SET operation = excluded.operation,"
+    "INSERT INTO selaras.held AS h (hold, record, unit, operation, entry, settled, settled_entry, others)"
+    " SELECT v.hold, v.record, v.unit, v.operation, v.entry, v.how, CASE WHEN v.how IS NULL THEN 0 ELSE v.entry END,"
+    " pg_catalog.array_remove(ARRAY[v.other, v.another], 0)"
+    " FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bigint[],"
+    " $8::bigint[]) AS v (hold, record, unit, operation, entry, how, other, another)"
+    " ON CONFLICT (hold, record, unit) DO UPDATE SET operation = excluded.operation, others = excluded.others,"
     " entry = CASE WHEN excluded.settled IS NULL THEN excluded.entry ELSE h.entry END,"
     " settled = excluded.settled, settled_entry = excluded.settled_entry";
 
 static void write_helds(struct store *store, const struct writes *writes)
 {
-    static const Oid elements[] = { PG_OID_INT8, PG_OID_INT8, PG_OID_TEXT, PG_OID_TEXT, PG_OID_INT8, PG_OID_TEXT };
+    static const Oid elements[] = { PG_OID_INT8, PG_OID_INT8, PG_OID_TEXT, PG_OID_TEXT,
+                                    PG_OID_INT8, PG_OID_TEXT, PG_OID_INT8, PG_OID_INT8 };
     enum { COUNT = sizeof elements / sizeof elements[0] };
     struct pg_array *to = arrays_start(store, elements, COUNT);
 
@@ -103,6 +106,8 @@ static void write_helds(struct store *store, const struct writes *writes)
         add_word(&to[3], operation_name(held->operation));
         pg_array_int8(&to[4], (int64_t)held->entry);
         add_word(&to[5], held->how);
+        pg_array_int8(&to[6], (int64_t)held->others[0]);
+        pg_array_int8(&to[7], (int64_t)held->others[1]);
     }
     if (writes->held_count > 0)
         arrays_run(store, COUNT, sql_helds);

@@ -36,6 +36,7 @@ struct share {
     bool quarantined;
     bool asked;    /* it has asked for a load itself: that was looked at */
     bool reloaded; /* an operator has asked for a load: its session ends */
+    bool moded;    /* or for another mode: what was observed is forgotten */
     bool rekeyed;  /* its key was revoked or replaced */
 };
 
@@ -46,18 +47,20 @@ struct work {
     uint32_t share_count;
     struct admin *admins;
     struct links *links;
-    struct map *records;       /* number to canonical */
-    struct map *identifiers;   /* (type and unit, values) to canonical */
-    struct exchange *exchange; /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
+    struct observing *observing; /* what observed rows become; NULL: none does */
+    struct map *records;         /* number to canonical */
+    struct map *identifiers;     /* (type and unit, values) to canonical */
+    struct exchange *exchange;   /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
     const struct canonical *created; /* by the newest change that has created one */
     bool second;                     /* keys without a link were looked up as identifiers too */
-    uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity, held_capacity;
+    uint32_t entry_capacity, debt_capacity, settled_capacity, altered_capacity, record_capacity, held_capacity;
     struct buffer scratch;
     struct brake *brake;    /* the batch's copy, once it is needed */
     const uint32_t *over;   /* by limit: the hold that the transaction's changes beyond it go to; NULL: none */
     struct map *held_index; /* (record, hold and unit) to its row in writes.helds, from 1 */
     uint32_t settling;      /* the hold of which a part is settled; 0: none */
     uint16_t settling_type, settling_unit;
+    struct map *same_asked;                      /* what same_wants() has asked for */
     int settle_step;                             /* of looking up what it is about */
     uint32_t settle_records, settle_identifiers; /* capacities */
 };
@@ -130,6 +133,9 @@ struct text sending_pack(struct work *work, const struct sending *sending, const
 void record_write(struct work *work, struct canonical *record);
 /* The record, or its deletion, for one agency alone, as an entry of its own. */
 struct entry_row *send_item(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record);
+/* The same of one that exists and that the agency has: every field as an update, with a reason for its people. */
+struct entry_row *send_item_because(struct broker *broker, struct work *work, struct peer *peer,
+                                    struct canonical *record, const struct reason *reason);
 /* Once everything is decided. */
 void pack_records(struct work *work);
 void pack_leaves(struct work *work);
@@ -143,6 +149,7 @@ bool reach_inserts(const struct work *work, const struct peer *peer, const struc
 /* How the item of an entry at `position` changes the links of whoever it goes to. */
 void link_item(struct work *work, const struct peer *peer, const struct canonical *record, enum operation operation,
                bool identifier_changed, feed_position position);
+/* `writer` NULL: nobody has written it. */
 void link_readers(struct broker *broker, struct work *work, const struct peer *writer, const struct canonical *record,
                   const struct outcome *outcome, feed_position position);
 
@@ -151,6 +158,13 @@ void link_readers(struct broker *broker, struct work *work, const struct peer *w
 void take_links(struct work *work, const struct peer *peer, const struct piece *piece);
 void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                    struct canonical *record);
+/* What triggers of the agencies made of the record's fields is no more what is known of them: where `outcome` is sent,
+ * and where the writer has changed them itself; `fields` are its new values by field of the type (NULL: it changed
+ * nothing now). `writer` is NULL when it was a person. */
+void altered_settled(struct broker *broker, struct work *work, struct peer *writer, const struct canonical *record,
+                     enum operation operation, const struct value *fields, const struct outcome *outcome);
+/* The same of what is sent to one agency alone. */
+void altered_sent(struct work *work, struct peer *peer, const struct canonical *record, const struct sending *sending);
 /* Skips whose answer the agency has applied by now are settled. */
 void debts_answered(struct work *work, struct peer *peer, feed_position base);
 
@@ -163,9 +177,10 @@ void index_identifiers(struct work *work, struct canonical *record);
 struct canonical *change_record(struct broker *broker, struct work *work, const struct peer *peer,
                                 const struct piece *piece, const struct change *change, uint64_t resolved,
                                 struct value **ret_fields);
-bool taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values);
-/* Once an identifier of the record has changed: a deleted one that has it too loses it, so that it stays unique. */
-void take_from_deleted(struct work *work, const struct canonical *record);
+uint64_t taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values);
+/* Once an identifier of the record has changed: a deleted one that has it too loses it, so that it stays unique, which
+ * is an entry of its own. Pointers to entries of the batch are void. */
+void take_from_deleted(struct broker *broker, struct work *work, const struct canonical *record);
 /* Why a change is held whose key nothing is known by. */
 extern const char unknown_key[];
 /* Which record a row is, of which but `shell` is known so far: `shell` itself, when nobody has its identifiers.

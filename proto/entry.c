@@ -36,6 +36,9 @@ const char *entry_kind_name(enum entry_kind kind)
         [ENTRY_HOLD] = "hold",
         [ENTRY_HOLD_RELEASED] = "hold released",
         [ENTRY_HOLD_REJECTED] = "hold rejected",
+        [ENTRY_SAME] = "same",
+        [ENTRY_DIFFERENT] = "different",
+        [ENTRY_GIVEN_UP] = "given up",
     };
 
     assert(kind < ENTRY_KIND_COUNT);

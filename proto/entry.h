@@ -31,6 +31,9 @@ enum entry_kind {
     ENTRY_HOLD,          /* changes of an agency begin to wait for a person */
     ENTRY_HOLD_RELEASED, /* what a person has decided about them, or about one of them */
     ENTRY_HOLD_REJECTED,
+    ENTRY_SAME,       /* a person has said that two records are one; */
+    ENTRY_DIFFERENT,  /* ... that they are not, after all or at all */
+    ENTRY_GIVEN_UP,   /* what a deleted record was found by is another one's now */
     ENTRY_KIND_COUNT, /* reviews, findings, redactions, gaps and recoveries follow */
 };
 const char *entry_kind_name(enum entry_kind kind);

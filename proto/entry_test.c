@@ -160,8 +160,8 @@ static void a_leaf_that_is_not_one_is_refused(void **state)
     } wrongs[] = {
         { 2, "\x10", "leaf: at byte 0: expected an array of 17, found one of 16" },
         { 3, "\x02", "leaf: format, at byte 3: expected an integer from 1 to 1, found another" },
-        { 22, "\x00", "leaf: kind, at byte 22: expected an integer from 1 to 20, found another" },
-        { 22, "\x15", "leaf: kind, at byte 22: expected an integer from 1 to 20, found another" },
+        { 22, "\x00", "leaf: kind, at byte 22: expected an integer from 1 to 23, found another" },
+        { 22, "\x18", "leaf: kind, at byte 22: expected an integer from 1 to 23, found another" },
         { 22, "\x0a", "leaf: kind, at byte 22: this kind is reserved" },
         { 25, "\x01", "leaf: base, at byte 25: expected nil, found an integer" },
         { 26, "\x01", "leaf: commit-time, at byte 26: expected nil, found an integer" },

@@ -64,6 +64,7 @@ enum report_kind {
     REPORT_CLOSED,
     REPORT_LINKED,
     REPORT_LATE,
+    REPORT_ALTERED,
     REPORT_COUNT
 };
 const char *report_name(enum report_kind kind);

@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # The shells, files without their ending. In daemon/ and agents/ everything else is a core, a new file too; in a driver's folder it is the
 # other way round.
 SHELLS = {
-    "daemon": ["crashes", "main", "net", "schema", "settings", "status", "store", "store_holds", "store_read", "store_scan", "store_sql",
+    "daemon": ["crashes", "main", "net", "schema", "settings", "status", "store", "store_debts", "store_holds", "store_read", "store_scan", "store_sql",
                "store_write"],
     "agents": ["check", "drivers", "link", "main", "requests", "run", "settings", "status"],
 }

@@ -23,8 +23,8 @@ void beyond_free(struct beyond **beyond);
 /* Takes an insert, update, delete or truncate of a transaction of ours. Errors as fold_add. */
 must_check int beyond_add(struct beyond *beyond, const struct pgoutput_message *message, struct error *err);
 /* The transaction has ended and said this (NULL: nothing): gives `fold` the rows that others deleted, notes the rest,
- * and forgets it all. */
-void beyond_end(struct beyond *beyond, const struct applied *applied, struct fold *fold);
+ * adds a report, in `arena`, of each record that it wrote and that is not as it was written, and forgets it all. */
+void beyond_end(struct beyond *beyond, struct applied *applied, struct arena *arena, struct fold *fold);
 void beyond_reset(struct beyond *beyond);
 
 #endif

@@ -13,6 +13,8 @@ struct fold {
     struct touched *cursor; /* the next to give, once ended */
     uint64_t counter;
     uint8_t seed[32];
+    struct value witnesses[ROW_WITNESSES]; /* as the transaction says: actor and ground */
+    char witness_bytes[ROW_WITNESSES][WITNESS_BYTES_MAX];
     struct problems problems;
     struct error emptied; /* a table of which `reload` is said was truncated; code 0: none was */
     uint32_t emptied_table;
@@ -94,6 +96,22 @@ void fold_gone(struct fold *fold, const struct seen *old)
         problem_note(&fold->problems, &fold->mapping->blocks[old->block], "two rows with one key were deleted");
 }
 
+void fold_witness(struct fold *fold, int place, struct text text)
+{
+    static const char *const names[ROW_WITNESSES] = { "actor", "ground" };
+
+    if (text.length > WITNESS_BYTES_MAX || !text_is_utf8(text.bytes, text.length)) {
+        if (fold->problems.count++ == 0)
+            error_set(&fold->problems.first, ERR_REJECT,
+                      "the transaction's message selaras.%s is left out: it is no UTF-8, or longer than %d bytes",
+                      names[place], WITNESS_BYTES_MAX);
+        return;
+    }
+    memcpy(fold->witness_bytes[place], text.bytes, text.length);
+    fold->witnesses[place] =
+        (struct value){ fold->witness_bytes[place], text.length, text.length > 0 ? VALUE_SET : VALUE_ABSENT };
+}
+
 const struct views *fold_views(const struct fold *fold)
 {
     return &fold->views;
@@ -134,6 +152,7 @@ void fold_reset(struct fold *fold)
     touched_clear(&fold->set);
     fold->cursor = NULL;
     fold->counter = 0;
+    memset(fold->witnesses, 0, sizeof fold->witnesses);
     fold->problems.count = 0;
     fold->emptied.code = 0;
     fold->refilled = false;
@@ -187,6 +206,10 @@ static void touched_change(const struct fold *fold, struct arena *arena, const s
     if (change->operation == OPERATION_UPDATE && touched->now_key != touched->before_key)
         change->old_key = key_text(touched->before_key);
     change_make(arena, block, unpacked(arena, touched->before, block), unpacked(arena, touched->now, block), change);
+    if (fold->witnesses[0].state == VALUE_SET)
+        change->actor = fold->witnesses[0];
+    if (fold->witnesses[1].state == VALUE_SET)
+        change->ground = fold->witnesses[1];
 }
 
 uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct change **ret)

@@ -29,6 +29,11 @@ must_check int fold_add(struct fold *fold, const struct pgoutput_message *messag
 bool fold_emptied(const struct fold *fold, bool *ret_refilled, struct error *ret_why);
 /* A row that is known to be gone, whatever else the transaction did to it. */
 void fold_gone(struct fold *fold, const struct seen *old);
+/* Who made this transaction's changes, and on what ground, as the transaction itself says: that is nearer to the truth
+ * than what its rows' columns say, which may stand there since an earlier edit. `place` is 0 for the actor, 1 for the
+ * ground; said twice, the last counts. Empty text says nothing; what is no UTF-8 or longer than WITNESS_BYTES_MAX is
+ * left out and counted. Copied. */
+void fold_witness(struct fold *fold, int place, struct text text);
 /* How tables look: borrowed. */
 const struct views *fold_views(const struct fold *fold);
 

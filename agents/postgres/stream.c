@@ -160,12 +160,21 @@ static int on_change(struct stream *stream, const struct pgoutput_message *messa
     return stream->transaction.ours ? beyond_add(stream->beyond, message, err) : fold_add(stream->fold, message, err);
 }
 
-static bool is_ours(const struct stream *stream, const struct pgoutput_message *message)
+static bool has_prefix(const struct pgoutput_message *message, const char *name)
 {
     struct text prefix = message->message.prefix;
 
-    return stream->transaction.ours && !stream->transaction.known && message->message.transactional &&
-           prefix.length == strlen(APPLIED_PREFIX) && memcmp(prefix.bytes, APPLIED_PREFIX, prefix.length) == 0;
+    return prefix.length == strlen(name) && memcmp(prefix.bytes, name, prefix.length) == 0;
+}
+
+/* Who makes the transaction and why, as an application of the agency may say of any of its own. */
+static void on_witness(struct stream *stream, const struct pgoutput_message *message)
+{
+    static const char *const prefixes[] = { "selaras.actor", "selaras.ground" };
+
+    for (int i = 0; i < 2; i++)
+        if (has_prefix(message, prefixes[i]))
+            fold_witness(stream->fold, i, message->message.content);
 }
 
 /* What an apply transaction says of itself. Anyone may write such messages: only those under our origin are heard. */
@@ -175,7 +184,11 @@ static int on_message(struct stream *stream, const struct pgoutput_message *mess
     struct arena *arena = stream->transaction_arena;
     struct text content = message->message.content;
 
-    if (!is_ours(stream, message))
+    if (!transaction->open || transaction->known || !message->message.transactional)
+        return 0;
+    if (!transaction->ours)
+        on_witness(stream, message);
+    if (!transaction->ours || !has_prefix(message, APPLIED_PREFIX))
         return 0;
     if (transaction->said)
         return error_set(err, ERR_DOUBT,
@@ -215,7 +228,8 @@ static int end_ours(struct stream *stream, enum stream_found *ret, struct error 
                          stream->base, position, stream->options.origin);
     if (known)
         stream->base = position;
-    beyond_end(stream->beyond, transaction->said ? &transaction->applied : NULL, stream->fold);
+    beyond_end(stream->beyond, transaction->said ? &transaction->applied : NULL, stream->transaction_arena,
+               stream->fold);
     if (end_fold(stream, err) < 0)
         return err->code;
     stream->left = fold_left(stream->fold) || transaction->applied.report_count > 0 || transaction->fence.seq > 0;

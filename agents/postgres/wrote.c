@@ -81,6 +81,7 @@ void work_wrote(struct arena *arena, const struct apply_work *work, struct apply
             continue;
         *wrote = (struct wrote_row){ .block = row->net->block,
                                      .key = key_now(arena, work, row),
+                                     .record = row->net->record,
                                      .gone = row->kind == APPLY_DELETE };
         if (!wrote->gone)
             wrote->digests = digests_of(arena, &work->mapping->blocks[row->net->block], row);

@@ -18,10 +18,11 @@ def sample():
     folder = made.region.run.folder
     with open(made.region.catalog, encoding="utf-8") as file:
         catalog = file.read()
-    field = catalog.index("            eligible\n") + len("            eligible\n")
+    agreed = '                limit = "true to false 10 % 1 h"\n'
+    assert agreed in catalog
+    catalog = catalog.replace(agreed, f'                limit = "true to false {ELIGIBLE} 1 h"\n')
     existence = catalog.index("        existence\n", catalog.index("    resident\n")) + len("        existence\n")
-    catalog = (catalog[:existence] + '            limit = "deletions 5 % 1 h"\n' + catalog[existence:field]
-               + f'                limit = "true to false {ELIGIBLE} 1 h"\n' + catalog[field:])
+    catalog = catalog[:existence] + '            limit = "deletions 5 % 1 h"\n' + catalog[existence:]
     made.region.catalog = f"{folder}/limited.zpl"
     with open(made.region.catalog, "w", encoding="utf-8") as file:
         file.write(catalog)
