@@ -34,6 +34,7 @@ struct share {
     bool write;          /* the row has changed */
     bool reset;
     bool quarantined;
+    bool asked;    /* it has asked for a load itself: that was looked at */
     bool reloaded; /* an operator has asked for a load: its session ends */
     bool moded;    /* or for another mode: what was observed is forgotten */
     bool rekeyed;  /* its key was revoked or replaced */
@@ -229,6 +230,8 @@ void end_load(struct broker *broker, struct work *work, struct share *share, con
 void decide_fill(struct broker *broker, struct work *work, struct share *share);
 void quarantine(struct broker *broker, struct work *work, struct share *share, enum quarantine kind,
                 const char *reason);
+/* The agency has asked for a load of its own accord: its next hello begins one. */
+void reload_itself(struct broker *broker, struct work *work, struct share *share, const char *reason);
 void open_ledger(struct broker *broker, struct work *work);
 void decide_admins(struct broker *broker, struct work *work);
 
