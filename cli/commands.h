@@ -10,6 +10,7 @@ int log_run(struct call *call); /* log.c */
 
 int record_run(struct call *call); /* record.c */
 
+int explain_run(struct call *call);     /* explain.c */
 int record_same_run(struct call *call); /* same.c */
 int record_different_run(struct call *call);
 

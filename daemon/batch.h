@@ -122,6 +122,14 @@ struct settled_debt {
     const char *how;     /* "answered", "released", "closed" */
 };
 
+/* What an agency's trigger made other than it was fed; or that this is no more known. */
+struct altered_write {
+    uint16_t agency;
+    const char *type, *field;
+    uint64_t record;
+    feed_position position; /* up to which it had applied then; 0: it is known no more */
+};
+
 /* Why changes are held. */
 enum hold_cause {
     HOLD_LIMIT,     /* they were more than the catalog's limit */
@@ -200,6 +208,8 @@ struct writes {
     uint32_t debt_count;
     struct settled_debt *settled;
     uint32_t settled_count;
+    struct altered_write *altered; /* in the order in which it was found */
+    uint32_t altered_count;
     struct agency_write *agencies;
     uint32_t agency_count;
     struct applied_write *applied;
@@ -244,6 +254,8 @@ struct ledger_state {
     uint32_t agency_count;
     struct debt *debts; /* open ones, and answered skips whose answer may not have arrived */
     uint32_t debt_count;
+    struct altered_write *altered;
+    uint32_t altered_count;
     uint32_t next_hold;
     struct hold_row *holds; /* open ones */
     uint32_t hold_count;

@@ -37,6 +37,18 @@ static void make_hash_key(struct broker *broker)
     memcpy(broker->hash_key.bytes, made, sizeof broker->hash_key.bytes);
 }
 
+static void altered_start(struct broker *broker, const struct altered_write *stored)
+{
+    struct peer *peer = peer_by_id(broker, stored->agency);
+    int type = catalog_type(broker->catalog, stored->type, strlen(stored->type));
+    int field = type < 0 ? -1 : catalog_field(&broker->catalog->types[type], stored->field, strlen(stored->field));
+
+    if (strcmp(stored->field, "existence") == 0)
+        field = FIELD_EXISTENCE;
+    if (peer && field >= 0)
+        altered_add(peer->altered, stored->record, (uint16_t)field);
+}
+
 int broker_new(const struct broker_options *options, const struct catalog *catalog, struct text catalog_text,
                const struct ledger_state *state, struct broker **ret, struct error *err)
 {
@@ -82,6 +94,8 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
         if (peer)
             debts_add(peer->debts, &state->debts[i]);
     }
+    for (uint32_t i = 0; i < state->altered_count; i++)
+        altered_start(broker, &state->altered[i]);
     *ret = broker;
     return 0;
 }
@@ -247,6 +261,8 @@ bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret
         .parked = debts_count(peer->debts, DEBT_PARKED),
         .skipped = debts_count(peer->debts, DEBT_SKIPPED),
         .held = brake_held(broker->brake, peer->row.id),
+        .altered = altered_count(peer->altered),
+        .altered_more = altered_more(peer->altered),
         .copy_at_us = peer->copy_at_us,
     };
     return true;

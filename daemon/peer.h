@@ -3,6 +3,7 @@
 #ifndef SELARAS_PEER_H
 #define SELARAS_PEER_H
 
+#include "daemon/altered.h"
 #include "daemon/brake.h"
 #include "daemon/broker.h"
 #include "daemon/cache.h"
@@ -51,6 +52,7 @@ struct peer {
     uint16_t block_count;
     bool bound; /* the blocks fit the catalog in force */
     struct debts *debts;
+    struct altered *altered;
     struct holding *holdings; /* by type; NULL: nobody has asked */
 
     /* The session. */

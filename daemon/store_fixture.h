@@ -37,7 +37,7 @@ struct savepoint {
     struct stored_record *records;
     struct link *links;
     struct stored_debt *debts;
-    uint32_t record_count, link_count, debt_count, entry_count;
+    uint32_t record_count, link_count, debt_count, altered_count, entry_count;
 };
 
 struct world {
@@ -76,6 +76,8 @@ struct world {
     uint32_t observed_count;
     struct stored_debt debts[ROWS_MAX];
     uint32_t debt_count;
+    struct altered_write altered[ROWS_MAX]; /* as they were written: the last of each counts */
+    uint32_t altered_count;
     struct entry_row entries[ROWS_MAX];
     uint32_t entry_count;
     struct hold_row holds[HOLDS_MAX];
@@ -388,6 +390,29 @@ static inline void keep_links(struct world *world, const struct writes *writes)
     }
 }
 
+static inline void keep_altered(struct world *world, const struct writes *writes)
+{
+    for (uint32_t i = 0; i < writes->altered_count; i++) {
+        struct altered_write *row = &world->altered[world->altered_count++];
+
+        *row = writes->altered[i];
+        row->type = arena_copy(world->arena, row->type, strlen(row->type));
+        row->field = arena_copy(world->arena, row->field, strlen(row->field));
+    }
+}
+
+/* Whether the store has it still. */
+static inline bool altered_stands(const struct world *world, uint32_t at)
+{
+    const struct altered_write *row = &world->altered[at];
+
+    for (uint32_t i = at + 1; i < world->altered_count; i++)
+        if (world->altered[i].agency == row->agency && world->altered[i].record == row->record &&
+            strcmp(world->altered[i].field, row->field) == 0)
+            return false;
+    return row->position > 0;
+}
+
 static inline void keep_observed(struct world *world, const struct writes *writes)
 {
     for (uint32_t i = 0; i < writes->observed_count; i++) {
@@ -496,6 +521,9 @@ static inline void keep_agency(struct world *world, const struct agency_write *w
             world->links[i] = world->links[--world->link_count];
         else
             i++;
+    for (uint32_t i = 0; write->reset && i < world->altered_count; i++)
+        if (world->altered[i].agency == row->id)
+            world->altered[i].position = 0;
     for (uint32_t i = 0; write->reset && i < world->debt_count; i++)
         world->debts[i].settled = world->debts[i].settled || world->debts[i].debt.agency == row->id;
 }
@@ -571,6 +599,7 @@ static inline void begin(struct world *world)
                               .record_count = world->record_count,
                               .link_count = world->link_count,
                               .debt_count = world->debt_count,
+                              .altered_count = world->altered_count,
                               .entry_count = world->entry_count };
     memcpy(to->records, world->records, world->record_count * sizeof *to->records);
     memcpy(to->links, world->links, world->link_count * sizeof *to->links);
@@ -586,6 +615,7 @@ static inline void roll_back(struct world *world)
     world->record_count = from->record_count;
     world->link_count = from->link_count;
     world->debt_count = from->debt_count;
+    world->altered_count = from->altered_count;
     world->entry_count = from->entry_count;
     memcpy(world->records, from->records, world->record_count * sizeof *from->records);
     memcpy(world->links, from->links, world->link_count * sizeof *from->links);
@@ -630,6 +660,7 @@ static inline void keep_batch(struct world *world, const struct batch *batch)
     keep_links(world, writes);
     keep_observed(world, writes);
     keep_debts(world, writes);
+    keep_altered(world, writes);
     keep_holds(world, writes);
     if (!batch->ends)
         return;

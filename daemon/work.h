@@ -56,7 +56,7 @@ struct work {
     struct exchange *exchange;   /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
     const struct canonical *created; /* by the newest change that has created one */
     bool second;                     /* keys without a link were looked up as identifiers too */
-    uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity, held_capacity;
+    uint32_t entry_capacity, debt_capacity, settled_capacity, altered_capacity, record_capacity, held_capacity;
     struct buffer scratch;
     struct brake *brake;    /* the batch's copy, once it is needed */
     const uint32_t *over;   /* by limit: the hold that the transaction's changes beyond it go to; NULL: none */
@@ -136,7 +136,7 @@ struct text sending_pack(struct work *work, const struct sending *sending, const
 void record_write(struct work *work, struct canonical *record);
 /* The record, or its deletion, for one agency alone, as an entry of its own. */
 struct entry_row *send_item(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record);
-/* The same, with a reason for its people. */
+/* The same of one that exists and that the agency has: every field as an update, with a reason for its people. */
 struct entry_row *send_item_because(struct broker *broker, struct work *work, struct peer *peer,
                                     struct canonical *record, const struct reason *reason);
 /* Once everything is decided. */
@@ -161,6 +161,13 @@ void link_readers(struct broker *broker, struct work *work, const struct peer *w
 void take_links(struct work *work, const struct peer *peer, const struct piece *piece);
 void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                    struct canonical *record);
+/* What triggers of the agencies made of the record's fields is no more what is known of them: where `outcome` is sent,
+ * and where the writer has changed them itself; `fields` are its new values by field of the type (NULL: it changed
+ * nothing now). `writer` is NULL when it was a person. */
+void altered_settled(struct broker *broker, struct work *work, struct peer *writer, const struct canonical *record,
+                     enum operation operation, const struct value *fields, const struct outcome *outcome);
+/* The same of what is sent to one agency alone. */
+void altered_sent(struct work *work, struct peer *peer, const struct canonical *record, const struct sending *sending);
 /* Skips whose answer the agency has applied by now are settled. */
 void debts_answered(struct work *work, struct peer *peer, feed_position base);
 

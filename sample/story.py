@@ -102,16 +102,33 @@ class Story:
                 ("dp2kb", "families and mothers-to-be"), ("bappeda", "programs and budget lines"),
                 ("tenggarong", "rows in a spreadsheet"))), self.psql("dinsos", "SELECT nik, nama, kd_kec, berhak, jml_anggota, desil FROM penerima_bantuan LIMIT 3"))
 
+    def observing(self):
+        """Four take part at once; dinkes joins as any agency does that is not told otherwise."""
+        region, dinkes = self.region, self.dinkes
+        region.configure(fence_interval="1s", retry_interval="500ms")
+        region.start_broker()
+        for agency in region.agencies.values():
+            if agency is not dinkes:
+                agency.join()
+        held = "SELECT md5(string_agg(p::text, '' ORDER BY id)) FROM peserta_jkn AS p"
+        before = dinkes.value(held)
+        region.enrol("dinkes", dinkes.key, mode=None)
+        dinkes.prepare()
+        dinkes.start()
+        self.must("dinkes's own rows while it observes", dinkes.value(held), before)
+        self.tell("broker and agents run; dinkes joins and observes: what it has is compared, nothing takes effect, nothing is written",
+                  self.selaras("status"))
+
     def first_load(self):
         region = self.region
-        region.configure(fence_interval="1s", retry_interval="500ms")
-        region.start()
+        region.selaras("agency", "mode", "dinkes", "full", "--ground", "SK 440/12/2026")
+        self.dinkes.wait_up()
         self.settled()
         for name, table in (("dinsos", "penerima_bantuan"), ("dinkes", "peserta_jkn")):
             self.must(f"residents at {name} after the first load",
                       int(region.agencies[name].value(f"SELECT count(*) FROM {table}")), len(self.people))
         put_back = region.value("SELECT count(*) FROM selaras.entry WHERE verdicts && '{lost,put back}' AND operation = 'load'")
-        self.tell(f"broker and agents run; first load done: dinsos and dinkes hold the same {len(self.people):,} residents; of all"
+        self.tell(f"dinkes takes part: dinsos and dinkes hold the same {len(self.people):,} residents; of all"
                   f" records {int(put_back):,} differed and were decided by the catalog's rules", self.selaras("status"))
 
     def entitlement(self):
@@ -303,7 +320,7 @@ class Story:
         self.tell(f"a family of {size} moves in one transaction at dinsos, and arrives in one at dinkes",
                   self.psql("dinkes", f"SELECT nama_peserta, kode_desa, alamat_lengkap FROM peserta_jkn WHERE no_kartu_keluarga = '{card}'"))
 
-    CHAPTERS = [set_up, first_load, entitlement, nightly_reload, bad_import, put_back, broker_killed, spreadsheet, next_stage,
+    CHAPTERS = [set_up, observing, first_load, entitlement, nightly_reload, bad_import, put_back, broker_killed, spreadsheet, next_stage,
                 comings_and_goings, corrected_numbers, whole_transaction]
 
     def close(self):
