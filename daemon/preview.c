@@ -88,6 +88,7 @@ static void shadow_make(struct broker *broker, struct preview *preview, const st
     shadow->row = peer->row;
     shadow->index = peer->index;
     shadow->debts = debts_new();
+    shadow->altered = altered_new();
     if (blocks_bind(preview->arena, broker->catalog, peer->index, preview->blocks, &shadow->blocks,
                     &shadow->block_count, &err) < 0)
         abort(); /* they fitted before */
@@ -181,6 +182,7 @@ void preview_free(struct preview **preview)
     if (!old)
         return;
     debts_free(&old->shadow.debts);
+    altered_free(&old->shadow.altered);
     free(old->memory.slots);
     arena_free(&old->arena);
     free(old);
