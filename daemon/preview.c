@@ -169,6 +169,7 @@ void preview_ask(struct broker *broker, const struct broker_event *event)
     preview->modes = text_in(preview->arena, peer->row.modes);
     preview->blocks = text_in(preview->arena, peer->row.blocks);
     preview->incarnation = peer->row.incarnation;
+    preview->key = text_of("");
     preview->next_record = UINT64_C(1) << PREVIEW_NUMBERS_FROM;
     shadow_make(broker, preview, peer, event->table);
     result_make(broker, preview, event->table);
