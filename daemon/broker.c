@@ -96,6 +96,10 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     }
     for (uint32_t i = 0; i < state->altered_count; i++)
         altered_start(broker, &state->altered[i]);
+    for (uint32_t i = 0; i < broker->peer_count; i++) { /* what a batch, or a preview, is undone to */
+        debts_keep(broker->peers[i].debts);
+        altered_keep(broker->peers[i].altered);
+    }
     *ret = broker;
     return 0;
 }
