@@ -224,6 +224,7 @@ static struct writer writer_of(const struct share *share, const struct piece *pi
         .nothing_seen = piece->nothing_seen,
         .restored = piece->nothing_seen && share->row.restored,
         .fed = block->fed,
+        .takes_none = !block->insert,
         .commit_time_us = piece->commit_time_us,
     };
 }

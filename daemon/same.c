@@ -441,8 +441,7 @@ static void other_goes(const struct decided *decided, const bool *given)
 
             passing[row->withheld_count++] = peer->row.id;
             sent_set(work->batch->arena, &other->passed, peer->index, position);
-            links_end(work->links, peer->row.id, block, other->number, position);
-            links_feed(work->links, peer->row.id, block, key, decided->keep->number, position);
+            links_pass(work->links, peer->row.id, block, key, other->number, decided->keep->number, position);
         } else if (peer->row.state >= STATE_FILLING) {
             link_item(work, peer, other, OPERATION_DELETE, true, position);
         }
@@ -575,8 +574,8 @@ static void rows_return(const struct decided *decided, feed_position position)
         block = reach_held(work, peer, decided->keep, &key);
         if (!block)
             continue; /* its people have deleted it */
-        links_end(work->links, peer->row.id, block->name, decided->keep->number, position);
-        links_feed(work->links, peer->row.id, block->name, key, decided->other->number, position);
+        links_return(work->links, peer->row.id, block->name, key, decided->other->number, decided->keep->number,
+                     decided->other->same_at, position);
     }
 }
 
