@@ -38,6 +38,7 @@ enum option_name {
     OPTION_NO_PAGER,
     OPTION_OFFLINE,
     OPTION_YES,
+    OPTION_TABLE,
     OPTION_COUNT,
 };
 #define OPTION(name) (1u << OPTION_##name)

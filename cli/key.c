@@ -67,7 +67,11 @@ int key_enrol_run(struct call *call)
         return call_misused(call, "%s", err.text);
     return answer_request(
         call, arguments, 3,
-        arena_printf(call->arena, _("%s is enrolled: its agent is let in from now on."), call->arguments[0]));
+        arena_printf(
+            call->arena,
+            _("%s is enrolled: its agent is let in from now on. A new agency observes: nothing of it takes effect and "
+              "nothing is written to it until: selaras agency mode %s full --ground TEXT"),
+            call->arguments[0], call->arguments[0]));
 }
 
 int key_revoke_run(struct call *call)

@@ -9,7 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AT_AGENCY, AT_MODE, AT_STATE, AT_LINK, AT_LAG, AT_SENT, AT_FED, AT_HELD, AT_PARKED, AT_SKIPPED };
+enum {
+    AT_AGENCY,
+    AT_MODE,
+    AT_STATE,
+    AT_LINK,
+    AT_LAG,
+    AT_SENT,
+    AT_FED,
+    AT_HELD,
+    AT_PARKED,
+    AT_SKIPPED,
+    AT_ALTERED,
+    AT_UNRECORDED
+};
 static const struct column columns[] = {
     [AT_AGENCY] = { "name", N_("AGENCY"), 0 },
     [AT_MODE] = { "mode", N_("MODE"), 0 },
@@ -21,6 +34,8 @@ static const struct column columns[] = {
     [AT_HELD] = { "held", N_("HELD"), LOOK_RIGHT },
     [AT_PARKED] = { "parked", N_("PARKED"), LOOK_RIGHT },
     [AT_SKIPPED] = { "skipped", N_("SKIPPED"), LOOK_RIGHT | LOOK_OPTIONAL },
+    [AT_ALTERED] = { "altered", N_("ALTERED"), LOOK_RIGHT | LOOK_OPTIONAL },
+    [AT_UNRECORDED] = { "unrecorded", N_("NOT RECORDED"), LOOK_RIGHT | LOOK_OPTIONAL },
     { 0 },
 };
 
@@ -52,7 +67,8 @@ static void agency_row(struct output *output, struct arena *arena, const struct 
 {
     output_row(output, false);
     output_text(output, AT_AGENCY, answer_text(agency, "name"));
-    output_text(output, AT_MODE, answer_text(agency, "mode"));
+    output_text(output, AT_MODE,
+                answer_element(json_object_object_get(agency, "tables"), 0) ? _("mixed") : answer_text(agency, "mode"));
     output_text(output, AT_STATE, answer_text(agency, "state"));
     output_text(output, AT_LINK, link_shown(arena, agency, now_us));
     if (answer_number(agency, "applied")) /* else it has nothing yet, and how far that is behind says nothing */
@@ -62,6 +78,30 @@ static void agency_row(struct output *output, struct arena *arena, const struct 
     number_unless_zero(output, AT_HELD, answer_number(agency, "held"));
     number_unless_zero(output, AT_PARKED, answer_number(agency, "parked"));
     number_unless_zero(output, AT_SKIPPED, answer_number(agency, "skipped"));
+    number_unless_zero(output, AT_ALTERED, answer_number(agency, "altered"));
+    number_unless_zero(output, AT_UNRECORDED, answer_number(agency, "unrecorded"));
+}
+
+/* Says what becomes of its changes, where that is not everything. */
+static void advise_mode(struct output *output, const struct json_object *agency)
+{
+    const struct json_object *tables = json_object_object_get(agency, "tables"), *table;
+    const char *name = answer_text(agency, "name");
+    bool observes = is(agency, "mode", "observe");
+
+    if (is(agency, "mode", "publish"))
+        output_say(output, _("%s publishes: its changes take effect, and nothing is written to it."), name);
+    for (size_t i = 0; (table = answer_element(tables, i)); i++) {
+        output_say(output, _("Table %s of %s is in mode %s."), answer_text(table, "name"), name,
+                   answer_text(table, "mode"));
+        observes = observes || is(table, "mode", "observe");
+    }
+    if (observes)
+        output_say(
+            output,
+            _("%s observes: nothing of that takes effect, and nothing is written to it. When it is to take part: "
+              "selaras agency mode %s full --ground TEXT"),
+            name, name);
 }
 
 /* Says what a person should do about this agency. Returns whether something is wrong that will not mend by itself. */
@@ -94,6 +134,7 @@ static bool advise(struct output *output, struct arena *arena, const struct json
                    ngettext("%" PRIu64 " record is parked at %s: selaras parked list --agency %s",
                             "%" PRIu64 " records are parked at %s: selaras parked list --agency %s", parked),
                    parked, name, name);
+    advise_mode(output, agency);
     if (is(agency, "state", "loading") || is(agency, "state", "filling"))
         output_say(output, _("%s is being loaded for the first time; nothing is sent to it until that is done."), name);
     if (is(agency, "state", "revoked") || quarantined || is(agency, "link", "up"))

@@ -1,5 +1,6 @@
 /* Who may take part: hellos, loads, quarantines, keys. */
 #include "daemon/hold.h"
+#include "daemon/modes.h"
 #include "daemon/same.h"
 #include "daemon/work.h"
 
@@ -122,18 +123,6 @@ static void remember_blocks(struct broker *broker, struct work *work, struct sha
     buffer_free(&packed);
 }
 
-/* An agency that only observes or publishes has its place in the table, and none in the decisions yet. */
-static bool mode_agrees(struct share *share)
-{
-    char text[160];
-
-    if (share->row.mode == MODE_FULL)
-        return true;
-    snprintf(text, sizeof text, "its mode is %s, which this broker does not know yet: its mode must be full",
-             agency_mode_name(share->row.mode));
-    return refuse(share, "mapping", text);
-}
-
 /* Whether its blocks fit the catalog, and are of the types they were: what is linked under a block stays of that type.
  */
 static bool mapping_agrees(struct broker *broker, struct work *work, struct share *share)
@@ -179,7 +168,7 @@ void decide_hello(struct broker *broker, struct work *work, struct share *share)
             quarantine(broker, work, share, QUARANTINE_HISTORY, share->refusal_text);
         return;
     }
-    if (!mode_agrees(share) || !mapping_agrees(broker, work, share))
+    if (!mapping_agrees(broker, work, share))
         return;
     remember_blocks(broker, work, share);
     if (hello_loads(&share->row, hello))
@@ -298,6 +287,27 @@ static void decide_reload(struct broker *broker, struct work *work, struct share
     share->reloaded = true;
 }
 
+/* What its tables have is looked at anew in the new mode, and as by a first load: nothing that it was sent or has said
+ * in the old one is of use for it. */
+static void decide_mode(struct broker *broker, struct work *work, struct share *share, const struct admin *admin)
+{
+    struct entry_row *row = entry_add(broker, work, ENTRY_MODE, share->peer);
+    struct agency_row *agency = &share->row;
+    struct text table = text_of(admin->table);
+    const char *what =
+        arena_printf(work->batch->arena, "%s%s%s, was %s, by %s", admin->table, *admin->table ? " " : "",
+                     agency_mode_name(admin->mode),
+                     agency_mode_name(table.length > 0 ? modes_of(agency, table) : agency->mode), admin->user);
+
+    entry_say(broker, work, row, what, admin->ground);
+    agency->modes = table.length > 0 ? modes_with(work->batch->arena, agency, table, admin->mode) : text_of("");
+    if (table.length == 0)
+        agency->mode = admin->mode;
+    if (agency->incarnation > 0)
+        agency->state = STATE_NEW;
+    share->moded = true;
+}
+
 static void decide_agency(struct broker *broker, struct work *work, struct admin *admin)
 {
     struct share *share = share_make(work, peer_named(broker, admin->name)); /* operators.c has made its place */
@@ -306,8 +316,14 @@ static void decide_agency(struct broker *broker, struct work *work, struct admin
         admin->failure = "it has been resumed already";
         return;
     }
+    if (admin->kind == BROKER_EVENT_MODE)
+        admin->failure = mode_refused(broker, work->batch->arena, &share->row, share->peer, admin->mode, admin->table);
+    if (admin->failure)
+        return;
     share->write = true;
-    if (admin->kind == BROKER_EVENT_RESUME)
+    if (admin->kind == BROKER_EVENT_MODE)
+        decide_mode(broker, work, share, admin);
+    else if (admin->kind == BROKER_EVENT_RESUME)
         decide_resume(broker, work, share, admin);
     else if (admin->kind == BROKER_EVENT_RELOAD)
         decide_reload(broker, work, share, admin);

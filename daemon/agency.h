@@ -32,6 +32,7 @@ enum quarantine quarantine_named(const char *name);
 struct agency_block {
     struct text name;
     uint16_t type;
+    enum agency_mode mode; /* modes_bind() */
     bool generated, insert;
     enum delete_mode delete;
     uint8_t key_count;
@@ -47,7 +48,8 @@ struct agency_row {
     char name[33];
     bool enrolled; /* it has a key; without one it was revoked */
     uint8_t key[32];
-    enum agency_mode mode;
+    enum agency_mode mode; /* of its tables ... */
+    struct text modes;     /* ... but for these: modes.h */
     enum agency_state state;
     /* While it is quarantined. */
     enum quarantine quarantine;
@@ -69,6 +71,7 @@ struct agency_row {
     feed_position applied;
     int64_t applied_at_us;
     uint64_t changes, fed; /* counted since enrolment */
+    uint64_t unrecorded;   /* of the changes: neither who made them nor on what ground is known */
     struct text blocks;    /* as its last hello declared them: blocks_pack */
     char software[65];
     int64_t seen_at_us;

@@ -270,7 +270,19 @@ static inline void reload(struct world *world, const char *name, const char *gro
     act(world, &event);
 }
 
-/* An enrolled agent that has not said hello. */
+static inline void set_mode(struct world *world, const char *name, const char *table, enum agency_mode mode)
+{
+    struct broker_event event = { .kind = BROKER_EVENT_MODE };
+
+    event.name = name;
+    event.table = table;
+    event.mode = mode;
+    event.ground = "SK 1/2026";
+    event.user = "root";
+    act(world, &event);
+}
+
+/* An enrolled agent that has not said hello, in mode full. */
 static inline struct agent agent_new(struct world *world, const char *name, const char *key)
 {
     struct agent agent = { .world = world, .credit = 1 << 20 };
@@ -280,6 +292,7 @@ static inline struct agent agent_new(struct world *world, const char *name, cons
     agent.blocks[0] = block_of(world, "people", world->catalog->types[0].name, key);
     agent.block_count = 1;
     enrol(world, name, (uint8_t)name[0]);
+    set_mode(world, name, "", MODE_FULL);
     return agent;
 }
 

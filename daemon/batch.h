@@ -44,6 +44,13 @@ struct wanted_count {
     const char *blocks; /* of it: "{one,other}" */
 };
 
+/* What is observed of a row. */
+struct observed_row {
+    uint16_t agency; /* id */
+    struct text block, key;
+    struct text body; /* its fields, as effect_pack() writes an insert; length 0: there is no such row any more */
+};
+
 struct wanted {
     struct wanted_key *keys;
     uint32_t key_count;
@@ -51,6 +58,8 @@ struct wanted {
     uint32_t identifier_count;
     struct wanted_record *records;
     uint32_t record_count;
+    struct wanted_key *observed; /* observed rows that the agency has changed */
+    uint32_t observed_count;
     struct wanted_fill fill;
     struct wanted_settle settle;
     struct wanted_count count;
@@ -71,7 +80,9 @@ struct found {
     uint32_t link_count;
     uint32_t fill_rows; /* of the wanted fill; they are among the records */
     uint64_t fill_last; /* the last one's number */
-    uint64_t *settles;  /* record numbers, rising */
+    struct observed_row *observed;
+    uint32_t observed_count;
+    uint64_t *settles; /* record numbers, rising */
     uint32_t settle_count;
     uint64_t count; /* the wanted one */
     bool leaf_known;
@@ -102,6 +113,14 @@ struct settled_debt {
     uint16_t agency;
     feed_position entry; /* as the debt has it */
     const char *how;     /* "answered", "released", "closed" */
+};
+
+/* What an agency's trigger made other than it was fed; or that this is no more known. */
+struct altered_write {
+    uint16_t agency;
+    const char *type, *field;
+    uint64_t record;
+    feed_position position; /* up to which it had applied then; 0: it is known no more */
 };
 
 /* Why changes are held. */
@@ -159,8 +178,9 @@ struct agency_write {
     uint64_t old_session, old_lsn;
     uint32_t old_incarnation, old_load_number;
     bool create;
-    bool blocks; /* row.blocks has changed */
-    bool reset;  /* a new load: its links and debts are of the past */
+    bool blocks;    /* row.blocks has changed */
+    bool reset;     /* a new load: its links and debts are of the past, and what was observed of it */
+    bool unobserve; /* what was observed is */
 };
 
 struct applied_write {
@@ -175,10 +195,14 @@ struct writes {
     uint32_t record_count;
     struct link_change *links;
     uint32_t link_count;
+    struct observed_row *observed;
+    uint32_t observed_count;
     struct debt *debts;
     uint32_t debt_count;
     struct settled_debt *settled;
     uint32_t settled_count;
+    struct altered_write *altered; /* in the order in which it was found */
+    uint32_t altered_count;
     struct agency_write *agencies;
     uint32_t agency_count;
     struct applied_write *applied;
@@ -223,6 +247,8 @@ struct ledger_state {
     uint32_t agency_count;
     struct debt *debts; /* open ones, and answered skips whose answer may not have arrived */
     uint32_t debt_count;
+    struct altered_write *altered;
+    uint32_t altered_count;
     uint32_t next_hold;
     struct hold_row *holds; /* open ones */
     uint32_t hold_count;

@@ -37,6 +37,18 @@ static void make_hash_key(struct broker *broker)
     memcpy(broker->hash_key.bytes, made, sizeof broker->hash_key.bytes);
 }
 
+static void altered_start(struct broker *broker, const struct altered_write *stored)
+{
+    struct peer *peer = peer_by_id(broker, stored->agency);
+    int type = catalog_type(broker->catalog, stored->type, strlen(stored->type));
+    int field = type < 0 ? -1 : catalog_field(&broker->catalog->types[type], stored->field, strlen(stored->field));
+
+    if (strcmp(stored->field, "existence") == 0)
+        field = FIELD_EXISTENCE;
+    if (peer && field >= 0)
+        altered_add(peer->altered, stored->record, (uint16_t)field);
+}
+
 int broker_new(const struct broker_options *options, const struct catalog *catalog, struct text catalog_text,
                const struct ledger_state *state, struct broker **ret, struct error *err)
 {
@@ -73,11 +85,8 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
 
         peer->stored = true;
         /* Where they do not fit a new catalog, its next hello says what it maps now. */
-        peer->bound =
-            peer->index != AGENCY_GONE && blocks_bind(peer->blocks_arena, catalog, peer->index, peer->row.blocks,
-                                                      &peer->blocks, &peer->block_count, err) == 0;
-        if (!peer->bound)
-            peer->block_count = 0;
+        if (peer->index != AGENCY_GONE)
+            (void)!peer_bind(peer, err);
     }
     for (uint32_t i = 0; i < state->debt_count; i++) {
         struct peer *peer = peer_by_id(broker, state->debts[i].agency);
@@ -85,6 +94,8 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
         if (peer)
             debts_add(peer->debts, &state->debts[i]);
     }
+    for (uint32_t i = 0; i < state->altered_count; i++)
+        altered_start(broker, &state->altered[i]);
     *ret = broker;
     return 0;
 }
@@ -124,7 +135,8 @@ void broker_free(struct broker **broker)
 static bool is_anything_wanted(const struct wanted *wanted)
 {
     return wanted->key_count > 0 || wanted->identifier_count > 0 || wanted->record_count > 0 ||
-           wanted->fill.limit > 0 || wanted->settle.hold > 0 || wanted->count.agency > 0 || wanted->leaf > 0;
+           wanted->observed_count > 0 || wanted->fill.limit > 0 || wanted->settle.hold > 0 ||
+           wanted->count.agency > 0 || wanted->leaf > 0;
 }
 
 static void lookup(struct broker *broker)
@@ -196,6 +208,7 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_REVOKE:
     case BROKER_EVENT_RESUME:
     case BROKER_EVENT_RELOAD:
+    case BROKER_EVENT_MODE:
     case BROKER_EVENT_RELEASE:
     case BROKER_EVENT_REJECT:
     case BROKER_EVENT_SAME:
@@ -233,10 +246,13 @@ bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret
         .row = &peer->row,
         .known = peer->index != AGENCY_GONE,
         .up = peer->up,
+        .reads = peer_reads(peer),
         .sent = peer->feed_sent,
         .parked = debts_count(peer->debts, DEBT_PARKED),
         .skipped = debts_count(peer->debts, DEBT_SKIPPED),
         .held = brake_held(broker->brake, peer->row.id),
+        .altered = altered_count(peer->altered),
+        .altered_more = altered_more(peer->altered),
         .copy_at_us = peer->copy_at_us,
     };
     return true;

@@ -48,6 +48,7 @@ enum broker_event_kind {
     BROKER_EVENT_REVOKE,    /* name, request */
     BROKER_EVENT_RELOAD,    /* name, ground, request: its next hello begins a load, whatever it says of its history */
     BROKER_EVENT_RESUME,    /* name, ground, request: lifts the quarantine of an agency whose batch was refused */
+    BROKER_EVENT_MODE,      /* name, mode, table (or "": all of them), ground, request: what becomes of its changes */
     BROKER_EVENT_REVEAL,    /* name (the record type, or ""), record, what, request */
     BROKER_EVENT_RELEASE,   /* record (the hold), what (a selection of records, or ""), ground, request */
     BROKER_EVENT_REJECT,    /* the same */
@@ -83,6 +84,8 @@ struct broker_event {
             void *request;
             const char *user;
             const char *what;
+            const char *table;
+            enum agency_mode mode;
             uint64_t record, other;
             bool dry; /* nothing is done: only what would be is answered */
         };
@@ -137,8 +140,11 @@ struct peer_view {
     const struct agency_row *row;
     bool known; /* the catalog names it */
     bool up;
+    bool reads;         /* some table of it is fed */
     feed_position sent; /* end of the last batch that was sent to it */
     uint32_t parked, skipped, held;
+    uint32_t altered; /* values that its own triggers made other than it was fed */
+    bool altered_more;
     int64_t copy_at_us; /* when an older copy of its database was last turned away; 0: none was */
 };
 /* An open hold, likewise. */

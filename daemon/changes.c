@@ -1,6 +1,7 @@
 /* The changes of a piece: which record each is about, and what it does to it. */
 #include "daemon/hold.h"
 #include "daemon/identity.h"
+#include "daemon/observe.h"
 #include "daemon/same.h"
 #include "daemon/work.h"
 
@@ -219,7 +220,10 @@ static struct writer writer_of(const struct share *share, const struct piece *pi
 
     return (struct writer){
         .agency = peer->index,
-        .base = debts_base(peer->debts, record, piece->nothing_seen ? share->row.load : piece->base),
+        /* What is never sent what others write has seen none of it since it was loaded. */
+        .base = block->mode != MODE_FULL
+                    ? share->row.load
+                    : debts_base(peer->debts, record, piece->nothing_seen ? share->row.load : piece->base),
         .since = share->row.since,
         .nothing_seen = piece->nothing_seen,
         .restored = piece->nothing_seen && share->row.restored,
@@ -243,7 +247,7 @@ void exchange_change(struct broker *broker, struct work *work, const struct shar
 
         identifies = field >= 0 && type->units[type->fields[field].unit].identifier;
     }
-    if (!identifies || resolved == 0 || change->operation != OPERATION_UPDATE)
+    if (!identifies || resolved == 0 || change->operation != OPERATION_UPDATE || block->mode == MODE_OBSERVE)
         return;
     writer = writer_of(share, piece, block, resolved);
     fields = arena_array(work->batch->arena, type->field_count, sizeof *fields);
@@ -365,7 +369,7 @@ uint64_t target_resolve(struct broker *broker, struct work *work, const struct p
     const struct agency_block *block = peer_block_named(peer, change->block);
     struct target target;
 
-    if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD)
+    if (change->operation == OPERATION_INSERT || change->operation == OPERATION_LOAD || block->mode == MODE_OBSERVE)
         return 0;
     target = target_of_key(broker, work, peer, block, change, piece->base);
     return target.record ? target.record->number : 0;
@@ -419,6 +423,10 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     struct target target;
     struct writer writer;
 
+    if (block->mode == MODE_OBSERVE) {
+        observe_change(work, peer, block, change);
+        return;
+    }
     if (change->operation != OPERATION_DELETE)
         fields_of_change(type, change, fields);
     target = insert ? target_of_insert(broker, work, peer, block, change, fields, piece->base)
@@ -466,6 +474,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     entry_withhold(broker, work, row, peer, target.record);
     position = row->entry.position;
     link_readers(broker, work, peer, target.record, &outcome, position);
+    altered_settled(broker, work, peer, target.record, change->operation, fields, &outcome);
     if (outcome.identifier_changed)
         take_from_deleted(broker, work, target.record);
     index_identifiers(work, target.record);

@@ -239,10 +239,10 @@ static void settle(struct world *world)
         printf("%s what %c has of unit %u: %s on base %llu, entry %llu\n",
                release ? "released:" : "rejected:", 'a' + held->agency, held->unit, operation_name(held->operation),
                (unsigned long long)held->base, (unsigned long long)world->head);
-    if (!reconcile_settle(world->reconciler, world->arena, &who, world->record, held, release ? NULL : "a clerk",
+    if (!reconcile_settle(world->reconciler, world->arena, &who, world->record, held, release ? NULL : "a clerk", "",
                           world->head, taken, NULL, &outcome))
-        assert_true(reconcile_settle(world->reconciler, world->arena, &who, world->record, held, "a clerk", world->head,
-                                     taken, NULL, &outcome));
+        assert_true(reconcile_settle(world->reconciler, world->arena, &who, world->record, held, "a clerk", "",
+                                     world->head, taken, NULL, &outcome));
     line->effect = outcome.effect;
     line->reply = outcome.reply;
     if (world->without == SETTLING && whole)

@@ -2,6 +2,7 @@
 #include "daemon/decide.h"
 #include "daemon/hold.h"
 #include "daemon/identity.h"
+#include "daemon/observe.h"
 #include "daemon/same.h"
 #include "daemon/work.h"
 
@@ -11,6 +12,20 @@
 enum {
     BATCH_MEMORY = 48 * 1024 * 1024, /* that one batch should take */
 };
+
+/* Changes whose agency says neither who made them nor why; what was there when it was loaded nobody has changed. */
+static uint32_t unrecorded(const struct piece *piece)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < piece->change_count; i++) {
+        const struct change *change = &piece->changes[i];
+
+        count += change->operation != OPERATION_LOAD && change->actor.state != VALUE_SET &&
+                 change->ground.state != VALUE_SET;
+    }
+    return count;
+}
 
 /* One piece; `resolved` are the records of its changes. */
 static void decide_piece(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
@@ -28,6 +43,7 @@ static void decide_piece(struct broker *broker, struct work *work, struct share 
     for (uint32_t i = 0; i < piece->change_count; i++)
         decide_change(broker, work, share, piece, &piece->changes[i], i, resolved[i]);
     share->row.changes += piece->change_count;
+    share->row.unrecorded += unrecorded(piece);
     share->write = true;
     if (share->row.state == STATE_LOADING && piece->lsn > 0)
         end_load(broker, work, share, piece);
@@ -114,9 +130,10 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
 
     while (!share->pieces[first + count - 1]->final)
         count++;
-    if (piece_is_duplicate(&share->row, share->pieces[first]) || share->row.state == STATE_QUARANTINED)
-        return count;
+    if (piece_is_duplicate(&share->row, share->pieces[first]) || share->row.state == STATE_QUARANTINED || share->moded)
+        return count; /* what is not acknowledged comes again */
     work_on_piece(work->working, share->peer, share->pieces[first]);
+    observe_begin(work);
     resolved = arena_array(work->batch->arena, count, sizeof(uint64_t *));
     for (uint32_t p = 0; p < count; p++)
         take_links(work, share->peer, share->pieces[first + p]);
@@ -189,6 +206,7 @@ static void write_agency(struct work *work, const struct share *share)
         .old_load_number = old->load_number,
         .blocks = share->row.blocks.bytes != old->blocks.bytes,
         .reset = share->reset,
+        .unobserve = share->moded,
         .create = !share->peer->stored,
     };
 }
@@ -214,7 +232,7 @@ static bool want_key_as_identifier(struct work *work, const struct peer *peer, c
     struct text key = change->old_key.length > 0 ? change->old_key : change->key;
 
     return change->operation != OPERATION_INSERT && change->operation != OPERATION_LOAD &&
-           !links_find(work->links, peer->row.id, block->name, key, piece->base) &&
+           block->mode != MODE_OBSERVE && !links_find(work->links, peer->row.id, block->name, key, piece->base) &&
            want_key_identified(work, block, key, capacity);
 }
 
@@ -363,6 +381,7 @@ enum decided decide_found(struct broker *broker)
         decide_shares(broker, work);
     }
     links_write(work->links, writes);
+    observe_write(work);
     pack_records(work);
     pack_leaves(work);
     if (work->brake)

@@ -104,6 +104,7 @@ struct entry_row *send_item_because(struct broker *broker, struct work *work, st
     row->reply = sending_pack(work, &sending, reason ? reason : &(struct reason){ 0 });
     sent_set(work->batch->arena, &record->wholes, peer->index, row->entry.position);
     record->dirty = true;
+    altered_sent(work, peer, record, &sending);
     link_item(work, peer, record, sending.operation, true, row->entry.position);
     record_write(work, record);
     return row;

@@ -11,28 +11,13 @@ static void take_row(struct peer *peer, struct share *share)
 {
     uint64_t fed = peer->row.fed;
 
-    if (share->row.blocks.bytes != peer->row.blocks.bytes) {
-        free(peer->blocks_bytes);
-        peer->blocks_bytes = malloc(share->row.blocks.length + 1);
-        if (!peer->blocks_bytes)
-            abort();
-        memcpy(peer->blocks_bytes, share->row.blocks.bytes, share->row.blocks.length);
-        share->row.blocks.bytes = peer->blocks_bytes;
-    }
+    if (share->row.blocks.bytes != peer->row.blocks.bytes)
+        share->row.blocks = peer_keep(&peer->blocks_bytes, share->row.blocks);
+    if (share->row.modes.bytes != peer->row.modes.bytes)
+        share->row.modes = peer_keep(&peer->modes_bytes, share->row.modes);
     peer->row = share->row;
     peer->row.fed = fed;
     peer->stored = true;
-}
-
-static void bind_blocks(struct broker *broker, struct peer *peer)
-{
-    struct error err;
-
-    arena_reset(peer->blocks_arena);
-    if (blocks_bind(peer->blocks_arena, broker->catalog, peer->index, peer->row.blocks, &peer->blocks,
-                    &peer->block_count, &err) < 0)
-        abort(); /* decide_hello has bound them */
-    peer->bound = true;
 }
 
 static void send_welcome(struct broker *broker, struct peer *peer)
@@ -81,21 +66,25 @@ static void start_session(struct broker *broker, struct peer *peer)
     peer->fill_after = 0;
     feed_start(broker, peer, peer->row.state == STATE_LOADING ? peer->row.load : peer->hello.applied);
     send_welcome(broker, peer);
-    action_log(broker, LOG_LEVEL_NOTE, peer, "session %" PRIu64 " begins: incarnation %u, catalog %u%s",
+    action_log(broker, LOG_LEVEL_NOTE, peer, "session %" PRIu64 " begins: incarnation %u, catalog %u, mode %s%s%s",
                peer->row.session, peer->row.incarnation, broker->catalog_version,
+               peer->row.modes.length > 0 ? "mixed" : agency_mode_name(peer->row.mode),
+               peer->row.mode == MODE_OBSERVE ? " (nothing of it takes effect)" : "",
                peer->row.state == STATE_LOADING ? ", first load" : "");
 }
 
 static void finish_hello(struct broker *broker, struct share *share)
 {
     struct peer *peer = share->peer;
+    struct error err;
 
     if (share->refused) {
         peer->up = true; /* so that the error has somewhere to go */
         peer->route = peer->hello_route;
         peer_fail(broker, peer, share->refusal, "%s", share->refusal_text);
     } else {
-        bind_blocks(broker, peer);
+        if (peer_bind(peer, &err) < 0)
+            abort(); /* decide_hello has bound them */
         start_session(broker, peer);
     }
     hello_done(peer);
@@ -152,6 +141,16 @@ static void finish_fill(const struct share *share)
     peer->fill_type = (uint16_t)(peer->fill_type + share->filled);
 }
 
+/* What it says in the session of another mode counts no more. */
+static void finish_mode(struct broker *broker, struct peer *peer)
+{
+    struct error err;
+
+    if (peer->bound && peer_bind(peer, &err) < 0)
+        abort(); /* they fitted before */
+    peer_fail(broker, peer, "no-session", "its mode has changed: say hello");
+}
+
 static void finish_share(struct broker *broker, struct share *share)
 {
     struct peer *peer = share->peer;
@@ -159,8 +158,10 @@ static void finish_share(struct broker *broker, struct share *share)
 
     if (share->write)
         take_row(peer, share);
-    if (share->reset)
+    if (share->reset) {
         debts_clear(peer->debts);
+        altered_clear(peer->altered);
+    }
     debts_keep(peer->debts);
     if (share->fill)
         finish_fill(share);
@@ -170,6 +171,8 @@ static void finish_share(struct broker *broker, struct share *share)
         peer->quarantine_waits = false;
         peer_fail(broker, peer, "no-session", "this agency is to be loaded anew");
     }
+    if (share->moded)
+        finish_mode(broker, peer);
     if (peer->row.state == STATE_QUARANTINED)
         peer->quarantine_waits = false;
     if (share->quarantined) {
@@ -192,7 +195,8 @@ static void tell_done(struct broker *broker, const struct admin *admin)
     static const char *const done[BROKER_EVENT_COUNT] = { [BROKER_EVENT_ENROL] = "key enrolled",
                                                           [BROKER_EVENT_REVOKE] = "key revoked",
                                                           [BROKER_EVENT_RESUME] = "resumed",
-                                                          [BROKER_EVENT_RELOAD] = "to be loaded anew" };
+                                                          [BROKER_EVENT_RELOAD] = "to be loaded anew",
+                                                          [BROKER_EVENT_MODE] = "mode changed" };
 
     if (admin->dry)
         return;
@@ -285,6 +289,8 @@ bool decide_stored(struct broker *broker)
         broker->applied_ms = broker->now_ms;
     for (uint32_t i = 0; i < work->share_count; i++)
         finish_share(broker, &work->shares[i]);
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        altered_keep(broker->peers[i].altered);
     finish_admins(broker, work);
     suspects_cleared(broker);
     parts_end(&broker->parts);

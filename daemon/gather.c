@@ -2,6 +2,7 @@
 #include "daemon/decide.h"
 #include "daemon/hold.h"
 #include "daemon/identity.h"
+#include "daemon/observe.h"
 #include "daemon/work.h"
 
 #include <assert.h>
@@ -204,7 +205,7 @@ static void want_pieces(const struct broker *broker, struct work *work)
     bool resolving = broker->parts.peer && broker->parts.resolving;
     bool moves = broker->parts.resolved_count > 0 && !resolving;
     uint32_t ahead = broker->parts.resolved_used;
-    uint32_t keys = 0, identifiers = 0, records = 0;
+    uint32_t keys = 0, identifiers = 0, records = 0, observed = 0;
 
     for (uint32_t s = 0; s < work->share_count; s++) {
         const struct share *share = &work->shares[s];
@@ -220,6 +221,11 @@ static void want_pieces(const struct broker *broker, struct work *work)
 
                 if (resolving && !broker->parts.counting && !is_resolved_first(change))
                     continue;
+                if (block->mode == MODE_OBSERVE) {
+                    observe_want(work, share->peer, change, &observed);
+                    ahead += moves && is_resolved_first(change);
+                    continue;
+                }
                 if (moves && is_resolved_first(change))
                     want_record(work, block->type, broker->parts.resolved[ahead++], &records);
                 want_key(work, share->peer, block, change->key, &keys);

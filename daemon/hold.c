@@ -77,7 +77,8 @@ static uint32_t possible(const struct broker *broker, const struct share *share,
         for (uint32_t c = 0; c < piece->change_count && !piece_is_duplicate(&share->peer->row, piece); c++) {
             const struct agency_block *block = peer_block_named(share->peer, piece->changes[c].block);
 
-            count += block->type == limited->type && may_be_limited(broker, limited, &piece->changes[c]);
+            count += block->type == limited->type && block->mode != MODE_OBSERVE &&
+                     may_be_limited(broker, limited, &piece->changes[c]);
         }
     }
     return count;
@@ -192,7 +193,7 @@ void limits_count(struct broker *broker, struct work *work, const struct share *
     const struct canonical *record;
     struct value *fields;
 
-    if (of_type == 0)
+    if (of_type == 0 || block->mode == MODE_OBSERVE)
         return;
     if (!*counts)
         *counts = numbers_new(brake_limit_count(broker->brake));

@@ -309,6 +309,26 @@ static void on_remedy_verb(struct program *program, struct control_request *requ
     step(program, &event);
 }
 
+/* agency-mode: NAME MODE TABLE GROUND; TABLE is empty for all of them. */
+static void on_mode_verb(struct program *program, struct control_request *request, const struct text arguments[4],
+                         const char *user)
+{
+    scoped(arena_free) struct arena *arena = arena_new();
+    struct broker_event event = { .kind = BROKER_EVENT_MODE };
+
+    event.name = arena_copy(arena, arguments[0].bytes, arguments[0].length);
+    event.mode = agency_mode_named(arena_copy(arena, arguments[1].bytes, arguments[1].length));
+    event.table = arena_copy(arena, arguments[2].bytes, arguments[2].length);
+    event.ground = arena_copy(arena, arguments[3].bytes, arguments[3].length);
+    if (event.mode == MODE_COUNT || arguments[2].length > NAME_BYTES) {
+        control_answer(&request, false, "a mode is observe, publish or full, and a table the name of a block");
+        return;
+    }
+    event.request = request;
+    event.user = user;
+    step(program, &event);
+}
+
 /* reveal TYPE RECORD WHAT: TYPE is empty and RECORD 0 when it is about more than one record. */
 static void on_reveal_verb(struct program *program, struct control_request *request, const struct text arguments[3],
                            const char *user)
@@ -395,6 +415,8 @@ static void on_control(void *context, struct control_request *request, const str
         on_remedy_verb(program, request, BROKER_EVENT_RESUME, arguments + 1, user);
     else if (verb_is(verb, "agency-reload") && count == 3)
         on_remedy_verb(program, request, BROKER_EVENT_RELOAD, arguments + 1, user);
+    else if (verb_is(verb, "agency-mode") && count == 5)
+        on_mode_verb(program, request, arguments + 1, user);
     else if (verb_is(verb, "hold-release") && count == 4)
         on_hold_verb(program, request, BROKER_EVENT_RELEASE, arguments + 1, user);
     else if (verb_is(verb, "hold-reject") && count == 4)

@@ -1,4 +1,5 @@
 /* What operators ask for: each request waits for the batch that makes it durable, and is answered then. */
+#include "daemon/modes.h"
 #include "daemon/peer.h"
 
 #include <stdarg.h>
@@ -57,6 +58,16 @@ static const char *nearest_agency(const struct catalog *catalog, const char *nam
     return nearest_word(name, names);
 }
 
+/* The block of the agency that is nearly called so, or NULL. */
+static const char *nearest_block(struct arena *arena, const struct peer *peer, const char *name)
+{
+    const char **names = arena_array(arena, peer->block_count + 1u, sizeof(char *));
+
+    for (uint16_t i = 0; i < peer->block_count; i++)
+        names[i] = arena_copy(arena, peer->blocks[i].name.bytes, peer->blocks[i].name.length);
+    return nearest_word(name, names);
+}
+
 /* Whether the catalog names the agency; else the request is answered. */
 static bool agency_is_named(struct broker *broker, const struct broker_event *event)
 {
@@ -72,7 +83,7 @@ static bool agency_is_named(struct broker *broker, const struct broker_event *ev
 
 static void place_make(struct broker *broker, const char *name)
 {
-    struct agency_row row = { .id = 1, .mode = MODE_FULL };
+    struct agency_row row = { .id = 1, .mode = MODE_OBSERVE } /* until an operator has seen what it would do */;
 
     snprintf(row.name, sizeof row.name, "%s", name);
     for (uint32_t i = 0; i < broker->peer_count; i++)
@@ -137,6 +148,61 @@ static bool may_reload(struct broker *broker, const struct broker_event *event)
                        event->name);
     else if (strlen(event->ground) > GROUND_BYTES_MAX)
         answer_failure(broker, event->request, "a ground has at most %d bytes", GROUND_BYTES_MAX);
+    else
+        return true;
+    return false;
+}
+
+const char *mode_refused(const struct broker *broker, struct arena *arena, const struct agency_row *row,
+                         const struct peer *peer, enum agency_mode mode, const char *table)
+{
+    struct text name = { table, (uint32_t)strlen(table) };
+
+    if (row->state == STATE_QUARANTINED)
+        return arena_printf(arena, "%s is quarantined: %s. First: selaras agency %s %s --ground TEXT", row->name,
+                            row->reason, quarantine_resumes(row->quarantine) ? "resume" : "reload", row->name);
+    if (name.length > 0 && !peer_block_named(peer, name))
+        return peer->block_count == 0
+                   ? arena_printf(arena, "the tables of %s are known when its agent has said hello", row->name)
+                   : arena_printf(arena, "the mapping of %s has no block %s%s%s", row->name, table,
+                                  nearest_block(arena, peer, table) ? "; did you mean " : "",
+                                  nearest_block(arena, peer, table) ? nearest_block(arena, peer, table) : "");
+    if (name.length > 0 ? modes_of(row, name) == mode : row->mode == mode && row->modes.length == 0)
+        return arena_printf(arena, "%s%s%s is in mode %s already", row->name, name.length > 0 ? ": " : "", table,
+                            agency_mode_name(mode));
+    if (mode == MODE_OBSERVE && brake_held(broker->brake, row->id) > 0)
+        return arena_printf(arena,
+                            "changes of %s are held, and nothing of an agency that observes may take effect: decide "
+                            "about them first: selaras hold list --agency %s",
+                            row->name, row->name);
+    return NULL;
+}
+
+static bool is_being_enrolled(const struct broker *broker, const char *name)
+{
+    for (const struct admin *admin = broker->admins; admin; admin = admin->next)
+        if (admin->kind == BROKER_EVENT_ENROL && strcmp(admin->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Before its first hello too: then nothing is loaded twice. */
+static bool may_mode(struct broker *broker, const struct broker_event *event)
+{
+    const struct peer *peer = peer_named(broker, event->name);
+    const char *refused = NULL;
+
+    if (!peer && !agency_is_named(broker, event))
+        return false;
+    if (peer)
+        refused = mode_refused(broker, broker->step_arena, &peer->row, peer, event->mode, event->table);
+    else if (!is_being_enrolled(broker, event->name))
+        refused =
+            arena_printf(broker->step_arena, "%s is not enrolled: selaras key enrol %s HEX", event->name, event->name);
+    if (strlen(event->ground) == 0 || strlen(event->ground) > GROUND_BYTES_MAX)
+        answer_failure(broker, event->request, "a ground has 1 to %d bytes", GROUND_BYTES_MAX);
+    else if (refused)
+        answer(broker, event->request, refused);
     else
         return true;
     return false;
@@ -207,6 +273,8 @@ static void admin_add(struct broker *broker, const struct broker_event *event)
     snprintf(admin->what, sizeof admin->what, "%s", event->what ? event->what : "");
     if (event->kind == BROKER_EVENT_ENROL)
         memcpy(admin->key, event->key, sizeof admin->key);
+    admin->mode = event->mode;
+    snprintf(admin->table, sizeof admin->table, "%s", event->table ? event->table : "");
     admin->record = event->record;
     admin->other = event->other;
     admin->dry = event->dry;
@@ -222,7 +290,8 @@ void operator_asks(struct broker *broker, const struct broker_event *event)
     static may_ask *const may[BROKER_EVENT_COUNT] = {
         [BROKER_EVENT_ENROL] = may_enrol,   [BROKER_EVENT_REVOKE] = may_revoke, [BROKER_EVENT_RESUME] = may_resume,
         [BROKER_EVENT_RELOAD] = may_reload, [BROKER_EVENT_REVEAL] = may_reveal, [BROKER_EVENT_RELEASE] = may_settle,
-        [BROKER_EVENT_REJECT] = may_settle, [BROKER_EVENT_SAME] = may_say_same, [BROKER_EVENT_DIFFERENT] = may_say_same
+        [BROKER_EVENT_REJECT] = may_settle, [BROKER_EVENT_SAME] = may_say_same, [BROKER_EVENT_DIFFERENT] = may_say_same,
+        [BROKER_EVENT_MODE] = may_mode,
     };
 
     if (may[event->kind](broker, event))

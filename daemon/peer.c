@@ -1,6 +1,8 @@
 /* What the core keeps of one agency, and how anything leaves the core. */
 #include "daemon/peer.h"
 
+#include "daemon/modes.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -159,7 +161,8 @@ const struct agency_block *peer_block(const struct peer *peer, uint16_t type, co
     for (uint16_t i = 0; i < peer->block_count; i++) {
         const struct agency_block *block = &peer->blocks[i];
 
-        if (block->type == type && block_takes(block, known, values) && (!found || (block->insert && !found->insert)))
+        if (block->type == type && block->mode == MODE_FULL && block_takes(block, known, values) &&
+            (!found || (block->insert && !found->insert)))
             found = block;
     }
     return found;
@@ -182,16 +185,48 @@ const struct agency_block *peer_block_named(const struct peer *peer, struct text
     return NULL;
 }
 
+bool peer_reads(const struct peer *peer)
+{
+    for (uint16_t i = 0; i < peer->block_count; i++)
+        if (peer->blocks[i].mode == MODE_FULL)
+            return true;
+    return peer->block_count == 0 && peer->row.mode == MODE_FULL;
+}
+
 bool peer_is_fed(const struct peer *peer)
 {
-    return peer->up && peer->row.enrolled && peer->row.mode == MODE_FULL &&
+    return peer->up && peer->row.enrolled && peer_reads(peer) &&
            (peer->row.state == STATE_FILLING || peer->row.state == STATE_ACTIVE);
+}
+
+int peer_bind(struct peer *peer, struct error *err)
+{
+    arena_reset(peer->blocks_arena);
+    peer->bound = blocks_bind(peer->blocks_arena, peer->catalog, peer->index, peer->row.blocks, &peer->blocks,
+                              &peer->block_count, err) == 0;
+    if (!peer->bound) {
+        peer->block_count = 0;
+        return err->code;
+    }
+    modes_bind(&peer->row, peer->catalog, peer->blocks, peer->block_count);
+    return 0;
 }
 
 void broker_salt(struct broker *broker, uint8_t ret[32])
 {
     commitment_make(broker->options.seed, &broker->salts, sizeof broker->salts, ret);
     broker->salts++;
+}
+
+struct text peer_keep(char **bytes, struct text text)
+{
+    free(*bytes);
+    *bytes = malloc(text.length + 1u);
+    if (!*bytes)
+        abort();
+    if (text.length > 0)
+        memcpy(*bytes, text.bytes, text.length);
+    return (struct text){ *bytes, text.length };
 }
 
 struct peer *peer_add(struct broker *broker, const struct agency_row *row)
@@ -205,27 +240,25 @@ struct peer *peer_add(struct broker *broker, const struct agency_row *row)
                            .row = *row,
                            .index = index < 0 ? AGENCY_GONE : (agency_index)index,
                            .blocks_arena = arena_new(),
-                           .debts = debts_new() };
+                           .debts = debts_new(),
+                           .altered = altered_new() };
     if (index >= 0)
         broker->ids.id[index] = row->id;
-    if (row->blocks.length > 0) {
-        peer->blocks_bytes = malloc(row->blocks.length);
-        if (!peer->blocks_bytes)
-            abort();
-        memcpy(peer->blocks_bytes, row->blocks.bytes, row->blocks.length);
-        peer->row.blocks.bytes = peer->blocks_bytes;
-    }
+    peer->row.blocks = peer_keep(&peer->blocks_bytes, row->blocks);
+    peer->row.modes = peer_keep(&peer->modes_bytes, row->modes);
     return peer;
 }
 
 void peer_free(struct broker *broker, struct peer *peer)
 {
     debts_free(&peer->debts);
+    altered_free(&peer->altered);
     peer_drop(broker, peer);
     stage_bury(peer);
     arena_free(&peer->blocks_arena);
     arena_free(&peer->hello_arena);
     arena_free(&peer->next_arena);
     free(peer->blocks_bytes);
+    free(peer->modes_bytes);
     free(peer->holdings);
 }

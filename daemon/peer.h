@@ -3,6 +3,7 @@
 #ifndef SELARAS_PEER_H
 #define SELARAS_PEER_H
 
+#include "daemon/altered.h"
 #include "daemon/brake.h"
 #include "daemon/broker.h"
 #include "daemon/cache.h"
@@ -46,11 +47,12 @@ struct peer {
     agency_index index;            /* AGENCY_GONE: the catalog does not name it */
     bool stored;                   /* the store has its row */
     struct arena *blocks_arena;
-    char *blocks_bytes;
+    char *blocks_bytes, *modes_bytes; /* of the row */
     struct agency_block *blocks;
     uint16_t block_count;
     bool bound; /* the blocks fit the catalog in force */
     struct debts *debts;
+    struct altered *altered;
     struct holding *holdings; /* by type; NULL: nobody has asked */
 
     /* The session. */
@@ -112,6 +114,8 @@ struct admin {
     char what[REVEAL_BYTES_MAX + 1];
     char user[64];
     char ground[GROUND_BYTES_MAX + 1];
+    enum agency_mode mode; /* of this table, or, without a name, of all */
+    char table[NAME_BYTES + 1];
     void *request;
     const char *failure; /* why it was not done; NULL: it was */
     const char *said;    /* the answer then; NULL: none but that */
@@ -215,6 +219,8 @@ void peer_ack(struct broker *broker, struct peer *peer);
 /* A place for an agency, which no batch in flight knows of. */
 struct peer *peer_add(struct broker *broker, const struct agency_row *row);
 void peer_free(struct broker *broker, struct peer *peer);
+/* A copy of a text of the row, in place of the one in *bytes. */
+struct text peer_keep(char **bytes, struct text text);
 struct peer *peer_by_id(struct broker *broker, uint16_t id);
 struct peer *peer_named(struct broker *broker, const char *name);
 /* A copy that ends in NUL, cut at the end of a character when it does not fit. */
@@ -226,6 +232,10 @@ const struct agency_block *peer_block(const struct peer *peer, uint16_t type, co
 bool peer_inserts(const struct peer *peer, uint16_t type);
 /* The block of this name, or NULL. */
 const struct agency_block *peer_block_named(const struct peer *peer, struct text name);
+/* Ties its blocks to the catalog and gives them their modes. Without error it is bound. */
+must_check int peer_bind(struct peer *peer, struct error *err);
+/* Whether any of its tables is in mode full. */
+bool peer_reads(const struct peer *peer);
 /* Whether it is sent anything at all now. */
 bool peer_is_fed(const struct peer *peer);
 void broker_salt(struct broker *broker, uint8_t ret[32]);
@@ -248,6 +258,9 @@ void operator_asks(struct broker *broker, const struct broker_event *event);
 /* Gives each agency that is to be enrolled its place, before a batch begins: one in flight knows the places there are.
  */
 void operators_place(struct broker *broker);
+/* Why the agency, whose row will be `row`, cannot be given this mode (`table` "": for all of it), or NULL. */
+const char *mode_refused(const struct broker *broker, struct arena *arena, const struct agency_row *row,
+                         const struct peer *peer, enum agency_mode mode, const char *table);
 /* Answers a request: done, or why not. */
 void answer(struct broker *broker, void *request, const char *failure);
 /* Done, and what of it is to be told, as JSON. */

@@ -61,7 +61,7 @@ void link_item(struct work *work, const struct peer *peer, const struct canonica
     const struct agency_block *block =
         held ? held : peer_block(peer, (uint16_t)(record->type - work->batch->catalog->types), record->values);
 
-    if (!block || peer->row.mode != MODE_FULL || !block->fed[UNIT_EXISTENCE])
+    if (!block || !block->fed[UNIT_EXISTENCE])
         return;
     if (operation == OPERATION_DELETE) {
         if (block->delete == DELETE_ROW)

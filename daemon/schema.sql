@@ -33,7 +33,8 @@ CREATE TABLE selaras.agency (
     id            smallint PRIMARY KEY CHECK (id > 0),   -- what records' metadata call it; never reused
     name          text     NOT NULL UNIQUE CHECK (name ~ '^[a-z][a-z0-9_]{0,31}$'),
     key           bytea    UNIQUE CHECK (octet_length(key) = 32),      -- CURVE public key; NULL when revoked
-    mode          text     NOT NULL DEFAULT 'full' CHECK (mode IN ('observe', 'publish', 'full')),
+    mode          text     NOT NULL DEFAULT 'observe' CHECK (mode IN ('observe', 'publish', 'full')),
+    modes         text     NOT NULL DEFAULT '', -- of single tables, where that is another: people=full,children=publish
     state         text     NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'loading', 'filling', 'active', 'quarantined')),
     quarantine    text     NOT NULL DEFAULT 'none' CHECK (quarantine IN ('none', 'history', 'lost', 'refused', 'crashed')),
     reason        text,                       -- why it is quarantined,
@@ -56,6 +57,7 @@ CREATE TABLE selaras.agency (
     applied_at    timestamptz,
     changes       bigint   NOT NULL DEFAULT 0,-- counted since enrolment
     fed           bigint   NOT NULL DEFAULT 0,
+    unrecorded    bigint   NOT NULL DEFAULT 0,-- of the changes: neither actor nor ground is known
     blocks        bytea,                      -- what its last hello declared (PROTOCOL 4.1), as an array of block
     software      text,
     seen_at       timestamptz
@@ -135,6 +137,16 @@ CREATE TABLE selaras.link (
 );
 CREATE INDEX link_record ON selaras.link (record, agency);
 
+-- What the tables of agencies in mode observe have: captured, and compared by `selaras preview`, and nothing else. Personal
+-- values, as the canonical tables have them. Deleted when the agency's mode changes.
+CREATE TABLE selaras.observed (
+    agency        smallint NOT NULL,
+    block         text     NOT NULL,
+    key           text     NOT NULL,
+    body          bytea    NOT NULL,          -- its fields, as effect_pack() writes an insert
+    PRIMARY KEY (agency, block, key)
+);
+
 -- Debts: items that did not take effect at an agency. Until settled, its changes of that record count as made just before `position`.
 CREATE TABLE selaras.debt (
     number        bigint   GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -150,6 +162,17 @@ CREATE TABLE selaras.debt (
     settled       text CHECK (settled IN ('answered', 'released', 'closed'))
 );
 CREATE INDEX debt_open ON selaras.debt (agency, record) WHERE settled IS NULL;
+
+-- Values that an agency's own triggers made other than it was fed. Gone once it is sent the field again, or changes it itself.
+CREATE TABLE selaras.altered (
+    agency        smallint NOT NULL,
+    type          text     NOT NULL,
+    record        bigint   NOT NULL,
+    field         text     NOT NULL,          -- 'existence': the row as a whole
+    position      bigint   NOT NULL,          -- up to which the agency had applied then
+    since         timestamptz NOT NULL,
+    PRIMARY KEY (record, agency, field)
+);
 
 -- Changes of an agency that wait together until a person has decided (selaras hold).
 CREATE TABLE selaras.hold (

@@ -1,5 +1,6 @@
 #include "daemon/status.h"
 
+#include "daemon/modes.h"
 #include "shell/json.h"
 #include "shell/key.h"
 
@@ -11,19 +12,35 @@ static void write_peer(struct buffer *out, const struct peer_view *peer, feed_po
     const struct agency_row *row = peer->row;
     feed_position reached = peer->sent > row->applied ? peer->sent : row->applied;
     char lsn[40];
+    enum agency_mode mode;
+    struct text table;
+    uint32_t at = 0;
 
     snprintf(lsn, sizeof lsn, "%" PRIX32 "/%" PRIX32, (uint32_t)(row->lsn >> 32), (uint32_t)row->lsn);
     json_begin_object(out, NULL);
     json_write_text(out, "name", row->name);
     json_write_text(out, "mode", agency_mode_name(row->mode));
+    json_begin_array(out, "tables");
+    while (modes_next(row->modes, &at, &table, &mode)) {
+        json_begin_object(out, NULL);
+        json_write_bytes(out, "name", table.bytes, table.length);
+        json_write_text(out, "mode", agency_mode_name(mode));
+        json_end_object(out);
+    }
+    json_end_array(out);
     json_write_text(out, "state", row->enrolled ? agency_state_name(row->state) : "revoked");
     json_write_text(out, "quarantine", row->state == STATE_QUARANTINED ? quarantine_name(row->quarantine) : NULL);
     json_write_text(out, "reason", row->state == STATE_QUARANTINED ? row->reason : NULL);
     json_write_text(out, "link", peer->up ? "up" : "away");
     json_write_int(out, "seen", row->seen_at_us);
-    json_write_uint(out, "lag", reached == 0 ? FEED_SEQUENCE(head) : head > reached ? head - reached : 0);
+    json_write_uint(out, "lag",
+                    !peer->reads     ? 0
+                    : reached == 0   ? FEED_SEQUENCE(head)
+                    : head > reached ? head - reached
+                                     : 0);
     json_write_uint(out, "sent", row->changes);
     json_write_uint(out, "fed", row->fed);
+    json_write_uint(out, "unrecorded", row->unrecorded);
     json_write_uint(out, "incarnation", row->incarnation);
     json_write_text(out, "lsn", lsn);
     json_write_uint(out, "base", row->base);
@@ -32,6 +49,8 @@ static void write_peer(struct buffer *out, const struct peer_view *peer, feed_po
     json_write_uint(out, "parked", peer->parked);
     json_write_uint(out, "skipped", peer->skipped);
     json_write_uint(out, "held", peer->held);
+    json_write_uint(out, "altered", peer->altered);
+    json_write_bool(out, "altered_more", peer->altered_more);
     if (peer->copy_at_us)
         json_write_int(out, "copy_at", peer->copy_at_us);
     json_write_text(out, "software", row->software);

@@ -215,13 +215,21 @@ void store_close(struct store **store)
 /* ---- lookups ---- */
 
 /* A batch on its way: what the results that come back are. */
-enum { RESULTS_MAX = 2 * CATALOG_TYPES_MAX + 6 };
+enum { RESULTS_MAX = 2 * CATALOG_TYPES_MAX + 7 };
 struct lookup {
     struct store *store;
     struct batch *batch;
     int count;
     struct expected {
-        enum { EXPECT_RECORDS, EXPECT_LINKS, EXPECT_FILL, EXPECT_LEAF, EXPECT_SETTLE, EXPECT_COUNT } what;
+        enum {
+            EXPECT_RECORDS,
+            EXPECT_LINKS,
+            EXPECT_FILL,
+            EXPECT_LEAF,
+            EXPECT_SETTLE,
+            EXPECT_COUNT,
+            EXPECT_OBSERVED
+        } what;
         uint16_t type;
     } expected[RESULTS_MAX];
 };
@@ -324,6 +332,31 @@ static void look_up_fill(struct store *store, struct lookup *lookup)
     expect(lookup, EXPECT_FILL, fill->type);
 }
 
+static const char sql_observed[] =
+    "SELECT o.agency, o.block, o.key, o.body FROM (SELECT DISTINCT w.agency::smallint AS agency, w.block, w.key"
+    " FROM unnest($1::int[], $2::text[], $3::text[]) AS w (agency, block, key)) AS w"
+    " JOIN selaras.observed o ON o.agency = w.agency AND o.block = w.block AND o.key = w.key";
+
+static void look_up_observed(struct store *store, struct lookup *lookup)
+{
+    const struct wanted *wanted = &lookup->batch->wanted;
+    struct pg_array *agency = &store->arrays[0], *block = &store->arrays[1], *key = &store->arrays[2];
+    struct pg_parameters parameters = { 0 };
+
+    pg_array_start(agency, PG_OID_INT4);
+    pg_array_start(block, PG_OID_TEXT);
+    pg_array_start(key, PG_OID_TEXT);
+    for (uint32_t i = 0; i < wanted->observed_count; i++) {
+        pg_array_int4(agency, wanted->observed[i].agency);
+        pg_array_bytes(block, wanted->observed[i].block.bytes, wanted->observed[i].block.length);
+        pg_array_bytes(key, wanted->observed[i].key.bytes, wanted->observed[i].key.length);
+    }
+    for (int i = 0; i < 3; i++)
+        pg_array_parameter(&parameters, &store->arrays[i]);
+    pg_statement(store->writer, sql_observed, true, &parameters);
+    expect(lookup, EXPECT_OBSERVED, 0);
+}
+
 /* By their numbers, a part at a time. */
 static const char sql_settle[] =
     "SELECT DISTINCT record FROM selaras.held WHERE hold = $1 AND settled IS NULL AND entry < $2 AND record > $3"
@@ -387,6 +420,9 @@ static int take_result(struct lookup *lookup, const struct expected *expected, c
     case EXPECT_SETTLE:
         take_settles(batch, result);
         return 0;
+    case EXPECT_OBSERVED:
+        read_observed(batch->arena, result, &batch->found.observed, &batch->found.observed_count);
+        return 0;
     case EXPECT_COUNT:
         batch->found.count = (uint64_t)pg_result_int8(result, 0, 0);
         return 0;
@@ -427,6 +463,8 @@ void store_lookup(struct store *store, struct batch *batch)
     lookup->batch = batch;
     for (uint16_t i = 0; i < batch->catalog->type_count; i++)
         look_up_type(store, lookup, i);
+    if (batch->wanted.observed_count > 0)
+        look_up_observed(store, lookup);
     if (batch->wanted.fill.limit > 0)
         look_up_fill(store, lookup);
     if (batch->wanted.settle.hold > 0)

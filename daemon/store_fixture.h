@@ -37,7 +37,7 @@ struct savepoint {
     struct stored_record *records;
     struct link *links;
     struct stored_debt *debts;
-    uint32_t record_count, link_count, debt_count, entry_count;
+    uint32_t record_count, link_count, debt_count, altered_count, entry_count;
 };
 
 struct world {
@@ -72,8 +72,12 @@ struct world {
     uint32_t record_count;
     struct link links[ROWS_MAX];
     uint32_t link_count;
+    struct observed_row observed[ROWS_MAX];
+    uint32_t observed_count;
     struct stored_debt debts[ROWS_MAX];
     uint32_t debt_count;
+    struct altered_write altered[ROWS_MAX]; /* as they were written: the last of each counts */
+    uint32_t altered_count;
     struct entry_row entries[ROWS_MAX];
     uint32_t entry_count;
     struct hold_row holds[HOLDS_MAX];
@@ -226,6 +230,31 @@ static inline void find_settle(struct world *world, struct batch *batch)
     } while (next && found->settle_count < settle->limit);
 }
 
+static inline struct observed_row *observed_row(struct world *world, uint16_t agency, struct text block,
+                                                struct text key)
+{
+    for (uint32_t i = 0; i < world->observed_count; i++)
+        if (world->observed[i].agency == agency && same_text(world->observed[i].block, block) &&
+            same_text(world->observed[i].key, key))
+            return &world->observed[i];
+    return NULL;
+}
+
+static inline void find_observed(struct world *world, struct batch *batch)
+{
+    const struct wanted *wanted = &batch->wanted;
+    struct found *found = &batch->found;
+
+    found->observed = arena_array(batch->arena, wanted->observed_count, sizeof *found->observed);
+    for (uint32_t i = 0; i < wanted->observed_count; i++) {
+        const struct wanted_key *key = &wanted->observed[i];
+        const struct observed_row *row = observed_row(world, key->agency, key->block, key->key);
+
+        if (row)
+            found->observed[found->observed_count++] = *row;
+    }
+}
+
 static inline void store_find(struct world *world, struct batch *batch)
 {
     struct found *found = &batch->found;
@@ -245,6 +274,8 @@ static inline void store_find(struct world *world, struct batch *batch)
     for (uint32_t i = 0; i < world->link_count; i++)
         if (is_found(found, world->links[i].record))
             found->links[found->link_count++] = world->links[i];
+    if (batch->wanted.observed_count > 0)
+        find_observed(world, batch);
     if (batch->wanted.fill.limit > 0)
         find_fill(world, batch);
     if (batch->wanted.settle.hold > 0)
@@ -323,6 +354,55 @@ static inline void keep_links(struct world *world, const struct writes *writes)
     }
 }
 
+static inline void keep_altered(struct world *world, const struct writes *writes)
+{
+    for (uint32_t i = 0; i < writes->altered_count; i++) {
+        struct altered_write *row = &world->altered[world->altered_count++];
+
+        *row = writes->altered[i];
+        row->type = arena_copy(world->arena, row->type, strlen(row->type));
+        row->field = arena_copy(world->arena, row->field, strlen(row->field));
+    }
+}
+
+/* Whether the store has it still. */
+static inline bool altered_stands(const struct world *world, uint32_t at)
+{
+    const struct altered_write *row = &world->altered[at];
+
+    for (uint32_t i = at + 1; i < world->altered_count; i++)
+        if (world->altered[i].agency == row->agency && world->altered[i].record == row->record &&
+            strcmp(world->altered[i].field, row->field) == 0)
+            return false;
+    return row->position > 0;
+}
+
+static inline void keep_observed(struct world *world, const struct writes *writes)
+{
+    for (uint32_t i = 0; i < writes->observed_count; i++) {
+        const struct observed_row *write = &writes->observed[i];
+        struct observed_row *row = observed_row(world, write->agency, write->block, write->key);
+
+        if (row && write->body.length == 0)
+            *row = world->observed[--world->observed_count];
+        if (write->body.length == 0)
+            continue;
+        if (!row)
+            row = &world->observed[world->observed_count++];
+        *row = (struct observed_row){ .agency = write->agency,
+                                      .block = kept(world, write->block),
+                                      .key = kept(world, write->key),
+                                      .body = kept(world, write->body) };
+    }
+}
+
+static inline void forget_observed(struct world *world, uint16_t agency)
+{
+    for (uint32_t i = world->observed_count; i > 0; i--)
+        if (world->observed[i - 1].agency == agency)
+            world->observed[i - 1] = world->observed[--world->observed_count];
+}
+
 static inline void keep_debts(struct world *world, const struct writes *writes)
 {
     for (uint32_t i = 0; i < writes->debt_count; i++)
@@ -397,11 +477,17 @@ static inline void keep_agency(struct world *world, const struct agency_write *w
     blocks = write->blocks ? kept(world, write->row.blocks) : row->blocks;
     *row = write->row;
     row->blocks = blocks;
+    row->modes = kept(world, row->modes);
+    if (write->reset || write->unobserve)
+        forget_observed(world, row->id);
     for (uint32_t i = 0; write->reset && i < world->link_count;)
         if (world->links[i].agency == row->id)
             world->links[i] = world->links[--world->link_count];
         else
             i++;
+    for (uint32_t i = 0; write->reset && i < world->altered_count; i++)
+        if (world->altered[i].agency == row->id)
+            world->altered[i].position = 0;
     for (uint32_t i = 0; write->reset && i < world->debt_count; i++)
         world->debts[i].settled = world->debts[i].settled || world->debts[i].debt.agency == row->id;
 }
@@ -477,6 +563,7 @@ static inline void begin(struct world *world)
                               .record_count = world->record_count,
                               .link_count = world->link_count,
                               .debt_count = world->debt_count,
+                              .altered_count = world->altered_count,
                               .entry_count = world->entry_count };
     memcpy(to->records, world->records, world->record_count * sizeof *to->records);
     memcpy(to->links, world->links, world->link_count * sizeof *to->links);
@@ -492,6 +579,7 @@ static inline void roll_back(struct world *world)
     world->record_count = from->record_count;
     world->link_count = from->link_count;
     world->debt_count = from->debt_count;
+    world->altered_count = from->altered_count;
     world->entry_count = from->entry_count;
     memcpy(world->records, from->records, world->record_count * sizeof *from->records);
     memcpy(world->links, from->links, world->link_count * sizeof *from->links);
@@ -534,7 +622,9 @@ static inline void keep_batch(struct world *world, const struct batch *batch)
     for (uint32_t i = 0; i < writes->record_count; i++)
         keep_record(world, batch, writes->records[i]);
     keep_links(world, writes);
+    keep_observed(world, writes);
     keep_debts(world, writes);
+    keep_altered(world, writes);
     keep_holds(world, writes);
     if (!batch->ends)
         return;

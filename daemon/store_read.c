@@ -72,3 +72,18 @@ void read_links(struct arena *arena, const PGresult *result, struct link **links
         };
     *links = grown;
 }
+
+void read_observed(struct arena *arena, const PGresult *result, struct observed_row **ret, uint32_t *ret_count)
+{
+    int rows = PQntuples(result);
+
+    *ret = arena_array(arena, (size_t)rows, sizeof **ret);
+    *ret_count = (uint32_t)rows;
+    for (int row = 0; row < rows; row++)
+        (*ret)[row] = (struct observed_row){
+            .agency = (uint16_t)pg_result_int8(result, row, 0),
+            .block = read_text(arena, result, row, 1),
+            .key = read_text(arena, result, row, 2),
+            .body = pg_result_bytes(arena, result, row, 3),
+        };
+}

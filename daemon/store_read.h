@@ -10,6 +10,8 @@ must_check int read_records(struct batch *batch, const struct catalog_type *type
                             struct error *err);
 /* Adds links (agency, block, key, record, since, until) to a list of the batch. */
 void read_links(struct arena *arena, const PGresult *result, struct link **links, uint32_t *count);
+/* Observed rows (agency, block, key, body). */
+void read_observed(struct arena *arena, const PGresult *result, struct observed_row **ret, uint32_t *ret_count);
 struct text read_text(struct arena *arena, const PGresult *result, int row, int column);
 
 #endif

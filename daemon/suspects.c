@@ -209,6 +209,8 @@ static void undo(struct broker *broker, struct work *work)
         stage_give_back(work->shares[i].peer, broker->parts.peer ? broker->parts.taken : work->shares[i].piece_count);
         debts_undo(work->shares[i].peer->debts);
     }
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        altered_undo(broker->peers[i].altered);
 }
 
 void decide_refused(struct broker *broker, const char *why)

@@ -35,6 +35,7 @@ struct share {
     bool reset;
     bool quarantined;
     bool reloaded; /* an operator has asked for a load: its session ends */
+    bool moded;    /* or for another mode: what was observed is forgotten */
     bool rekeyed;  /* its key was revoked or replaced */
 };
 
@@ -52,12 +53,13 @@ struct work {
     uint32_t share_count;
     struct admin *admins;
     struct links *links;
-    struct map *records;       /* number to canonical */
-    struct map *identifiers;   /* (type and unit, values) to canonical */
-    struct exchange *exchange; /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
+    struct observing *observing; /* what observed rows become; NULL: none does */
+    struct map *records;         /* number to canonical */
+    struct map *identifiers;     /* (type and unit, values) to canonical */
+    struct exchange *exchange;   /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
     const struct canonical *created; /* by the newest change that has created one */
     bool second;                     /* keys without a link were looked up as identifiers too */
-    uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity, held_capacity;
+    uint32_t entry_capacity, debt_capacity, settled_capacity, altered_capacity, record_capacity, held_capacity;
     struct buffer scratch;
     struct brake *brake;    /* the batch's copy, once it is needed */
     const uint32_t *over;   /* by limit: the hold that the transaction's changes beyond it go to; NULL: none */
@@ -163,6 +165,13 @@ void link_readers(struct broker *broker, struct work *work, const struct peer *w
 void take_links(struct work *work, const struct peer *peer, const struct piece *piece);
 void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                    struct canonical *record);
+/* What triggers of the agencies made of the record's fields is no more what is known of them: where `outcome` is sent,
+ * and where the writer has changed them itself; `fields` are its new values by field of the type (NULL: it changed
+ * nothing now). `writer` is NULL when it was a person. */
+void altered_settled(struct broker *broker, struct work *work, struct peer *writer, const struct canonical *record,
+                     enum operation operation, const struct value *fields, const struct outcome *outcome);
+/* The same of what is sent to one agency alone. */
+void altered_sent(struct work *work, struct peer *peer, const struct canonical *record, const struct sending *sending);
 /* Skips whose answer the agency has applied by now are settled. */
 void debts_answered(struct work *work, struct peer *peer, feed_position base);
 

@@ -475,6 +475,26 @@ static int members_build(struct type_builder *build)
     return 0;
 }
 
+/* Whoever may add records may write what each must have: else there would be records without it, of which nobody could
+ * say which they are. */
+static int required_check(const struct type_builder *build)
+{
+    const struct policy *existence = &build->unit[UNIT_EXISTENCE].policy;
+    struct error *err = build->builder->err;
+
+    for (uint16_t f = 0; f < build->type->field_count; f++) {
+        const struct catalog_field *field = &build->field[f];
+
+        for (uint8_t w = 0; field->required && w < existence->write_count; w++)
+            if (!policy_writes(&build->unit[field->unit].policy, existence->write[w]))
+                return tree_error(tree_child(tree_child(build->fields, field->name), "required"), err,
+                                  "%s may add records (existence/write), but not write this field: what it adds would "
+                                  "lack it",
+                                  build->builder->catalog->agencies[existence->write[w]]);
+    }
+    return 0;
+}
+
 static int type_build(const struct builder *builder, const struct tree *tree, struct catalog_type *type)
 {
     static const char *const known[] = { "existence", "read", "groups", "fields", LATER_KEYS, NULL };
@@ -495,9 +515,10 @@ static int type_build(const struct builder *builder, const struct tree *tree, st
     type->name = kept(builder, tree->name);
     type->fields = build.field;
     type->units = build.unit;
-    if (existence_build(&build) < 0 || groups_build(&build) < 0 || fields_build(&build) < 0)
+    if (existence_build(&build) < 0 || groups_build(&build) < 0 || fields_build(&build) < 0 ||
+        members_build(&build) < 0)
         return builder->err->code;
-    return members_build(&build);
+    return required_check(&build);
 }
 
 /* catalog/version and catalog/agencies. */

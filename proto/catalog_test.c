@@ -256,6 +256,12 @@ static void what_is_wrong_is_refused_with_its_path(void **state)
           "record/resident/fields/nik/type: \"txt\" is not known here; did you mean \"text\"?" },
         { "            nik\n                type = text\n", "            nik\n",
           "record/resident/fields/nik: has no \"type\"" },
+        { "            write = \"dinsos dinkes\"\n        read\n            dinsos = \"UU 13/2011\"\n",
+          "            write = \"dinsos dinkes dp2kb\"\n        read\n            dp2kb = x\n            dinsos = "
+          "\"UU 13/2011\"\n",
+          "record/resident/fields/nik/required: dp2kb may add records (existence/write), but not write this field: "
+          "what "
+          "it adds would lack it" },
         { "write = dinkes\n", "write = \"dinkes dinsoss\"\n",
           "record/resident/fields/premium/write: there is no agency \"dinsoss\"; did you mean \"dinsos\"?" },
         { "write = dinkes\n", "write = \"dinkes dinkes\"\n",

@@ -219,7 +219,10 @@ static const struct tree *sample(struct arena *arena, const char *name, const ch
 
 static void the_samples_mappings_bind_to_its_catalog(void **state)
 {
-    static const char *const agencies[] = { "dinsos", "dinkes" };
+    static const struct {
+        const char *agency;
+        uint16_t blocks;
+    } of[] = { { "dinsos", 5 }, { "dinkes", 6 }, { "dp2kb", 2 }, { "bappeda", 3 }, { "tenggarong", 1 } };
     const struct catalog *catalog = NULL;
     const struct tree *tree;
     const char *text;
@@ -229,18 +232,17 @@ static void the_samples_mappings_bind_to_its_catalog(void **state)
     tree = sample(*state, "catalog.zpl", &text, &length);
     if (catalog_build(*state, tree, text, length, &catalog, &err) < 0)
         fail_msg("%s", err.text);
-    assert_int_equal(catalog->type_count, 1);
+    assert_int_equal(catalog->type_count, 6);
     assert_int_equal(catalog->types[0].units[1].field_count, 2);
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
         struct mapping mapping;
 
-        tree = sample(*state, arena_printf(*state, "%s.zpl.in", agencies[i]), &text, &length);
+        tree = sample(*state, arena_printf(*state, "%s.zpl.in", of[i].agency), &text, &length);
         assert_non_null(tree_child(tree, "mapping"));
         if (mapping_build(*state, tree_child(tree, "mapping"), &mapping, &err) < 0 ||
-            mapping_bind(*state, &mapping, catalog, agencies[i], &err) < 0)
+            mapping_bind(*state, &mapping, catalog, of[i].agency, &err) < 0)
             fail_msg("%s", err.text);
-        assert_int_equal(mapping.block_count, 1);
-        assert_int_equal(mapping.blocks[0].delete, DELETE_ROW);
+        assert_int_equal(mapping.block_count, of[i].blocks);
     }
 }
 

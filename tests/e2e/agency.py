@@ -8,6 +8,8 @@ SAMPLE = f"{ROOT}/sample"
 class Agency:
     """What agencies of every kind have: a file made of a template, a key, and an agent that runs."""
 
+    postgres = None     # its database's server, where it has one
+
     def __init__(self, region, name, template):
         self.region, self.run, self.name, self.template = region, region.run, name, template
         self.file = f"{self.run.folder}/{name}.zpl"
@@ -38,6 +40,12 @@ class Agency:
 
     def enrol(self):
         self.region.enrol(self.name, self.key)
+
+    def join(self):
+        """Known to the broker, prepared, running, and loaded."""
+        self.enrol()
+        self.prepare()
+        self.start()
 
     def start(self, wait=True):
         assert self.agent is None or not self.agent.alive()

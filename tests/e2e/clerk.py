@@ -9,55 +9,80 @@ import glob
 import io
 import json
 import os
+from dataclasses import dataclass
 
 from agency import Agency
 from cluster import ROOT, Failed, wait_for
 
 TEMPLATE = f"{ROOT}/tests/e2e/lists/dinkes.zpl.in"
-
-# The catalog's field, the list's title, and how it is spelt there: canonical to local.
-CODES = {"sex": {"male": "L", "female": "P"}, "eligible": {"true": "YA", "false": "TIDAK"}, "covered": {"true": "AKTIF", "false": "NONAKTIF"},
-         "payer": {"pbi-apbn": "PBI_APBN", "pbi-apbd": "PBI_APBD", "self": "MANDIRI", "none": "TANPA"}}
-TITLES = {"nik": "NIK", "family_card": "No. KK", "name": "Nama Peserta", "birth_date": "Tanggal Lahir", "sex": "L/P",
-          "village": "Kode Desa", "address": "Alamat", "phone": "No. HP", "eligible": "Berhak PBI", "covered": "Status",
-          "payer": "Jenis Peserta", "premium": "Iuran", "household_size": "Jumlah Keluarga", "welfare_decile": "Desil"}
-FIELDS = list(TITLES)
-COLUMNS = list(TITLES.values())
 ADD, REMOVE = "(tambah baris ini / add this row)", "(hapus baris ini / remove this row)"
+DATES, MONEY, LETTERS = {"birth_date"}, {"premium"}, {"name"}
 
 
-def local(field, value):
-    """A canonical value as the clerk types it."""
-    if value is None:
-        return ""
-    if field in CODES:
-        return CODES[field][value]
-    if field == "birth_date":
-        year, month, day = value.split("-")
-        return f"{day}/{month}/{year}"
-    return value.replace(".", ",") if field == "premium" else value
+@dataclass
+class Form:
+    """What a list looks like: its block, the title of each of the catalog's fields (the NIK first: it is the key), and how codes are
+    spelt, canonical to local."""
+    block: str
+    titles: dict
+    codes: dict
+
+    def __post_init__(self):
+        self.fields, self.columns = list(self.titles), list(self.titles.values())
+
+    def local(self, field, value):
+        """A canonical value as the clerk types it."""
+        if value is None:
+            return ""
+        if field in self.codes:
+            return self.codes[field][value]
+        if field in DATES:
+            year, month, day = value.split("-")
+            return f"{day}/{month}/{year}"
+        return value.replace(".", ",") if field in MONEY else value
+
+    def canonical(self, field, text):
+        """The other way, written independently of the agent."""
+        if text == "":
+            return None
+        if field in self.codes:
+            return next(value for value, spelt in self.codes[field].items() if spelt == text)
+        if field in DATES:
+            day, month, year = text.split("/")
+            return f"{year}-{month}-{day}"
+        if field in MONEY:
+            whole, _, part = text.partition(",")
+            return f"{whole}.{part:0<2}"
+        return text
 
 
-def canonical(field, text):
-    """The other way, written independently of the agent."""
-    if text == "":
-        return None
-    if field in CODES:
-        return next(value for value, spelt in CODES[field].items() if spelt == text)
-    if field == "birth_date":
-        day, month, year = text.split("/")
-        return f"{year}-{month}-{day}"
-    if field == "premium":
-        whole, _, part = text.partition(",")
-        return f"{whole}.{part:0<2}"
-    return text
+# The list that stands in for dinkes's database in tests, and the one of the sample's sub-district.
+DINKES = Form("peserta", {
+    "nik": "NIK", "family_card": "No. KK", "name": "Nama Peserta", "birth_date": "Tanggal Lahir", "sex": "L/P", "village": "Kode Desa",
+    "address": "Alamat", "phone": "No. HP", "eligible": "Berhak PBI", "covered": "Status", "payer": "Jenis Peserta", "premium": "Iuran",
+    "household_size": "Jumlah Keluarga", "welfare_decile": "Desil"}, {
+        "sex": {"male": "L", "female": "P"}, "eligible": {"true": "YA", "false": "TIDAK"},
+        "covered": {"true": "AKTIF", "false": "NONAKTIF"},
+        "payer": {"pbi-apbn": "PBI_APBN", "pbi-apbd": "PBI_APBD", "self": "MANDIRI", "none": "TANPA"}})
+TENGGARONG = Form("warga", {
+    "nik": "NIK", "family_card": "No. KK", "name": "Nama Lengkap", "birth_date": "Tanggal Lahir", "sex": "L/P",
+    "village": "Kode Kelurahan", "address": "Alamat", "phone": "No. HP", "eligible": "Penerima Bantuan"}, {
+        "sex": {"male": "L", "female": "P"}, "eligible": {"true": "YA", "false": "TIDAK"}})
+TITLES, FIELDS, COLUMNS = DINKES.titles, DINKES.fields, DINKES.columns
+
+
+def alike(rows):
+    """Rows, by NIK, without what the catalog does not compare: a name's capitals and blanks."""
+    return {nik: {field: "".join(c for c in value.upper() if c.isalnum()) if field in LETTERS and value else value
+                  for field, value in row.items()} for nik, row in rows.items()}
 
 
 class ListAgency(Agency):
-    """dinkes with a list: its folder, its agent, and its clerk."""
+    """An agency with a list: its folder, its agent, and its clerk."""
 
-    def __init__(self, region, name="dinkes"):
-        super().__init__(region, name, TEMPLATE)
+    def __init__(self, region, name="dinkes", template=TEMPLATE, form=DINKES):
+        super().__init__(region, name, template)
+        self.form = form
         self.folder = f"{self.run.folder}/daftar"
         self.state = f"{self.run.folder}/keadaan"
         self.rows = {}      # by NIK: title to text
@@ -66,13 +91,21 @@ class ListAgency(Agency):
     def places(self):
         return {**super().places(), "FOLDER": self.folder, "STATE": self.state}
 
+    def join(self):
+        """A first load needs a first list."""
+        self.enrol()
+        self.prepare()
+        self.start(wait=False)
+        self.save()
+        self.wait_up()
+
     def text(self, separator=";", mark=None, titles=None):
         """The list as a spreadsheet saves it."""
         out = io.StringIO()
         writer = csv.writer(out, delimiter=separator, lineterminator="\r\n")
-        writer.writerow(titles or COLUMNS)
+        writer.writerow(titles or self.form.columns)
         for row in self.rows.values():
-            writer.writerow([row[title] for title in COLUMNS])
+            writer.writerow([row[title] for title in self.form.columns])
         return out.getvalue() + (f"{mark}\r\n" if mark else "")
 
     def drop(self, name, content, saved=None):
@@ -95,7 +128,7 @@ class ListAgency(Agency):
 
     def save(self, wait=True, complete=True, **options):
         self.saved += 1
-        name = f"peserta-{self.saved}.csv"
+        name = f"{self.form.block}-{self.saved}.csv"
         self.drop(name, self.text(mark=f"# lengkap {len(self.rows)} baris" if complete else None, **options))
         if wait:
             self.gone(name)
@@ -116,10 +149,13 @@ class ListAgency(Agency):
                 found.append(file.read())
         return found
 
+    def corrections_file(self):
+        return f"{self.folder}/koreksi/{self.form.block}.csv"
+
     def corrections(self, typed=True):
         """The lines of the file of corrections, as they are typed in: without the apostrophe that keeps a spreadsheet from calculating. The
         file is there as soon as there is one."""
-        with open(f"{self.folder}/koreksi/peserta.csv", encoding="utf-8-sig", newline="") as file:
+        with open(self.corrections_file(), encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, delimiter=";"))
         assert lines[0][0] == "kunci / key"
         lines = [[cell.removeprefix("'") if typed else cell for cell in line] for line in lines]
@@ -130,7 +166,7 @@ class ListAgency(Agency):
         rows = {key: dict(row) for key, row in self.rows.items()}
         for line in self.corrections():
             if line["column"] == ADD:
-                rows[line["key"]] = dict.fromkeys(COLUMNS, "")
+                rows[line["key"]] = dict.fromkeys(self.form.columns, "")
             elif line["column"] == REMOVE:
                 del rows[line["key"]]
             else:
@@ -142,23 +178,37 @@ class ListAgency(Agency):
 
     def holds(self):
         """What the agency holds in the end, by NIK, in the catalog's spelling."""
-        return {nik: {field: canonical(field, row[TITLES[field]]) for field in FIELDS} for nik, row in self.corrected().items()}
+        form = self.form
+        return {nik: {field: form.canonical(field, row[form.titles[field]]) for field in form.fields}
+                for nik, row in self.corrected().items()}
+
+    def list_differences(self, whole=True):
+        """Where the list with its corrections says something else than the broker: sentences. `whole`: everybody
+        there is must stand in it."""
+        try:
+            ours, theirs = alike(canonical_rows(self.region, self.form)), alike(self.holds())
+        except (FileNotFoundError, KeyError, StopIteration):
+            return [f"{self.name}: the list and its corrections are of two moments"]
+        if not whole:
+            ours = {nik: row for nik, row in ours.items() if nik in theirs}
+        return [f"{self.name}: {nik} differs in {[field for field in self.form.fields if ours.get(nik, {}).get(field) != theirs.get(nik, {}).get(field)]}"
+                for nik in sorted({*ours, *theirs}) if ours.get(nik) != theirs.get(nik)][:3]
 
     def put(self, nik, **fields):
         """Types one row, a new one or into one that is there."""
-        row = self.rows.setdefault(nik, dict.fromkeys(COLUMNS, ""))
+        row = self.rows.setdefault(nik, dict.fromkeys(self.form.columns, ""))
         row["NIK"] = nik
         for field, value in fields.items():
-            row[TITLES[field]] = local(field, value)
+            row[self.form.titles[field]] = self.form.local(field, value)
 
     def status(self):
         return json.loads(self.run.call([self.run.program("selaras"), "status", "--json", "--socket", self.control])[1])
 
 
-def canonical_rows(region):
+def canonical_rows(region, form):
     """What the broker holds."""
-    columns = ", ".join(f"{field}::text" for field in FIELDS)
-    return {row[0]: dict(zip(FIELDS, row)) for row in region.query(f"SELECT {columns} FROM selaras.resident WHERE exists")}
+    columns = ", ".join(f"{field}::text" for field in form.fields)
+    return {row[0]: dict(zip(form.fields, row)) for row in region.query(f"SELECT {columns} FROM selaras.resident WHERE exists")}
 
 
 def wait_in_step(region, agency, seconds=60):
@@ -166,15 +216,8 @@ def wait_in_step(region, agency, seconds=60):
     def same():
         for process in [region.broker, agency.agent, *(other.agent for other in region.agencies.values())]:
             process.must_live()
-        try:
-            return agency.holds() == canonical_rows(region) and not region.differences()
-        except (FileNotFoundError, KeyError, StopIteration):
-            return False        # the list and the corrections are of two moments
+        return not agency.list_differences() and not region.differences()
     try:
         wait_for("in step", same, seconds)
     except Failed as failed:
-        ours, theirs = canonical_rows(region), agency.holds()
-        differ = [(nik, {field: (ours.get(nik, {}).get(field), theirs.get(nik, {}).get(field)) for field in FIELDS
-                         if ours.get(nik, {}).get(field) != theirs.get(nik, {}).get(field)})
-                  for nik in {*ours, *theirs} if ours.get(nik) != theirs.get(nik)]
-        raise Failed(f"{failed}: {region.differences()} {differ[:3]}") from None
+        raise Failed(f"{failed}: {region.differences()} {agency.list_differences()}") from None

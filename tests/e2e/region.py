@@ -1,50 +1,28 @@
-"""region.py: the sample's regency as running servers: a broker and the agencies dinsos and dinkes.
+"""region.py: the sample's regency as running servers: a broker and its agencies, five (ALL) or the two that most tests need.
 
-Used by the story that quickstart tells and by the tests. How each table says what the catalog's fields say is written here a
-second time, in SQL and independent of the mapping files, because this is what compares the copies.
+Used by the story that quickstart tells and by the tests.
 """
 
 import json
 import os
 import signal
 
+import offices
 import residents
 from agency import SAMPLE, PostgresAgency
+from clerk import TENGGARONG, ListAgency
 from cluster import Failed, Postgres, Run, wait_for
+from copies import COPIES, TRANSLATED, canonical_digests, digests      # noqa: F401  (TRANSLATED is for tests)
 
-# Fields that every copy holds, in the order of comparison, and those of dinkes alone.
-COMMON = ["nik", "family_card", "name", "birth_date", "sex", "village", "address", "phone", "eligible",
-          "household_size", "welfare_decile"]
-HEALTH = ["covered", "payer", "premium"]
-
-TRANSLATED = {
-    "dinsos": """
-        SELECT nik::text AS nik, btrim(no_kk) AS family_card, nama::text AS name, tgl_lahir::text AS birth_date,
-               CASE jk WHEN 'L' THEN 'male' WHEN 'P' THEN 'female' END AS sex,
-               kd_prov || '.' || kd_kab || '.' || kd_kec || '.' || kd_desa AS village, alamat AS address,
-               telepon::text AS phone, CASE berhak WHEN 'Y' THEN 'true' WHEN 'T' THEN 'false' END AS eligible,
-               jml_anggota::text AS household_size, desil::text AS welfare_decile
-        FROM penerima_bantuan""",
-    "dinkes": """
-        SELECT btrim(nik::text) AS nik, no_kartu_keluarga AS family_card, nama_peserta AS name,
-               tanggal_lahir::text AS birth_date,
-               CASE jenis_kelamin WHEN '1' THEN 'male' WHEN '2' THEN 'female' END AS sex, kode_desa AS village,
-               alamat_lengkap AS address, no_hp AS phone, berhak_pbi::text AS eligible,
-               jumlah_keluarga::text AS household_size, desil_kesejahteraan::text AS welfare_decile,
-               CASE status_aktif WHEN 'AKTIF' THEN 'true' WHEN 'NONAKTIF' THEN 'false' END AS covered,
-               CASE jenis_peserta WHEN 'PBI_APBN' THEN 'pbi-apbn' WHEN 'PBI_APBD' THEN 'pbi-apbd'
-                                  WHEN 'MANDIRI' THEN 'self' WHEN 'TANPA' THEN 'none' END AS payer, iuran::text AS premium
-        FROM peserta_jkn""",
-}
-TABLES = {"dinsos": "penerima_bantuan", "dinkes": "peserta_jkn"}
-AGENCIES = list(TRANSLATED)
+AGENCIES = ["dinsos", "dinkes"]                 # what most tests need
+ALL = ["bappeda", "dinsos", "dinkes", "dp2kb", "tenggarong"]     # who owns something joins before those who only read it
+TABLES = {"dinsos": "penerima_bantuan", "dinkes": "peserta_jkn"}        # of residents
 
 
-def digest(fields, translated):
-    """One line a record, in byte order, hashed; and how many."""
-    row = ", ".join(f"coalesce({field}::text, '<null>')" for field in fields)
-    return ("SELECT coalesce(md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\")), 'empty'), count(*)"
-            f" FROM (SELECT concat_ws('|', {row}) AS line FROM ({translated}) AS t) AS l")
+def make_agency(region, name):
+    if name == "tenggarong":
+        return ListAgency(region, name, f"{SAMPLE}/{name}.zpl.in", TENGGARONG)
+    return PostgresAgency(region, name, table=TABLES.get(name))
 
 
 class Region:
@@ -60,7 +38,7 @@ class Region:
         self.key = None
         self.broker = None
         self.run.environment.update(SELARAS_SOCKET=self.control, SELARAS_DATABASE=self.postgres.dsn("selaras"))
-        self.agencies = {name: PostgresAgency(self, name, table=TABLES[name]) for name in (agencies if agencies is not None else AGENCIES)}
+        self.agencies = {name: make_agency(self, name) for name in (AGENCIES if agencies is None else agencies)}
 
     def __getattr__(self, name):
         """region.dinsos is region.agencies["dinsos"]."""
@@ -69,11 +47,15 @@ class Region:
             return agencies[name]
         raise AttributeError(name)
 
+    def databases(self):
+        """The agencies that have a database."""
+        return {name: agency for name, agency in self.agencies.items() if agency.postgres}
+
     # Making it
 
     def create_servers(self):
         """All clusters at once, started and answering, with databases and the agencies' own tables."""
-        servers = list(dict.fromkeys([self.postgres, *(agency.postgres for agency in self.agencies.values())]))
+        servers = list(dict.fromkeys([self.postgres, *(agency.postgres for agency in self.databases().values())]))
         making = [(server, server.create()) for server in servers]
         for server, process in making:
             server.created(process)
@@ -82,16 +64,22 @@ class Region:
         for server in servers:
             server.ready()
         self.postgres.query("postgres", "CREATE DATABASE selaras")
-        for agency in self.agencies.values():
+        for agency in self.databases().values():
             agency.create_tables()
 
     def create_sample(self, people):
-        """The servers, and in the agencies' tables what they know of these people (sample/residents.py)."""
+        """The servers, and in the agencies' tables what they know of these people (sample/residents.py); where all five are there, in
+        all of their tables (sample/offices.py)."""
         self.create_servers()
         folder = self.run.make_folder(f"{self.run.folder}/residents")
         residents.write(people, folder)
-        for name, agency in self.agencies.items():
-            agency.postgres.script(name, f"{folder}/{name}.copy.sql")
+        if len(self.agencies) == len(ALL):
+            for nik, row in offices.write(people, folder).items():
+                self.tenggarong.put(nik, **row)
+        for name, agency in self.databases().items():
+            for path in (f"{folder}/{name}.copy.sql", f"{folder}/{name}.more.copy.sql"):
+                if os.path.exists(path):
+                    agency.postgres.script(name, path)
 
     def configure(self, **settings):
         """Keys and files of all; `settings` go to the agents."""
@@ -123,22 +111,23 @@ class Region:
             self.wait_broker()
 
     def wait_broker(self):
-        """Until it answers on its control socket, well or not: an agency may be quarantined by then."""
+        """Until it answers on its control socket, well or not (an agency may be quarantined by then), and serves."""
         def answers():
             self.broker.must_live()
-            return os.path.exists(self.control) and '"agencies"' in self.selaras("status", "--json", check=False)[1]
+            output = self.selaras("status", "--json", check=False)[1] if os.path.exists(self.control) else ""
+            return '"agencies"' in output and not json.loads(output)["waiting"]
         wait_for("the broker answers", answers, 30)
 
     def start(self):
         """Everything up, empty or with what was loaded before: broker first, then one agency after the other."""
         self.start_broker()
         for agency in self.agencies.values():
-            agency.enrol()
-            agency.prepare()
-            agency.start()
+            agency.join()
 
-    def enrol(self, name, key):
+    def enrol(self, name, key, mode="full"):
         self.selaras("key", "enrol", name, key)
+        if mode and self.value(f"SELECT mode FROM selaras.agency WHERE name = '{name}'") != mode:
+            self.selaras("agency", "mode", name, mode, "--ground", "SK 1/2026")
 
     def selaras(self, *arguments, check=True):
         """Runs `selaras` for this broker: (status, output, error output)."""
@@ -158,13 +147,24 @@ class Region:
     def differences(self):
         """What is not in step: a list of sentences, empty when every table compares equal."""
         found = []
-        exists = "SELECT * FROM selaras.resident WHERE exists"
-        for name, agency in self.agencies.items():
-            fields = COMMON + (HEALTH if name == "dinkes" else [])
-            theirs, ours = agency.query(digest(fields, TRANSLATED[name]))[0], self.postgres.query("selaras", digest(fields, exists))[0]
-            if theirs != ours:
-                found.append(f"{name} has {theirs[1]} records that hash to {theirs[0]}, the broker {ours[1]} to {ours[0]}")
+        names = [name for name in self.databases() if name in COPIES]
+        ours = self.rows_by_number(self.postgres, "selaras", canonical_digests([copy for name in names for copy in COPIES[name]]))
+        for name in names:
+            theirs = self.rows_by_number(self.agencies[name].postgres, name, digests(COPIES[name]))
+            for number, copy in enumerate(COPIES[name]):
+                hashed, canonical = theirs[number], ours[number]
+                if hashed != canonical:
+                    found.append(f"{name} has {hashed[1]} records in {copy.tables} that hash to {hashed[0]}, the broker"
+                                 f" {canonical[1]} of type {copy.type} to {canonical[0]}")
+            ours = {number - len(COPIES[name]): row for number, row in ours.items()}
+        for agency in self.agencies.values():
+            if not agency.postgres:
+                found += agency.list_differences(whole=False)
         return found
+
+    @staticmethod
+    def rows_by_number(server, database, sql):
+        return {int(row[0]): row[1:] for row in server.query(database, sql)} if sql else {}
 
     def backlog(self):
         """What is still on its way: a list of sentences, empty when the agencies' streams are read to their end, the broker has
@@ -177,9 +177,9 @@ class Region:
             if not ours or ours[0][0] != "active":
                 found.append(f"{name} is {ours[0][0] if ours else 'unknown'}")
                 continue
-            behind = agency.query("SELECT pg_current_wal_insert_lsn(), confirmed_flush_lsn FROM pg_replication_slots"
+            behind = agency.postgres and agency.query("SELECT pg_current_wal_insert_lsn(), confirmed_flush_lsn FROM pg_replication_slots"
                                   f" WHERE slot_name = 'selaras_{name}'")
-            if not behind:
+            if agency.postgres and not behind:
                 found.append(f"{name} has no slot")
             if int(ours[0][1]) < head:
                 found.append(f"{name} has applied {ours[0][1]} of {head}")
@@ -194,7 +194,7 @@ class Region:
         """Until every change that was made until now has its entry and every copy compares equal. The first is known by how many
         changes each agency has made (`changes`: agency to number), or else by position, which an idle agency sends with its
         next fence."""
-        marks = {name: agency.value("SELECT pg_current_wal_insert_lsn() - '0/0'") for name, agency in self.agencies.items()}
+        marks = {name: agency.value("SELECT pg_current_wal_insert_lsn() - '0/0'") for name, agency in self.databases().items()}
 
         def arrived():
             for process in [self.broker, *(agency.agent for agency in self.agencies.values())]:
@@ -213,7 +213,7 @@ class Region:
 
     def parked(self):
         found = []
-        for name, agency in self.agencies.items():
+        for name, agency in self.databases().items():
             if agency.value("SELECT to_regclass('selaras.parked') IS NOT NULL") == "t":
                 found += [f"{name} has parked record {row[0]} of {row[1]}: {row[2]}"
                           for row in agency.query("SELECT record, block, reason FROM selaras.parked ORDER BY record LIMIT 5")]
@@ -230,10 +230,12 @@ class Region:
                          " FROM selaras.entry")[0]
         if row[0] != row[1] or row[2] != "0":
             found.append(f"the ledger is not dense: {row[0]} entries over {row[1]} positions, head {row[2]} beyond the last")
-        rows = self.query("SELECT record FROM selaras.entry WHERE record > 0 EXCEPT SELECT number FROM selaras.resident LIMIT 5")
-        found += [f"record {row[0]} has entries and no canonical row" for row in rows]
-        rows = self.query("SELECT number FROM selaras.resident EXCEPT SELECT record FROM selaras.entry LIMIT 5")
-        found += [f"record {row[0]} is canonical without an entry" for row in rows]
+        types = self.query("SELECT DISTINCT type FROM selaras.entry WHERE record > 0") or [("resident",)]
+        canonical = " UNION ALL ".join(f"SELECT '{name}' AS type, number FROM selaras.{name}" for name, in types)
+        rows = self.query(f"SELECT type, record FROM selaras.entry WHERE record > 0 EXCEPT ({canonical}) LIMIT 5")
+        found += [f"{row[0]} {row[1]} has entries and no canonical row" for row in rows]
+        rows = self.query(f"({canonical}) EXCEPT SELECT type, record FROM selaras.entry LIMIT 5")
+        found += [f"{row[0]} {row[1]} is canonical without an entry" for row in rows]
         return found
 
     def change_entries(self, agency):
@@ -252,7 +254,7 @@ class Region:
                 statuses[agency.agent.name] = agency.agent.stop()
         if self.broker and self.broker.alive():
             statuses["broker"] = self.broker.stop()
-        for server in [self.postgres, *(agency.postgres for agency in self.agencies.values())]:
+        for server in [self.postgres, *(agency.postgres for agency in self.databases().values())]:
             if server.process and server.process.alive():
                 server.stop(signal.SIGINT)
         return statuses

@@ -18,10 +18,11 @@ def sample():
     folder = made.region.run.folder
     with open(made.region.catalog, encoding="utf-8") as file:
         catalog = file.read()
-    field = catalog.index("            eligible\n") + len("            eligible\n")
+    agreed = '                limit = "true to false 10 % 1 h"\n'
+    assert agreed in catalog
+    catalog = catalog.replace(agreed, f'                limit = "true to false {ELIGIBLE} 1 h"\n')
     existence = catalog.index("        existence\n", catalog.index("    resident\n")) + len("        existence\n")
-    catalog = (catalog[:existence] + '            limit = "deletions 5 % 1 h"\n' + catalog[existence:field]
-               + f'                limit = "true to false {ELIGIBLE} 1 h"\n' + catalog[field:])
+    catalog = catalog[:existence] + '            limit = "deletions 5 % 1 h"\n' + catalog[existence:]
     made.region.catalog = f"{folder}/limited.zpl"
     with open(made.region.catalog, "w", encoding="utf-8") as file:
         file.write(catalog)
@@ -115,7 +116,7 @@ def test_a_part_is_released_and_the_rest_rejected_with_the_login_user_in_the_led
     region.wait_in_step()
     assert not region.audit_problems()
     assert holds(region) == []
-    told = region.dinsos.query("SELECT field, yours, now, why FROM selaras.notice WHERE why LIKE 'ditahan, lalu ditolak oleh petugas %'")
+    told = region.dinsos.query("SELECT field, yours, now, why FROM selaras.notice WHERE why LIKE 'ditahan, lalu ditolak oleh petugas %: the file was cut off'")
     assert len(told) == 40 - len(chosen) - 1        # the one that was corrected there has what stands
     assert {row[:3] for row in told} == {("eligible", "T", "Y")}
     decisions = region.query("SELECT kind, count(*) FROM selaras.entry WHERE kind LIKE 'hold %' AND record > 0 GROUP BY 1 ORDER BY 1")

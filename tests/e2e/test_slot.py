@@ -134,7 +134,7 @@ def test_a_publication_that_left_updates_out_for_a_while(place, dinsos):
     dinsos.query("ALTER PUBLICATION selaras SET (publish = 'insert')")
     writes(place, dinsos)
     dinsos.query("ALTER PUBLICATION selaras SET (publish = 'insert, update, delete, truncate')")
-    ends(place, dinsos, mark, "penerima_bantuan", "published anew")
+    ends(place, dinsos, mark, "public", "published anew")
 
 
 def test_a_publication_that_was_dropped_and_made_anew(place, dinsos):
