@@ -40,6 +40,13 @@ struct share {
     bool rekeyed;  /* its key was revoked or replaced */
 };
 
+/* A record that an agency had as a row which it has taken for another one: a row of its own is sent to it again. */
+struct robbed {
+    const struct peer *peer;
+    uint64_t record, by;
+    struct robbed *next;
+};
+
 struct work {
     struct batch *batch;
     struct working *working; /* of the broker */
@@ -64,6 +71,7 @@ struct work {
     struct map *held_index; /* (record, hold and unit) to its row in writes.helds, from 1 */
     uint32_t settling;      /* the hold of which a part is settled; 0: none */
     uint16_t settling_type, settling_unit;
+    struct robbed *robbed;                       /* rows that agencies say are another record's now */
     struct map *same_asked;                      /* what same_wants() has asked for */
     int settle_step;                             /* of looking up what it is about */
     uint32_t settle_records, settle_identifiers; /* capacities */
