@@ -6,6 +6,7 @@
 #ifndef SELARAS_DRIVER_H
 #define SELARAS_DRIVER_H
 
+#include "agents/why.h"
 #include "proto/mapping.h"
 #include "shell/loop.h"
 
@@ -57,6 +58,7 @@ struct driver_options {
     uint32_t fence_interval_ms;
     uint32_t retry_interval_ms; /* of parked records */
     uint32_t notice_days;       /* how long notices are kept */
+    enum why_language language; /* that they are written in */
     bool allow_unlimited_wal;   /* start though max_slot_wal_keep_size is -1 */
 };
 

@@ -40,6 +40,7 @@ void fed_add(struct fed *fed, const struct item *item)
     copy->reason.verdict = text_keep(arena, item->reason.verdict);
     copy->reason.by = text_keep(arena, item->reason.by);
     copy->reason.rule = text_keep(arena, item->reason.rule);
+    copy->reason.ground = text_keep(arena, item->reason.ground);
     copy->fields = arena_array(arena, item->field_count, sizeof *copy->fields);
     for (uint16_t i = 0; i < item->field_count; i++) {
         copy->fields[i] = item->fields[i];

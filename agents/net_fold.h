@@ -20,6 +20,7 @@ struct net {
     struct reason *reasons; /* the same; verdict of length 0: none to give. NULL when no field has one */
     struct reason reason;   /* why the row as a whole comes or goes */
     bool moves;             /* the row gets another local key */
+    bool waited;            /* its row has been waited for long enough (`absence`) */
 };
 
 /* What may be done together: no row twice, deletions first, then updates, then insertions. */

@@ -246,7 +246,7 @@ static void a_reason_stays_with_the_field_that_was_put_back(void **state)
     struct world *world = *state;
     struct item *item = feed(world, OPERATION_UPDATE, "participant", 1, "A", "premium", "2.00", NULL);
 
-    item->reason = (struct reason){ text_of("put back"), text_of("dinsos"), text_of("owner") };
+    item->reason = (struct reason){ text_of("put back"), text_of("dinsos"), text_of("owner"), text_of("") };
     feed(world, OPERATION_UPDATE, "participant", 1, "A", "name", "x", NULL);
     fold(world);
     assert_int_equal(world->runs[0].list[0]->reasons[PREMIUM].verdict.length, 8);

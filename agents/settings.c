@@ -33,6 +33,8 @@ const struct setting agent_settings_table[] = {
       N_("how often parked records are tried again") },
     { "agent/notice-days", SETTING_NUMBER, AT(notice_days), 1, 36500, "90", false,
       N_("notices that are older are removed from selaras.notice") },
+    { "agent/language", SETTING_TEXT, AT(language_name), 0, 0, "id", false,
+      N_("what notices in selaras.notice are written in: id (Indonesian) or en (English)") },
     { "agent/unlimited-wal", SETTING_YES, AT(unlimited_wal), 0, 0, "no", false,
       N_("start although max_slot_wal_keep_size is unlimited") },
     { "agent/log", SETTING_TEXT, AT(log), 0, 0, "note", false, N_("what is logged: error, warning, note or detail") },
@@ -56,6 +58,13 @@ static int read_level(struct agent_settings *settings, struct error *err)
             return 0;
         }
     return error_set(err, ERR_REJECT, "agent/log: \"%.40s\" is none of error, warning, note, detail", settings->log);
+}
+
+static int read_language(struct agent_settings *settings, struct error *err)
+{
+    if (why_language_named(settings->language_name, &settings->language))
+        return 0;
+    return error_set(err, ERR_REJECT, _("agent/language: \"%.40s\" is none of id, en"), settings->language_name);
 }
 
 /* Each driver wants its own. */
@@ -98,7 +107,7 @@ static int read_tree(struct arena *arena, const struct tree *tree, struct agent_
             ret->agency, AGENCY_NAME_BYTES);
     if (ret->control[0] == '\0')
         ret->control = arena_printf(arena, "/run/selaras/agent-%s.socket", ret->agency);
-    if (read_level(ret, err) < 0 || read_driver(ret, err) < 0)
+    if (read_level(ret, err) < 0 || read_language(ret, err) < 0 || read_driver(ret, err) < 0)
         return err->code;
     if (key_parse(ret->broker_key_text, ret->broker_key, err) < 0)
         return error_wrap(err, "broker/key");
@@ -139,6 +148,7 @@ struct driver_options agent_driver_options(const struct agent_settings *settings
         .fence_interval_ms = settings->fence_interval_ms,
         .retry_interval_ms = settings->retry_interval_ms,
         .notice_days = settings->notice_days,
+        .language = settings->language,
         .allow_unlimited_wal = settings->unlimited_wal,
     };
 }

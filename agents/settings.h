@@ -21,6 +21,8 @@ struct agent_settings {
     uint32_t fence_interval_ms;
     uint32_t retry_interval_ms;
     uint32_t notice_days;
+    const char *language_name;
+    enum why_language language;
     bool unlimited_wal;
     const char *broker_endpoint;
     const char *broker_key_text;

@@ -22,6 +22,26 @@ static const struct {
     { "", { "diubah oleh %", "changed by %" } },
 };
 
+bool why_language_named(const char *name, enum why_language *ret)
+{
+    static const char *const names[] = { [WHY_INDONESIAN] = "id", [WHY_ENGLISH] = "en" };
+
+    for (int i = WHY_INDONESIAN; i <= WHY_ENGLISH; i++)
+        if (strcmp(names[i], name) == 0) {
+            *ret = (enum why_language)i;
+            return true;
+        }
+    return false;
+}
+
+const char *why_row(bool comes, bool was, enum why_language language)
+{
+    static const char *const words[2][2][2] = { { { "dihapus", "removed" }, { "ditambah", "added" } },
+                                                { { "tetap ada", "kept" }, { "dihapus", "deleted" } } };
+
+    return words[comes][was][language];
+}
+
 const char *why_text(struct arena *arena, const struct reason *reason, enum why_language language)
 {
     static const struct text others[] = { { "instansi lain", 13 }, { "another agency", 14 } };
@@ -34,7 +54,9 @@ const char *why_text(struct arena *arena, const struct reason *reason, enum why_
         i++;
     text = whys[i].text[language];
     percent = strchr(text, '%');
-    if (!percent)
-        return text;
-    return arena_printf(arena, "%.*s%.*s%s", (int)(percent - text), text, (int)by.length, by.bytes, percent + 1);
+    if (percent)
+        text = arena_printf(arena, "%.*s%.*s%s", (int)(percent - text), text, (int)by.length, by.bytes, percent + 1);
+    if (reason->ground.length > 0)
+        text = arena_printf(arena, "%s: %.*s", text, (int)reason->ground.length, reason->ground.bytes);
+    return text;
 }

@@ -5,9 +5,17 @@
 #include <string.h>
 
 static const char *const state_names[ARRIVAL_STATE_COUNT] = {
-    [ARRIVAL_APPLIED] = "applied",       [ARRIVAL_WROTE] = "written there", [ARRIVAL_LOADED] = "loaded",
-    [ARRIVAL_WAITING] = "waiting",       [ARRIVAL_PARKED] = "parked",       [ARRIVAL_SKIPPED] = "skipped",
-    [ARRIVAL_NOT_MAPPED] = "not mapped", [ARRIVAL_NOT_FED] = "not fed",     [ARRIVAL_NOT_ENROLLED] = "no agency yet",
+    [ARRIVAL_APPLIED] = "applied",
+    [ARRIVAL_WROTE] = "written there",
+    [ARRIVAL_LOADED] = "loaded",
+    [ARRIVAL_WAITING] = "waiting",
+    [ARRIVAL_PARKED] = "parked",
+    [ARRIVAL_SKIPPED] = "skipped",
+    [ARRIVAL_HELD] = "held",
+    [ARRIVAL_ALTERED] = "altered there",
+    [ARRIVAL_NOT_MAPPED] = "not mapped",
+    [ARRIVAL_NOT_FED] = "not fed",
+    [ARRIVAL_NOT_ENROLLED] = "no agency yet",
     [ARRIVAL_REVOKED] = "revoked",
 };
 
@@ -94,6 +102,29 @@ static const struct debt_row *debt_of(const struct arrival_facts *facts, const s
     return NULL;
 }
 
+/* A change of the agency itself of this field, or of the record's row, that nobody has decided yet. */
+static const struct held_row *held_of(const struct arrival_facts *facts, const struct reader *reader, const char *field)
+{
+    int index = catalog_field(facts->type, field, strlen(field));
+    const char *unit = facts->type->units[index < 0 ? UNIT_EXISTENCE : facts->type->fields[index].unit].name;
+
+    for (int i = 0; i < facts->held_count; i++)
+        if (!strcmp(facts->helds[i].agency, reader->name) &&
+            (!strcmp(facts->helds[i].unit, unit) ||
+             !strcmp(facts->helds[i].unit, facts->type->units[UNIT_EXISTENCE].name)))
+            return &facts->helds[i];
+    return NULL;
+}
+
+static const struct altered_row *altered_of(const struct arrival_facts *facts, const struct reader *reader,
+                                            const char *field)
+{
+    for (int i = 0; i < facts->altered_count; i++)
+        if (!strcmp(facts->altered[i].agency, reader->name) && !strcmp(facts->altered[i].field, field))
+            return &facts->altered[i];
+    return NULL;
+}
+
 /* What became of one written field at one reader. */
 static struct arrival decide(const struct arrival_facts *facts, const struct reply *replies,
                              const struct reader *reader, const struct last_write *write)
@@ -102,6 +133,7 @@ static struct arrival decide(const struct arrival_facts *facts, const struct rep
     const struct debt_row *debt = debt_of(facts, reader);
     const struct agency_row *row = reader->row;
     bool wrote = !strcmp(write->agency, reader->name);
+    const struct altered_row *altered = altered_of(facts, reader, write->field);
     feed_position reply;
 
     if (!row) {
@@ -120,6 +152,12 @@ static struct arrival decide(const struct arrival_facts *facts, const struct rep
         arrival.state = ARRIVAL_NOT_FED;
         return arrival;
     }
+    arrival.held = held_of(facts, reader, write->field);
+    if (arrival.held) {
+        arrival.state = ARRIVAL_HELD;
+        arrival.position = arrival.held->position;
+        return arrival;
+    }
     reply = replied(replies, facts->reply_count, reader, write->field);
     arrival.position = wrote || write->position <= row->load ? 0 : write->position;
     if (reply > arrival.position && (reply >= write->position || !wrote))
@@ -136,6 +174,13 @@ static struct arrival decide(const struct arrival_facts *facts, const struct rep
     } else {
         arrival.state = ARRIVAL_APPLIED;
     }
+    if (arrival.state == ARRIVAL_WAITING && arrival.position == write->position)
+        arrival.since_us = write->time_us;
+    if (altered &&
+        (arrival.state == ARRIVAL_APPLIED || arrival.state == ARRIVAL_WROTE || arrival.state == ARRIVAL_LOADED)) {
+        arrival.state = ARRIVAL_ALTERED;
+        arrival.since_us = altered->since_us;
+    }
     return arrival;
 }
 
@@ -144,7 +189,8 @@ static void gather(struct arena *arena, struct arrival *rows, int *count, int fi
                    const char *field)
 {
     for (int i = first; i < *count; i++)
-        if (rows[i].state == one->state && rows[i].position == one->position) {
+        if (rows[i].state == one->state && rows[i].position == one->position && rows[i].held == one->held &&
+            rows[i].since_us == one->since_us) {
             rows[i].fields[rows[i].field_count++] = field;
             return;
         }

@@ -10,6 +10,8 @@ enum arrival_state {
     ARRIVAL_WROTE,  /* the agency wrote it itself, and nothing for it is on its way */
     ARRIVAL_LOADED, /* it was there already when the agency was first loaded */
     ARRIVAL_WAITING,
+    ARRIVAL_HELD,    /* its own change of it waits for a decision */
+    ARRIVAL_ALTERED, /* it was applied, and a trigger there has made another value */
     ARRIVAL_PARKED,
     ARRIVAL_SKIPPED,
     ARRIVAL_NOT_MAPPED,
@@ -32,6 +34,10 @@ struct arrival_facts {
     int reply_count;
     const struct debt_row *debts; /* open ones of the record */
     int debt_count;
+    const struct altered_row *altered;
+    int altered_count;
+    const struct held_row *helds;
+    int held_count;
 };
 
 /* Fields of one agency that share their fate. */
@@ -41,6 +47,8 @@ struct arrival {
     feed_position position;       /* what the agency must have applied; 0: nothing */
     const struct agency_row *row; /* NULL: not enrolled */
     const struct debt_row *debt;  /* when parked or skipped */
+    const struct held_row *held;  /* when held */
+    int64_t since_us;             /* when waiting or altered: since when, or 0 */
     const char **fields;
     int field_count;
 };

@@ -47,6 +47,8 @@ struct world {
     struct agency_row agencies[2];
     struct reply_row replies[2];
     struct debt_row debts[1];
+    struct altered_row altered[1];
+    struct held_row helds[1];
 };
 
 /* What an agency's hello declared: one block of residents with these fields. */
@@ -78,7 +80,9 @@ static int start(void **state)
                                           .agencies = world.agencies,
                                           .agency_count = 2,
                                           .replies = world.replies,
-                                          .debts = world.debts };
+                                          .debts = world.debts,
+                                          .altered = world.altered,
+                                          .helds = world.helds };
     if (catalog_build(world.arena, tree_fixture(world.arena, catalog_text), catalog_text, sizeof catalog_text - 1,
                       &world.facts.catalog, &err) < 0)
         fail_msg("%s", err.text);
@@ -204,6 +208,49 @@ static void a_parked_record_has_not_arrived_from_its_item_on(void **state)
     assert_int_equal(only(world, "dinkes").state, ARRIVAL_SKIPPED);
 }
 
+static void what_a_trigger_altered_there_has_arrived_and_is_another_value(void **state)
+{
+    struct world *world = *state;
+
+    world->altered[0] = (struct altered_row){ "dinkes", "covered", 77 };
+    world->facts.altered_count = 1;
+    assert_int_equal(only(world, "dinkes").state, ARRIVAL_APPLIED);
+    world->altered[0].field = "eligible";
+    assert_int_equal(only(world, "dinkes").state, ARRIVAL_ALTERED);
+    assert_int_equal(only(world, "dinkes").since_us, 77);
+    assert_int_equal(only(world, "dinkes").position, AT(20));
+    assert_int_equal(only(world, "dinsos").state, ARRIVAL_WROTE);
+    world->agencies[0].applied = AT(19); /* a newer item is on its way: it says what will be there */
+    assert_int_equal(only(world, "dinkes").state, ARRIVAL_WAITING);
+}
+
+static void who_has_a_change_of_it_held_does_not_have_it(void **state)
+{
+    struct world *world = *state;
+
+    world->helds[0] = (struct held_row){ "dinkes", "covered", 3, AT(15) };
+    world->facts.held_count = 1;
+    assert_int_equal(only(world, "dinkes").state, ARRIVAL_APPLIED);
+    world->helds[0].unit = "eligible";
+    assert_int_equal(only(world, "dinkes").state, ARRIVAL_HELD);
+    assert_int_equal(only(world, "dinkes").held->hold, 3);
+    assert_int_equal(only(world, "dinkes").position, AT(15));
+    world->helds[0].unit = "existence"; /* its row was deleted or inserted: nothing of the record goes there */
+    assert_int_equal(only(world, "dinkes").state, ARRIVAL_HELD);
+    assert_int_equal(only(world, "dinsos").state, ARRIVAL_WROTE);
+}
+
+static void what_waits_does_so_since_it_was_written(void **state)
+{
+    struct world *world = *state;
+
+    world->writes[0].time_us = 99;
+    world->agencies[0].applied = AT(19);
+    assert_int_equal(only(world, "dinkes").since_us, 99);
+    world->agencies[0].applied = AT(20);
+    assert_int_equal(only(world, "dinkes").since_us, 0);
+}
+
 static void an_agency_that_cannot_get_it_is_said_to(void **state)
 {
     struct world *world = *state;
@@ -274,6 +321,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_stood_there_at_the_first_load_needs_no_sending, start, end),
         cmocka_unit_test_setup_teardown(a_correction_counts_only_for_the_fields_it_holds, start, end),
         cmocka_unit_test_setup_teardown(a_parked_record_has_not_arrived_from_its_item_on, start, end),
+        cmocka_unit_test_setup_teardown(what_a_trigger_altered_there_has_arrived_and_is_another_value, start, end),
+        cmocka_unit_test_setup_teardown(who_has_a_change_of_it_held_does_not_have_it, start, end),
+        cmocka_unit_test_setup_teardown(what_waits_does_so_since_it_was_written, start, end),
         cmocka_unit_test_setup_teardown(an_agency_that_cannot_get_it_is_said_to, start, end),
         cmocka_unit_test_setup_teardown(an_agency_that_maps_the_field_gets_it, start, end),
         cmocka_unit_test_setup_teardown(fields_that_share_their_fate_share_a_row, start, end),

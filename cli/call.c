@@ -42,6 +42,7 @@ static const struct {
     [OPTION_NO_PAGER] = { "no-pager", NULL, N_("print to the terminal itself, not through a pager") },
     [OPTION_OFFLINE] = { "offline", NULL, N_("without the agency's database") },
     [OPTION_TABLE] = { "table", "BLOCK", N_("only this block of its mapping") },
+    [OPTION_SAMPLES] = { "samples", "N", N_("at most this many cases of each kind (3)") },
     [OPTION_GROUND] = { "ground", "TEXT", N_("why: it stands in the ledger") },
     [OPTION_YES] = { "yes", NULL, N_("do it, do not only say what would be done") },
     [OPTION_RECORDS] = { "records", "LIST", N_("only these records: 17,19,200-400") },

@@ -37,8 +37,9 @@ enum option_name {
     OPTION_JSON_LINES,
     OPTION_NO_PAGER,
     OPTION_OFFLINE,
-    OPTION_YES,
     OPTION_TABLE,
+    OPTION_SAMPLES,
+    OPTION_YES,
     OPTION_COUNT,
 };
 #define OPTION(name) (1u << OPTION_##name)

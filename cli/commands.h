@@ -10,6 +10,7 @@ int log_run(struct call *call); /* log.c */
 
 int record_run(struct call *call); /* record.c */
 
+int explain_run(struct call *call);     /* explain.c */
 int record_same_run(struct call *call); /* same.c */
 int record_different_run(struct call *call);
 
@@ -24,6 +25,8 @@ int agency_name_check(const char *name, struct error *err);
 int agency_resume_run(struct call *call);
 int agency_reload_run(struct call *call);
 int agency_mode_run(struct call *call); /* agency.c */
+
+int preview_run(struct call *call); /* preview.c */
 
 int parked_list_run(struct call *call); /* parked.c */
 int parked_retry_run(struct call *call);

@@ -25,7 +25,9 @@ enum {
     AT_OLD,
     AT_NEW,
     AT_MASKED,
+    AT_BY,
     AT_ACTOR,
+    AT_RECORDED,
     AT_GROUND,
     AT_SAYS,
     AT_VALUES,
@@ -50,7 +52,9 @@ static const struct column columns[] = {
     [AT_OLD] = { "old", NULL, 0 },
     [AT_NEW] = { "new", NULL, 0 },
     [AT_MASKED] = { "masked", NULL, 0 },
-    [AT_ACTOR] = { "actor", N_("BY"), LOOK_ONCE | LOOK_OPTIONAL },
+    [AT_BY] = { NULL, N_("BY"), LOOK_ONCE | LOOK_OPTIONAL },
+    [AT_ACTOR] = { "actor", NULL, 0 },
+    [AT_RECORDED] = { "recorded", NULL, 0 }, /* whether the agency says who or why */
     [AT_GROUND] = { "ground", N_("GROUND"), LOOK_ONCE | LOOK_OPTIONAL },
     [AT_SAYS] = { "says", N_("SAYS"), LOOK_ONCE | LOOK_OPTIONAL },
     [AT_VALUES] = { "values", NULL, 0 }, /* why old and new are not there */
@@ -173,6 +177,27 @@ static void set_unless_empty(struct output *output, int column, const char *text
         output_text(output, column, text);
 }
 
+bool change_unrecorded(const struct change *change)
+{
+    return change->operation != OPERATION_NONE && change->operation != OPERATION_LOAD &&
+           change->actor.state != VALUE_SET && change->ground.state != VALUE_SET;
+}
+
+static void actor_cells(struct output *output, const struct contents *contents)
+{
+    const struct value *actor = &contents->change.actor;
+    bool unrecorded = contents->told == TOLD && change_unrecorded(&contents->change);
+
+    if (actor->state == VALUE_SET) {
+        output_value(output, AT_BY, *actor, false);
+        output_value(output, AT_ACTOR, *actor, false);
+    } else if (unrecorded) {
+        output_text(output, AT_BY, _("(not recorded)"));
+    }
+    if (contents->told == TOLD)
+        output_flag(output, AT_RECORDED, !unrecorded);
+}
+
 static void entry_cells(struct output *output, struct arena *arena, const struct ledger_entry *entry,
                         const struct contents *contents, bool one_record)
 {
@@ -198,8 +223,7 @@ static void entry_cells(struct output *output, struct arena *arena, const struct
                     change ? entry->operation : arena_printf(arena, "%s, %s", entry->kind, entry->operation));
     else
         output_text(output, AT_WHAT, entry->kind);
-    output_value(output, AT_ACTOR,
-                 contents->change.actor.state == VALUE_SET ? contents->change.actor : (struct value){ 0 }, false);
+    actor_cells(output, contents);
     output_value(output, AT_GROUND,
                  contents->change.ground.state == VALUE_SET ? contents->change.ground : (struct value){ 0 }, false);
     if (contents->says.length)

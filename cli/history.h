@@ -15,6 +15,9 @@ void decision_told(struct arena *arena, const char *operation, bool has_body, st
                    const char **ret_ground);
 enum told change_told(struct arena *arena, const char *operation, bool has_body, struct text body, struct change *ret);
 
+/* Whether a change that could be read says neither who made it nor on what ground. What a load found nobody made. */
+bool change_unrecorded(const struct change *change);
+
 /* Whether a field's values must be masked. `type` may be NULL: unknown. */
 bool field_masked(const struct catalog_type *type, const char *field, bool reveal);
 

@@ -45,23 +45,32 @@ struct world {
         (literal), sizeof(literal) - 1                                                                                 \
     }
 
-/* An update of nik and eligible by petugas17. */
-static struct text body(struct arena *arena)
+/* An update of nik and eligible. */
+static struct text body_by(struct arena *arena, enum operation operation, struct value actor, struct value ground)
 {
-    static struct change_field fields[] = {
+    struct change_field fields[] = {
         { TEXT("nik"), { "6402061505780003", 16, VALUE_SET }, { "6402061505780001", 16, VALUE_SET } },
         { TEXT("eligible"), { "true", 4, VALUE_SET }, { .state = VALUE_NULL } },
     };
-    struct change change = { .operation = OPERATION_UPDATE,
+    struct change change = { .operation = operation,
                              .block = TEXT("people"),
                              .key = TEXT("6402061505780003"),
                              .fields = fields,
                              .field_count = 2,
-                             .actor = { "petugas17", 9, VALUE_SET },
-                             .ground = { .state = VALUE_NULL } };
+                             .actor = actor,
+                             .ground = ground };
 
+    for (int i = 0; operation == OPERATION_LOAD && i < 2; i++)
+        fields[i].old = (struct value){ 0 };
     change_encode(arena, &change);
     return change.content;
+}
+
+static const struct value petugas17 = { "petugas17", 9, VALUE_SET }, nothing = { .state = VALUE_NULL };
+
+static struct text body(struct arena *arena)
+{
+    return body_by(arena, OPERATION_UPDATE, petugas17, nothing);
 }
 
 static int start(void **state)
@@ -229,6 +238,29 @@ static void an_administrative_entry_shows_what_it_says(void **state)
     assert_string_equal(member(world, printed(world, true, false, NULL), 0, "says"), "null");
 }
 
+static void a_change_of_which_nobody_says_who_or_why_says_that(void **state)
+{
+    struct world *world = *state;
+    const char *unsaid = "(not recorded)";
+
+    assert_null(strstr(printed(world, false, true, NULL), unsaid));
+    assert_string_equal(member(world, printed(world, true, true, NULL), 0, "recorded"), "true");
+    world->entry.body = body_by(world->arena, OPERATION_UPDATE, nothing, petugas17); /* why, if not who */
+    assert_null(strstr(printed(world, false, true, NULL), unsaid));
+    world->entry.body = body_by(world->arena, OPERATION_UPDATE, nothing, nothing);
+    assert_non_null(strstr(printed(world, false, true, NULL), unsaid));
+    assert_string_equal(member(world, printed(world, true, true, NULL), 0, "recorded"), "false");
+    assert_string_equal(member(world, printed(world, true, true, NULL), 0, "actor"), "null");
+    world->entry.operation = "load"; /* that was there, nobody has changed anything */
+    world->entry.body = body_by(world->arena, OPERATION_LOAD, nothing, nothing);
+    assert_string_equal(member(world, printed(world, true, true, NULL), 0, "recorded"), "true");
+    assert_null(strstr(printed(world, false, true, NULL), unsaid));
+    world->entry.operation = "update";
+    world->entry.has_body = false; /* redacted: it may have been there */
+    assert_null(strstr(printed(world, false, true, NULL), unsaid));
+    assert_string_equal(member(world, printed(world, true, true, NULL), 0, "recorded"), "null");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +271,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_redacted_entry_says_so, start, end),
         cmocka_unit_test_setup_teardown(bytes_that_cannot_be_read_are_no_reason_to_stop, start, end),
         cmocka_unit_test_setup_teardown(an_administrative_entry_shows_what_it_says, start, end),
+        cmocka_unit_test_setup_teardown(a_change_of_which_nobody_says_who_or_why_says_that, start, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

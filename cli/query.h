@@ -96,11 +96,15 @@ struct last_write {
     feed_position position;
     int64_t time_us;
     const char *agency, *operation, *verdict, *rule;
+    uint32_t catalog; /* version by which it was decided */
     bool has_body;
     struct text body;
 };
 must_check int db_last_writes(struct db *db, struct arena *arena, uint64_t record, struct last_write **ret,
                               int *ret_count, struct error *err);
+/* Every entry that says something of the field, the newest first, at most `limit`. */
+must_check int db_field_entries(struct db *db, struct arena *arena, uint64_t record, const char *field, int limit,
+                                struct last_write **ret, int *ret_count, struct error *err);
 
 struct agency_row {
     const char *name, *mode, *state, *reason;
@@ -133,6 +137,22 @@ struct debt_row {
 /* Open ones, of one record (0: all) and one agency (NULL: all), the oldest first. */
 must_check int db_debts(struct db *db, struct arena *arena, uint64_t record, const char *agency, int limit,
                         struct debt_row **ret, int *ret_count, struct error *err);
+
+/* What the agency's own triggers made other than it was fed. */
+struct altered_row {
+    const char *agency, *field; /* "existence": the row as a whole */
+    int64_t since_us;
+};
+must_check int db_altered(struct db *db, struct arena *arena, uint64_t record, struct altered_row **ret, int *ret_count,
+                          struct error *err);
+/* Changes of the record that wait for a decision. */
+struct held_row {
+    const char *agency, *unit;
+    uint64_t hold;
+    feed_position position; /* the agency's latest change of it */
+};
+must_check int db_helds(struct db *db, struct arena *arena, uint64_t record, struct held_row **ret, int *ret_count,
+                        struct error *err);
 
 /* Changes that wait together. */
 struct hold_view {

@@ -87,22 +87,9 @@ int db_said_of(struct db *db, struct arena *arena, uint64_t record, struct said_
     return 0;
 }
 
-int db_last_writes(struct db *db, struct arena *arena, uint64_t record, struct last_write **ret, int *ret_count,
-                   struct error *err)
+/* Columns: field, position, time, agency, verdict, rule, operation, catalog, body. */
+static void writes_read(struct arena *arena, const PGresult *result, struct last_write **ret, int *ret_count)
 {
-    static const char sql[] =
-        "SELECT w.name, w.position, (extract(epoch FROM e.time) * 1000000)::bigint, e.agency, w.verdict, w.rule, "
-        "e.operation, e.body"
-        "  FROM (SELECT DISTINCT ON (f.name) f.name, f.verdict, f.rule, e.position"
-        "          FROM selaras.entry e, unnest(e.fields, e.verdicts, e.rules) AS f(name, verdict, rule)"
-        "         WHERE e.record = $1 AND f.verdict IN ($2, $3) ORDER BY f.name, e.position DESC LIMIT $4) w"
-        "  JOIN selaras.entry e ON e.position = w.position ORDER BY w.position, w.name";
-    const char *parameters[] = { arena_printf(arena, "%" PRIu64, record), verdict_name(VERDICT_APPLIED),
-                                 verdict_name(VERDICT_WON), arena_printf(arena, "%d", 2 * FIELDS_MAX) };
-    scoped(result_clear) PGresult *result = NULL;
-
-    if (query_run(db->connection, sql, parameters, 4, &result, err) < 0)
-        return err->code;
     *ret_count = PQntuples(result);
     *ret = arena_array(arena, (size_t)*ret_count + 1, sizeof **ret);
     for (int row = 0; row < *ret_count; row++) {
@@ -114,9 +101,87 @@ int db_last_writes(struct db *db, struct arena *arena, uint64_t record, struct l
             .verdict = cell_text(arena, result, row, 4),
             .rule = cell_text(arena, result, row, 5),
             .operation = cell_text(arena, result, row, 6),
+            .catalog = (uint32_t)cell_number(result, row, 7),
         };
-        (*ret)[row].has_body = cell_bytes(arena, result, row, 7, &(*ret)[row].body);
+        (*ret)[row].has_body = cell_bytes(arena, result, row, 8, &(*ret)[row].body);
     }
+}
+
+int db_last_writes(struct db *db, struct arena *arena, uint64_t record, struct last_write **ret, int *ret_count,
+                   struct error *err)
+{
+    static const char sql[] =
+        "SELECT w.name, w.position, (extract(epoch FROM e.time) * 1000000)::bigint, e.agency, w.verdict, w.rule, "
+        "e.operation, e.catalog, e.body"
+        "  FROM (SELECT DISTINCT ON (f.name) f.name, f.verdict, f.rule, e.position"
+        "          FROM selaras.entry e, unnest(e.fields, e.verdicts, e.rules) AS f(name, verdict, rule)"
+        "         WHERE e.record = $1 AND f.verdict IN ($2, $3) ORDER BY f.name, e.position DESC LIMIT $4) w"
+        "  JOIN selaras.entry e ON e.position = w.position ORDER BY w.position, w.name";
+    const char *parameters[] = { arena_printf(arena, "%" PRIu64, record), verdict_name(VERDICT_APPLIED),
+                                 verdict_name(VERDICT_WON), arena_printf(arena, "%d", 2 * FIELDS_MAX) };
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query_run(db->connection, sql, parameters, 4, &result, err) < 0)
+        return err->code;
+    writes_read(arena, result, ret, ret_count);
+    return 0;
+}
+
+int db_field_entries(struct db *db, struct arena *arena, uint64_t record, const char *field, int limit,
+                     struct last_write **ret, int *ret_count, struct error *err)
+{
+    static const char sql[] =
+        "SELECT f.name, e.position, (extract(epoch FROM e.time) * 1000000)::bigint, e.agency, f.verdict, f.rule, "
+        "e.operation, e.catalog, e.body"
+        "  FROM selaras.entry e, unnest(e.fields, e.verdicts, e.rules) AS f(name, verdict, rule)"
+        " WHERE e.record = $1 AND f.name = $2 ORDER BY e.position DESC LIMIT $3";
+    const char *parameters[] = { arena_printf(arena, "%" PRIu64, record), field, arena_printf(arena, "%d", limit) };
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query_run(db->connection, sql, parameters, 3, &result, err) < 0)
+        return err->code;
+    writes_read(arena, result, ret, ret_count);
+    return 0;
+}
+
+int db_altered(struct db *db, struct arena *arena, uint64_t record, struct altered_row **ret, int *ret_count,
+               struct error *err)
+{
+    static const char sql[] = "SELECT a.name, x.field, (extract(epoch FROM x.since) * 1000000)::bigint"
+                              "  FROM selaras.altered x JOIN selaras.agency a ON a.id = x.agency WHERE x.record = $1"
+                              " LIMIT $2";
+    const char *parameters[] = { arena_printf(arena, "%" PRIu64, record), arena_printf(arena, "%d", REPLIES_MAX) };
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query_run(db->connection, sql, parameters, 2, &result, err) < 0)
+        return err->code;
+    *ret_count = PQntuples(result);
+    *ret = arena_array(arena, (size_t)*ret_count + 1, sizeof **ret);
+    for (int row = 0; row < *ret_count; row++)
+        (*ret)[row] = (struct altered_row){ .agency = cell_text(arena, result, row, 0),
+                                            .field = cell_text(arena, result, row, 1),
+                                            .since_us = cell_number(result, row, 2) };
+    return 0;
+}
+
+int db_helds(struct db *db, struct arena *arena, uint64_t record, struct held_row **ret, int *ret_count,
+             struct error *err)
+{
+    static const char sql[] = "SELECT a.name, d.unit, d.hold, d.entry FROM selaras.held d"
+                              "  JOIN selaras.hold h ON h.number = d.hold JOIN selaras.agency a ON a.id = h.agency"
+                              " WHERE d.record = $1 AND d.settled IS NULL ORDER BY d.hold LIMIT $2";
+    const char *parameters[] = { arena_printf(arena, "%" PRIu64, record), arena_printf(arena, "%d", REPLIES_MAX) };
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query_run(db->connection, sql, parameters, 2, &result, err) < 0)
+        return err->code;
+    *ret_count = PQntuples(result);
+    *ret = arena_array(arena, (size_t)*ret_count + 1, sizeof **ret);
+    for (int row = 0; row < *ret_count; row++)
+        (*ret)[row] = (struct held_row){ .agency = cell_text(arena, result, row, 0),
+                                         .unit = cell_text(arena, result, row, 1),
+                                         .hold = (uint64_t)cell_number(result, row, 2),
+                                         .position = (feed_position)cell_number(result, row, 3) };
     return 0;
 }
 

@@ -1,15 +1,14 @@
-#include "cli/arrival.h"
 #include "cli/commands.h"
-#include "cli/find.h"
 #include "cli/history.h"
 #include "cli/reveal.h"
 #include "cli/show.h"
+#include "cli/subject.h"
 #include "shell/text.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { HISTORY_USUAL = 100, HISTORY_MOST = 100000, DEBTS_MAX = 1000 };
+enum { HISTORY_USUAL = 100, HISTORY_MOST = 100000 };
 
 enum {
     VALUE_FIELD,
@@ -48,61 +47,22 @@ static const struct column arrival_columns[] = {
     { 0 },
 };
 
-/* Everything that is asked of one record. */
-struct subject {
-    uint64_t number;
-    const struct catalog *catalog;
-    const struct catalog_type *type;
-    struct value *values;
-    bool exists;
-    struct last_write *writes;
-    int write_count;
-    struct agency_row *agencies;
-    int agency_count;
-    struct reply_row *replies;
-    int reply_count;
-    struct debt_row *debts;
-    int debt_count;
-    struct said_of *said;
-    int said_count;
+/* What is printed of one record. */
+struct shown {
+    struct subject subject;
     struct ledger_filter filter; /* of the history: */
     struct ledger_range range;
 };
 
-static int subject_read(const struct call *call, struct db *db, struct subject *ret, struct error *err)
+static int shown_read(const struct call *call, struct db *db, struct shown *ret, struct error *err)
 {
-    struct arena *arena = call->arena;
     uint64_t limit;
-    bool found;
 
-    memset(ret, 0, sizeof *ret);
     if (call_number(call, OPTION_LIMIT, 1, HISTORY_MOST, HISTORY_USUAL, &limit, err) < 0 ||
-        db_catalog(db, arena, &ret->catalog, err) < 0 ||
-        record_find(db, arena, ret->catalog, call->arguments[0], call->arguments[1], &ret->type, &ret->number, err) < 0)
+        subject_read(call, db, &ret->subject, err) < 0)
         return err->code;
-    ret->values = arena_array(arena, ret->type->field_count + 1u, sizeof *ret->values);
-    if (db_record(db, arena, ret->type, ret->number, ret->values, &found, &ret->exists, err) < 0)
-        return err->code;
-    if (!found)
-        return error_set(err, ERR_REJECT, _("there is no %s with record number %" PRIu64), ret->type->name,
-                         ret->number);
-    ret->filter = (struct ledger_filter){ .record = ret->number, .limit = (int)limit };
-    if (db_last_writes(db, arena, ret->number, &ret->writes, &ret->write_count, err) < 0 ||
-        db_agencies(db, arena, &ret->agencies, &ret->agency_count, err) < 0 ||
-        db_replies(db, arena, ret->number, &ret->replies, &ret->reply_count, err) < 0 ||
-        db_debts(db, arena, ret->number, NULL, DEBTS_MAX, &ret->debts, &ret->debt_count, err) < 0 ||
-        db_said_of(db, arena, ret->number, &ret->said, &ret->said_count, err) < 0 ||
-        db_range(db, arena, &ret->filter, &ret->range, err) < 0)
-        return err->code;
-    return 0;
-}
-
-static const struct last_write *write_of(const struct subject *subject, const char *field)
-{
-    for (int i = 0; i < subject->write_count; i++)
-        if (!strcmp(subject->writes[i].field, field))
-            return &subject->writes[i];
-    return NULL;
+    ret->filter = (struct ledger_filter){ .record = ret->subject.number, .limit = (int)limit };
+    return db_range(db, call->arena, &ret->filter, &ret->range, err);
 }
 
 /* Who gave the field its value, when, why and by which rule. */
@@ -121,6 +81,8 @@ static void write_cells(struct output *output, struct arena *arena, const struct
         return;
     if (change.actor.state == VALUE_SET)
         output_value(output, VALUE_ACTOR, change.actor, false);
+    else if (change_unrecorded(&change) && !output_is_json(output))
+        output_text(output, VALUE_ACTOR, _("(not recorded)"));
     if (change.ground.state == VALUE_SET)
         output_value(output, VALUE_GROUND, change.ground, false);
 }
@@ -128,7 +90,7 @@ static void write_cells(struct output *output, struct arena *arena, const struct
 static void field_row(struct output *output, struct arena *arena, const struct subject *subject, const char *field,
                       struct value value, bool masked)
 {
-    const struct last_write *write = write_of(subject, field);
+    const struct last_write *write = subject_write(subject, field);
 
     output_row(output, false);
     output_text(output, VALUE_FIELD, field);
@@ -163,39 +125,10 @@ static const char *fields_shown(struct arena *arena, const struct arrival *arriv
     return shown;
 }
 
-static const char *why(struct arena *arena, const struct arrival *arrival)
-{
-    const struct agency_row *row = arrival->row;
-
-    switch (arrival->state) {
-    case ARRIVAL_PARKED:
-        return arena_printf(arena, _("%s (selaras parked list --agency %s)"), arrival->debt->reason, arrival->agency);
-    case ARRIVAL_SKIPPED:
-        return _("the row was not there; the whole record follows");
-    case ARRIVAL_NOT_FED:
-        return arena_printf(arena, _("its mode is %s"), row->mode);
-    case ARRIVAL_WAITING:
-        if (!strcmp(row->state, "quarantined"))
-            return arena_printf(arena, _("quarantined: %s"), row->reason ? row->reason : "-");
-        if (strcmp(row->state, "active"))
-            return arena_printf(arena, _("its state is %s"), row->state);
-        return row->seen_us ? arena_printf(arena, _("last heard of %s"), show_time(arena, row->seen_us)) : NULL;
-    case ARRIVAL_APPLIED:
-    case ARRIVAL_WROTE:
-    case ARRIVAL_LOADED:
-    case ARRIVAL_NOT_MAPPED:
-    case ARRIVAL_NOT_ENROLLED:
-    case ARRIVAL_REVOKED:
-    case ARRIVAL_STATE_COUNT:
-        break;
-    }
-    return NULL;
-}
-
 static int arrival_row(struct output *output, struct arena *arena, struct db *db, const struct arrival *arrival,
                        int all, struct error *err)
 {
-    int64_t at_us = 0;
+    int64_t at_us = arrival->since_us;
 
     if (arrival->state == ARRIVAL_APPLIED && db_applied_at(db, arrival->agency, arrival->position, &at_us, err) < 0)
         return err->code;
@@ -207,30 +140,18 @@ static int arrival_row(struct output *output, struct arena *arena, struct db *db
     if (arrival->position)
         output_position(output, ARRIVED_ENTRY, arrival->position);
     output_list(output, ARRIVED_FIELDS, fields_shown(arena, arrival, all), arrival->fields, arrival->field_count);
-    output_text(output, ARRIVED_WHY, why(arena, arrival));
+    output_text(output, ARRIVED_WHY, arrival_why(arena, arrival));
     return 0;
 }
 
 static int arrivals_print(struct output *output, struct arena *arena, struct db *db, const struct subject *subject,
                           struct error *err)
 {
-    struct arrival_facts facts = {
-        .catalog = subject->catalog,
-        .type = subject->type,
-        .writes = subject->writes,
-        .write_count = subject->write_count,
-        .agencies = subject->agencies,
-        .agency_count = subject->agency_count,
-        .replies = subject->replies,
-        .reply_count = subject->reply_count,
-        .debts = subject->debts,
-        .debt_count = subject->debt_count,
-    };
     struct arrival *arrivals;
     int count;
     int failed = 0;
 
-    if (arrival_find(arena, &facts, &arrivals, &count, err) < 0)
+    if (subject_arrivals(arena, subject, NULL, &arrivals, &count, err) < 0)
         return err->code;
     output_heading(output, _("Where it has arrived"));
     output_table(output, "arrived", arrival_columns);
@@ -240,10 +161,10 @@ static int arrivals_print(struct output *output, struct arena *arena, struct db 
     return failed;
 }
 
-static int history_of(struct output *output, struct arena *arena, struct db *db, const struct subject *subject,
+static int history_of(struct output *output, struct arena *arena, struct db *db, const struct shown *shown,
                       const struct history_options *options, struct error *err)
 {
-    scoped(ledger_reader_free) struct ledger_reader *reader = ledger_reader_new(db, &subject->filter, &subject->range);
+    scoped(ledger_reader_free) struct ledger_reader *reader = ledger_reader_new(db, &shown->filter, &shown->range);
     struct ledger_entry entry;
     bool found = true;
 
@@ -278,8 +199,9 @@ static void said_print(struct output *output, struct arena *arena, const struct 
         output_fact_number(output, NULL, "same_as", said->other);
 }
 
-static int print(const struct call *call, struct db *db, const struct subject *subject, struct error *err)
+static int print(const struct call *call, struct db *db, const struct shown *shown, struct error *err)
 {
+    const struct subject *subject = &shown->subject;
     struct arena *arena = call->arena;
     struct history_options options = { .catalog = subject->catalog,
                                        .reveal = call_has(call, OPTION_REVEAL),
@@ -295,11 +217,11 @@ static int print(const struct call *call, struct db *db, const struct subject *s
         said_print(output, arena, &subject->said[i]);
     values_print(output, arena, subject, options.reveal);
     output_heading(output, _("History"));
-    if (history_of(output, arena, db, subject, &options, err) < 0)
+    if (history_of(output, arena, db, shown, &options, err) < 0)
         return err->code;
-    if (subject->range.more)
+    if (shown->range.more)
         output_say(output, _("These are the newest %d entries; there are older ones (--limit N)."),
-                   subject->filter.limit);
+                   shown->filter.limit);
     if (arrivals_print(output, arena, db, subject, err) < 0)
         return err->code;
     output_end(output);
@@ -309,13 +231,13 @@ static int print(const struct call *call, struct db *db, const struct subject *s
 int record_run(struct call *call)
 {
     scoped(db_close) struct db *db = NULL;
-    struct subject subject;
+    struct shown shown;
     struct error err;
 
-    if (db_open(call_database(call), &db, &err) < 0 || subject_read(call, db, &subject, &err) < 0 ||
+    if (db_open(call_database(call), &db, &err) < 0 || shown_read(call, db, &shown, &err) < 0 ||
         (call_has(call, OPTION_REVEAL) &&
-         reveal_record(call, subject.type->name, subject.number, "record, values and history", &err) < 0) ||
-        print(call, db, &subject, &err) < 0)
+         reveal_record(call, shown.subject.type->name, shown.subject.number, "record, values and history", &err) < 0) ||
+        print(call, db, &shown, &err) < 0)
         return call_fail(call, &err);
     return STATUS_OK;
 }

@@ -9,7 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AT_AGENCY, AT_MODE, AT_STATE, AT_LINK, AT_LAG, AT_SENT, AT_FED, AT_HELD, AT_PARKED, AT_SKIPPED };
+enum {
+    AT_AGENCY,
+    AT_MODE,
+    AT_STATE,
+    AT_LINK,
+    AT_LAG,
+    AT_SENT,
+    AT_FED,
+    AT_HELD,
+    AT_PARKED,
+    AT_SKIPPED,
+    AT_ALTERED,
+    AT_UNRECORDED
+};
 static const struct column columns[] = {
     [AT_AGENCY] = { "name", N_("AGENCY"), 0 },
     [AT_MODE] = { "mode", N_("MODE"), 0 },
@@ -21,6 +34,8 @@ static const struct column columns[] = {
     [AT_HELD] = { "held", N_("HELD"), LOOK_RIGHT },
     [AT_PARKED] = { "parked", N_("PARKED"), LOOK_RIGHT },
     [AT_SKIPPED] = { "skipped", N_("SKIPPED"), LOOK_RIGHT | LOOK_OPTIONAL },
+    [AT_ALTERED] = { "altered", N_("ALTERED"), LOOK_RIGHT | LOOK_OPTIONAL },
+    [AT_UNRECORDED] = { "unrecorded", N_("NOT RECORDED"), LOOK_RIGHT | LOOK_OPTIONAL },
     { 0 },
 };
 
@@ -63,6 +78,8 @@ static void agency_row(struct output *output, struct arena *arena, const struct 
     number_unless_zero(output, AT_HELD, answer_number(agency, "held"));
     number_unless_zero(output, AT_PARKED, answer_number(agency, "parked"));
     number_unless_zero(output, AT_SKIPPED, answer_number(agency, "skipped"));
+    number_unless_zero(output, AT_ALTERED, answer_number(agency, "altered"));
+    number_unless_zero(output, AT_UNRECORDED, answer_number(agency, "unrecorded"));
 }
 
 /* Says what becomes of its changes, where that is not everything. */
@@ -82,9 +99,9 @@ static void advise_mode(struct output *output, const struct json_object *agency)
     if (observes)
         output_say(
             output,
-            _("%s observes: nothing of that takes effect, and nothing is written to it. When it is to take part: "
-              "selaras agency mode %s full --ground TEXT"),
-            name, name);
+            _("%s observes: nothing of that takes effect, and nothing is written to it. What would change: selaras "
+              "preview %s. When it is to take part: selaras agency mode %s full --ground TEXT"),
+            name, name, name);
 }
 
 /* Says what a person should do about this agency. Returns whether something is wrong that will not mend by itself. */

@@ -71,6 +71,7 @@ struct agency_row {
     feed_position applied;
     int64_t applied_at_us;
     uint64_t changes, fed; /* counted since enrolment */
+    uint64_t unrecorded;   /* of the changes: neither who made them nor on what ground is known */
     struct text blocks;    /* as its last hello declared them: blocks_pack */
     char software[65];
     int64_t seen_at_us;

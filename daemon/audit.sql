@@ -170,7 +170,7 @@ BEGIN
         GRANT USAGE ON SCHEMA selaras TO selaras_auditor;
         GRANT SELECT (position, time, kind, agency, incarnation, lsn, number, base, commit_time, type, record, other, refers,
                       operation, fields, verdicts, rules, catalog, boundary, leaf) ON selaras.entry TO selaras_auditor;
-        GRANT SELECT ON selaras.state, selaras.catalog, selaras.agency, selaras.applied, selaras.debt, selaras.hold, selaras.held, selaras.field,
+        GRANT SELECT ON selaras.state, selaras.catalog, selaras.agency, selaras.applied, selaras.debt, selaras.altered, selaras.hold, selaras.held, selaras.field,
                         selaras.change_log TO selaras_auditor;
         GRANT EXECUTE ON FUNCTION selaras.record_number(text, text, text) TO selaras_auditor;
         FOR one IN SELECT DISTINCT type FROM selaras.field LOOP

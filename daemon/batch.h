@@ -37,6 +37,12 @@ struct wanted_settle {
     uint64_t after;        /* record number */
     uint32_t limit;
 };
+/* Observed rows of a block, in the order of their keys. */
+struct wanted_page {
+    uint16_t agency;
+    struct text block, after; /* this key */
+    uint32_t limit;           /* 0: none wanted */
+};
 /* How many records of a type an agency holds. */
 struct wanted_count {
     uint16_t agency; /* 0: none wanted */
@@ -61,6 +67,7 @@ struct wanted {
     struct wanted_key *observed; /* observed rows that the agency has changed */
     uint32_t observed_count;
     struct wanted_fill fill;
+    struct wanted_page page; /* they are found.observed */
     struct wanted_settle settle;
     struct wanted_count count;
     feed_position leaf; /* of this entry; 0: none wanted */
@@ -113,6 +120,14 @@ struct settled_debt {
     uint16_t agency;
     feed_position entry; /* as the debt has it */
     const char *how;     /* "answered", "released", "closed" */
+};
+
+/* What an agency's trigger made other than it was fed; or that this is no more known. */
+struct altered_write {
+    uint16_t agency;
+    const char *type, *field;
+    uint64_t record;
+    feed_position position; /* up to which it had applied then; 0: it is known no more */
 };
 
 /* Why changes are held. */
@@ -193,6 +208,8 @@ struct writes {
     uint32_t debt_count;
     struct settled_debt *settled;
     uint32_t settled_count;
+    struct altered_write *altered; /* in the order in which it was found */
+    uint32_t altered_count;
     struct agency_write *agencies;
     uint32_t agency_count;
     struct applied_write *applied;
@@ -237,6 +254,8 @@ struct ledger_state {
     uint32_t agency_count;
     struct debt *debts; /* open ones, and answered skips whose answer may not have arrived */
     uint32_t debt_count;
+    struct altered_write *altered;
+    uint32_t altered_count;
     uint32_t next_hold;
     struct hold_row *holds; /* open ones */
     uint32_t hold_count;

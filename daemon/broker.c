@@ -37,6 +37,18 @@ static void make_hash_key(struct broker *broker)
     memcpy(broker->hash_key.bytes, made, sizeof broker->hash_key.bytes);
 }
 
+static void altered_start(struct broker *broker, const struct altered_write *stored)
+{
+    struct peer *peer = peer_by_id(broker, stored->agency);
+    int type = catalog_type(broker->catalog, stored->type, strlen(stored->type));
+    int field = type < 0 ? -1 : catalog_field(&broker->catalog->types[type], stored->field, strlen(stored->field));
+
+    if (strcmp(stored->field, "existence") == 0)
+        field = FIELD_EXISTENCE;
+    if (peer && field >= 0)
+        altered_add(peer->altered, stored->record, (uint16_t)field);
+}
+
 int broker_new(const struct broker_options *options, const struct catalog *catalog, struct text catalog_text,
                const struct ledger_state *state, struct broker **ret, struct error *err)
 {
@@ -82,6 +94,8 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
         if (peer)
             debts_add(peer->debts, &state->debts[i]);
     }
+    for (uint32_t i = 0; i < state->altered_count; i++)
+        altered_start(broker, &state->altered[i]);
     *ret = broker;
     return 0;
 }
@@ -90,6 +104,8 @@ void *broker_abandoned(struct broker *broker)
 {
     if (broker->admins)
         return admin_pop(&broker->admins);
+    if (broker->preview)
+        return preview_abandoned(broker);
     return broker->work ? work_abandoned(broker->work) : NULL;
 }
 
@@ -104,6 +120,8 @@ void broker_free(struct broker **broker)
         peer_free(old, &old->peers[i]);
     if (old->work)
         work_free(old->work);
+    preview_free(&old->preview);
+    preview_free(&old->previewed);
     reconciler_free(&old->reconciler);
     cache_free(&old->cache);
     recent_free(&old->recent);
@@ -121,7 +139,7 @@ void broker_free(struct broker **broker)
 static bool is_anything_wanted(const struct wanted *wanted)
 {
     return wanted->key_count > 0 || wanted->identifier_count > 0 || wanted->record_count > 0 ||
-           wanted->observed_count > 0 || wanted->fill.limit > 0 || wanted->settle.hold > 0 ||
+           wanted->observed_count > 0 || wanted->page.limit > 0 || wanted->fill.limit > 0 || wanted->settle.hold > 0 ||
            wanted->count.agency > 0 || wanted->leaf > 0;
 }
 
@@ -137,6 +155,8 @@ static void on_found(struct broker *broker)
     do
         decided = decide_found(broker);
     while (decided == DECIDED_RESOLVED && !is_anything_wanted(&broker->batch->wanted));
+    if (decided == DECIDED_NOTHING)
+        return;
     if (decided == DECIDED) {
         action_add(broker, BROKER_ACTION_STORE)->batch = broker->batch;
         return;
@@ -166,6 +186,7 @@ static void on_tick(struct broker *broker)
 void broker_step(struct broker *broker, const struct broker_event *event, struct broker_actions *ret)
 {
     arena_reset(broker->step_arena);
+    preview_free(&broker->previewed);
     ret->count = 0;
     broker->actions = ret;
     broker->now_us = event->now_us;
@@ -201,6 +222,9 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
     case BROKER_EVENT_DIFFERENT:
         operator_asks(broker, event);
         break;
+    case BROKER_EVENT_PREVIEW:
+        preview_ask(broker, event);
+        break;
     case BROKER_EVENT_LOST:
         session_lost(broker, &event->route);
         break;
@@ -214,7 +238,7 @@ void broker_step(struct broker *broker, const struct broker_event *event, struct
         assert(false);
     }
     broker->options.working->agency = 0;
-    if (!broker->batch && !broker->stopped && decide_start(broker))
+    while (!broker->batch && !broker->stopped && decide_start(broker))
         find(broker);
     broker->options.working->agency = 0;
 }
@@ -237,6 +261,8 @@ bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret
         .parked = debts_count(peer->debts, DEBT_PARKED),
         .skipped = debts_count(peer->debts, DEBT_SKIPPED),
         .held = brake_held(broker->brake, peer->row.id),
+        .altered = altered_count(peer->altered),
+        .altered_more = altered_more(peer->altered),
         .copy_at_us = peer->copy_at_us,
     };
     return true;

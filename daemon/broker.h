@@ -7,6 +7,7 @@
 #define SELARAS_BROKER_H
 
 #include "daemon/batch.h"
+#include "daemon/preview.h"
 
 struct broker;
 
@@ -52,6 +53,8 @@ enum broker_event_kind {
     BROKER_EVENT_REVEAL,    /* name (the record type, or ""), record, what, request */
     BROKER_EVENT_RELEASE,   /* record (the hold), what (a selection of records, or ""), ground, request */
     BROKER_EVENT_REJECT,    /* the same */
+    BROKER_EVENT_MODE,      /* name, mode, table (or "": all of them), ground, request: what becomes of its changes */
+    BROKER_EVENT_PREVIEW,   /* name, table, record (how many samples), request: what the agency would do in mode full */
     BROKER_EVENT_SAME,      /* name (the record type), record, other (which is the same), dry, ground, request */
     BROKER_EVENT_DIFFERENT, /* the same */
     BROKER_EVENT_LOST,      /* route: a message to it could not be sent */
@@ -98,7 +101,7 @@ enum broker_action_kind {
     BROKER_ACTION_STORE,  /* batch: durable before anything that follows; answered by BROKER_EVENT_STORED or
                             _REFUSED */
     BROKER_ACTION_SCAN,   /* scan; answered by BROKER_EVENT_SCANNED */
-    BROKER_ACTION_ANSWER, /* request: ok, text */
+    BROKER_ACTION_ANSWER, /* request: ok, text, or a preview */
     BROKER_ACTION_LOG,    /* level, agency (NULL: the broker), text; type and position where it is about an entry */
     BROKER_ACTION_STOP,   /* text: a person is needed */
     BROKER_ACTION_COUNT,
@@ -115,6 +118,7 @@ struct broker_action {
     int level; /* of shell/log.h */
     const char *agency;
     const char *text;
+    const struct preview_result *preview;
     const char *type; /* of record */
     feed_position position;
 };
@@ -143,6 +147,8 @@ struct peer_view {
     bool reads;         /* some table of it is fed */
     feed_position sent; /* end of the last batch that was sent to it */
     uint32_t parked, skipped, held;
+    uint32_t altered; /* values that its own triggers made other than it was fed */
+    bool altered_more;
     int64_t copy_at_us; /* when an older copy of its database was last turned away; 0: none was */
 };
 /* An open hold, likewise. */

@@ -72,6 +72,28 @@ static void a_duplicate_is_only_acknowledged_again(void **state)
     world_free(&world);
 }
 
+static void changes_that_nobody_answers_for_are_counted_once(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik");
+    struct change change = change_of(&a, OPERATION_INSERT, "1", "nik", "1", NULL);
+
+    (void)state;
+    assert_int_equal(row_of(&a)->unrecorded, 0);
+    say_change(&a, change);
+    greet(&a);
+    a.lsn -= 10;
+    say_change(&a, change);
+    assert_int_equal(row_of(&a)->unrecorded, 1);
+    change = change_of(&a, OPERATION_UPDATE, "1", "name", "S", NULL);
+    change.ground = value_text("SK 1");
+    seal(&a, &change);
+    say_change(&a, change);
+    assert_int_equal(row_of(&a)->unrecorded, 1);
+    assert_int_equal(row_of(&a)->changes, 2);
+    world_free(&world);
+}
+
 static void a_base_above_what_was_sent_is_refused(void **state)
 {
     struct world *world = world_new(fixture_catalog);
@@ -383,6 +405,7 @@ int main(void)
         T(a_change_is_stored_before_it_is_acknowledged),
         T(what_was_not_stored_is_sent_again_and_takes_effect_once),
         T(a_duplicate_is_only_acknowledged_again),
+        T(changes_that_nobody_answers_for_are_counted_once),
         T(a_base_above_what_was_sent_is_refused),
         T(a_base_below_an_earlier_one_is_refused),
         T(more_than_the_credit_is_refused),

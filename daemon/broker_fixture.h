@@ -45,6 +45,7 @@ static inline void take_actions(struct world *world)
         case BROKER_ACTION_ANSWER:
             world->answer_count++;
             world->answer_ok = action->ok;
+            world->previewed = action->preview;
             break;
         case BROKER_ACTION_STOP:
             world->stopped = true;
@@ -149,6 +150,11 @@ static inline void world_start(struct world *world)
     for (uint32_t i = 0; i < world->debt_count; i++)
         if (!world->debts[i].settled)
             debts[world->state.debt_count++] = world->debts[i].debt;
+    world->state.altered = arena_array(world->arena, world->altered_count, sizeof *world->state.altered);
+    world->state.altered_count = 0;
+    for (uint32_t i = 0; i < world->altered_count; i++)
+        if (altered_stands(world, i))
+            world->state.altered[world->state.altered_count++] = world->altered[i];
     if (broker_new(&world->options, world->catalog, world->catalog_text, &world->state, &world->broker, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
         abort();

@@ -307,7 +307,8 @@ static void a_newborn_that_is_there_already_becomes_one_record(void **state)
     assert_canonical(world, 1, P_VILLAGE, "v"); /* what it never had comes along */
     /* c has it in the row it had, and is sent it whole; the others, who had both, have one. */
     item = last_item(&twins.c, 1);
-    assert_int_equal(item->operation, OPERATION_INSERT);
+    assert_int_equal(item->operation, OPERATION_UPDATE);
+    assert_true(same_text(item->reason.by, said("rina")));
     assert_true(same_text(item->key, said("C1")));
     assert_string_equal(item_value(item, "name"), "Siti");
     assert_int_equal(last_item(&twins.c, 2)->operation, OPERATION_NONE);

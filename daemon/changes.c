@@ -476,6 +476,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     entry_withhold(broker, work, row, peer, target.record);
     position = row->entry.position;
     link_readers(broker, work, peer, target.record, &outcome, position);
+    altered_settled(broker, work, peer, target.record, change->operation, fields, &outcome);
     if (outcome.identifier_changed)
         take_from_deleted(broker, work, target.record);
     index_identifiers(work, target.record);

@@ -1,9 +1,10 @@
 /* Random histories of one record at three agencies, changes of which are held now and then, and released or rejected
- * later, and which are loaded again: when traffic stops and nothing is held, every reader holds the canonical value.
+ * later, and which are loaded again, one of which may be heard alone, and another only observe: when traffic stops and
+ * nothing is held, every reader holds the canonical value.
  * And the controls: without echoes, corrections or whole records, or with what is held looked at last, this very test
  * must see them diverge.
  *
- * usage: converge_test [SEED [holds [loads]]]: one seed alone is told step by step. */
+ * usage: converge_test [SEED [holds [loads [modes]]]]: one seed alone is told step by step. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,6 +58,8 @@ struct world {
     enum without without;
     bool holding; /* limits are exceeded now and then */
     bool loading; /* agencies are loaded again now and then */
+    bool modes;   /* c publishes, and b observes until half of it is over */
+    bool halfway;
     bool tell;
 };
 
@@ -110,6 +113,19 @@ static struct up *enqueue(struct agency *agency, enum operation operation)
     assert_true(agency->last < QUEUE);
     *up = (struct up){ .operation = operation, .base = agency->applied };
     return up;
+}
+
+static const bool fed[] = { true, true, true, true, true, true, true }, unfed[sizeof fed];
+
+/* Whether it is sent anything. */
+static bool is_fed(const struct world *world, int index)
+{
+    return !world->modes || index == A || (index == B && world->halfway);
+}
+
+static bool observes(const struct world *world, int index)
+{
+    return world->modes && index == B && !world->halfway;
 }
 
 /* Its row comes anew: what was on its way there, and from there, does not. */
@@ -218,8 +234,6 @@ static void put_back_held(struct world *world, const struct held *helds, int cou
         *held_add(world->arena, world->record, helds[i].agency, helds[i].unit) = helds[i];
 }
 
-static const bool fed[] = { true, true, true, true, true, true, true };
-
 /* An operator decides about something that is held. */
 static void settle(struct world *world)
 {
@@ -232,17 +246,19 @@ static void settle(struct world *world)
         return;
     held = &world->record->helds[roll(world, world->record->held_count)];
     line = append(world, held->agency);
-    struct writer who = { .agency = held->agency, .since = world->agencies[held->agency].since, .fed = fed };
+    struct writer who = { .agency = held->agency,
+                          .since = world->agencies[held->agency].since,
+                          .fed = is_fed(world, held->agency) ? fed : unfed };
     bool whole = held->unit == UNIT_EXISTENCE;
 
     if (world->tell)
         printf("%s what %c has of unit %u: %s on base %llu, entry %llu\n",
                release ? "released:" : "rejected:", 'a' + held->agency, held->unit, operation_name(held->operation),
                (unsigned long long)held->base, (unsigned long long)world->head);
-    if (!reconcile_settle(world->reconciler, world->arena, &who, world->record, held, release ? NULL : "a clerk",
+    if (!reconcile_settle(world->reconciler, world->arena, &who, world->record, held, release ? NULL : "a clerk", "",
                           world->head, taken, NULL, &outcome))
-        assert_true(reconcile_settle(world->reconciler, world->arena, &who, world->record, held, "a clerk", world->head,
-                                     taken, NULL, &outcome));
+        assert_true(reconcile_settle(world->reconciler, world->arena, &who, world->record, held, "a clerk", "",
+                                     world->head, taken, NULL, &outcome));
     line->effect = outcome.effect;
     line->reply = outcome.reply;
     if (world->without == SETTLING && whole)
@@ -265,6 +281,8 @@ static void receive(struct world *world, int index)
     if (agency->first == agency->last)
         return;
     up = &agency->queue[agency->first++];
+    if (observes(world, index))
+        return; /* what it has is kept beside */
     if (up->operation == OPERATION_NONE) {
         if (world->without != WHOLES && !held_find(world->record, (agency_index)index, UNIT_EXISTENCE))
             answer_skip(world, index, up->skipped);
@@ -274,13 +292,15 @@ static void receive(struct world *world, int index)
     for (int i = 0; i < agency->debt_count; i++)
         if (agency->debts[i].position <= base && up->base < agency->debts[i].entry)
             base = agency->debts[i].position - 1;
+    if (!is_fed(world, index))
+        base = 0; /* it has seen nothing */
     for (uint16_t u = 0; world->holding && u < world->record->type->unit_count; u++)
         holds[u] = roll(world, u == UNIT_EXISTENCE ? 3 : 6) == 0;
     struct writer writer = { .agency = (agency_index)index,
                              .base = base,
                              .since = agency->since,
                              .nothing_seen = up->operation == OPERATION_LOAD,
-                             .fed = fed,
+                             .fed = is_fed(world, index) ? fed : unfed,
                              .holds = up->operation == OPERATION_LOAD ? NULL : holds };
 
     line = append(world, index);
@@ -292,6 +312,7 @@ static void receive(struct world *world, int index)
     put_back_held(world, around, around_count);
     line->effect = outcome.effect;
     line->reply = outcome.reply;
+    assert_true(is_fed(world, index) || outcome.reply.operation == OPERATION_NONE);
     withhold(world, line);
     tell(world, index, "is heard:", operation_name(up->operation), up->fields);
     if (world->tell)
@@ -312,7 +333,7 @@ static void apply(struct world *world, int index)
     const struct line *line;
     const struct sending *sending;
 
-    if (agency->applied == world->head)
+    if (agency->applied == world->head || !is_fed(world, index))
         return;
     line = &world->feed[++agency->applied];
     sending = line->writer == index ? &line->reply : &line->effect;
@@ -336,7 +357,8 @@ static void apply(struct world *world, int index)
 static bool is_quiet(const struct world *world)
 {
     for (int i = 0; i < AGENCIES; i++)
-        if (world->agencies[i].applied < world->head || world->agencies[i].first < world->agencies[i].last)
+        if ((is_fed(world, i) && world->agencies[i].applied < world->head) ||
+            world->agencies[i].first < world->agencies[i].last)
             return false;
     return true;
 }
@@ -367,9 +389,27 @@ static void begin_together(struct world *world)
         apply(world, i);
 }
 
+/* Who observed is in mode full from now on, which is a load of what it has, and whole records of what it lacks. */
+static void take_part(struct world *world)
+{
+    struct agency *agency = &world->agencies[B];
+
+    world->halfway = true;
+    if (!world->modes)
+        return;
+    agency->first = agency->last;
+    agency->debt_count = 0;
+    agency->applied = world->head;
+    if (agency->exists)
+        load(world, agency);
+    else
+        answer_skip(world, B, 0);
+    agency->debt_count = 0;
+}
+
 /* One history; false: some agency ends with something else than the canonical record. */
 static bool converges(const struct reconciler *reconciler, const struct catalog *catalog, uint64_t seed,
-                      enum without without, bool holding, bool loading, bool tell)
+                      enum without without, bool holding, bool loading, bool modes, bool tell)
 {
     struct world *world = calloc(1, sizeof *world);
     bool agreed = true;
@@ -381,10 +421,13 @@ static bool converges(const struct reconciler *reconciler, const struct catalog 
     world->without = without;
     world->holding = holding;
     world->loading = loading;
+    world->modes = modes;
     world->tell = tell;
     if (roll(world, 3) > 0)
         begin_together(world);
     for (int step = 0; step < STEPS; step++) {
+        if (step == STEPS / 2)
+            take_part(world);
         int index = (int)roll(world, AGENCIES);
         unsigned what = roll(world, holding ? 6 : 5);
 
@@ -409,13 +452,13 @@ static bool converges(const struct reconciler *reconciler, const struct catalog 
             apply(world, index);
     }
     for (int i = 0; i < AGENCIES; i++)
-        agreed = agreed && agrees(world, &world->agencies[i]);
+        agreed = agreed && (!is_fed(world, i) || agrees(world, &world->agencies[i]));
     arena_free(&world->arena);
     free(world);
     return agreed;
 }
 
-static int diverging(int seeds, enum without without, bool holding, bool loading, int most)
+static int diverging(int seeds, enum without without, bool holding, bool loading, bool modes, int most)
 {
     struct arena *arena = arena_new();
     const struct catalog *catalog = catalog_fixture(arena);
@@ -425,7 +468,7 @@ static int diverging(int seeds, enum without without, bool holding, bool loading
 
     assert_int_equal(reconciler_new(catalog, &reconciler, &err), 0);
     for (int seed = 1; seed <= seeds && count < most; seed++)
-        if (!converges(reconciler, catalog, (uint64_t)seed, without, holding, loading, false)) {
+        if (!converges(reconciler, catalog, (uint64_t)seed, without, holding, loading, modes, false)) {
             if (without == NOTHING)
                 printf("seed %d diverges\n", seed);
             count++;
@@ -438,19 +481,26 @@ static int diverging(int seeds, enum without without, bool holding, bool loading
 static void all_histories_converge(void **state)
 {
     (void)state;
-    assert_int_equal(diverging(SEEDS, NOTHING, false, false, 5), 0);
+    assert_int_equal(diverging(SEEDS, NOTHING, false, false, false, 5), 0);
 }
 
 static void all_histories_with_holds_converge(void **state)
 {
     (void)state;
-    assert_int_equal(diverging(SEEDS, NOTHING, true, false, 5), 0);
+    assert_int_equal(diverging(SEEDS, NOTHING, true, false, false, 5), 0);
 }
 
 static void all_histories_with_holds_and_loads_converge(void **state)
 {
     (void)state;
-    assert_int_equal(diverging(SEEDS, NOTHING, true, true, 5), 0);
+    assert_int_equal(diverging(SEEDS, NOTHING, true, true, false, 5), 0);
+}
+
+static void all_histories_with_modes_converge(void **state)
+{
+    (void)state;
+    assert_int_equal(diverging(SEEDS, NOTHING, false, false, true, 5), 0);
+    assert_int_equal(diverging(SEEDS, NOTHING, false, true, true, 5), 0);
 }
 
 /* Found among a million: an insert that was withdrawn while others deleted the record, of which its agency was not
@@ -467,7 +517,7 @@ static void rare_histories_converge(void **state)
     (void)state;
     assert_int_equal(reconciler_new(catalog, &reconciler, &err), 0);
     for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++)
-        assert_true(converges(reconciler, catalog, seeds[i], NOTHING, true, false, false));
+        assert_true(converges(reconciler, catalog, seeds[i], NOTHING, true, false, false, false));
     reconciler_free(&reconciler);
     arena_free(&arena);
 }
@@ -475,31 +525,31 @@ static void rare_histories_converge(void **state)
 static void with_what_is_held_looked_at_last_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(SEEDS, JOINING, true, false, 10) >= 10);
+    assert_true(diverging(SEEDS, JOINING, true, false, false, 10) >= 10);
 }
 
 static void without_the_outcome_of_what_was_settled_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(2000, SETTLING, true, false, 10) >= 10);
+    assert_true(diverging(2000, SETTLING, true, false, false, 10) >= 10);
 }
 
 static void without_echoes_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(2000, ECHOES, false, false, 10) >= 10);
+    assert_true(diverging(2000, ECHOES, false, false, false, 10) >= 10);
 }
 
 static void without_corrections_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(2000, CORRECTIONS, false, false, 10) >= 10);
+    assert_true(diverging(2000, CORRECTIONS, false, false, false, 10) >= 10);
 }
 
 static void without_whole_records_they_diverge(void **state)
 {
     (void)state;
-    assert_true(diverging(2000, WHOLES, false, false, 10) >= 10);
+    assert_true(diverging(2000, WHOLES, false, false, false, 10) >= 10);
 }
 
 int main(int argc, char **argv)
@@ -508,6 +558,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(all_histories_converge),
         cmocka_unit_test(all_histories_with_holds_converge),
         cmocka_unit_test(all_histories_with_holds_and_loads_converge),
+        cmocka_unit_test(all_histories_with_modes_converge),
         cmocka_unit_test(rare_histories_converge),
         cmocka_unit_test(with_what_is_held_looked_at_last_they_diverge),
         cmocka_unit_test(without_the_outcome_of_what_was_settled_they_diverge),
@@ -521,8 +572,9 @@ int main(int argc, char **argv)
         const struct catalog *catalog = catalog_fixture(arena);
         struct reconciler *reconciler = NULL;
         struct error err;
-        bool agreed = reconciler_new(catalog, &reconciler, &err) == 0 &&
-                      converges(reconciler, catalog, strtoull(argv[1], NULL, 10), NOTHING, argc >= 3, argc == 4, true);
+        bool agreed =
+            reconciler_new(catalog, &reconciler, &err) == 0 &&
+            converges(reconciler, catalog, strtoull(argv[1], NULL, 10), NOTHING, argc >= 3, argc >= 4, argc == 5, true);
 
         printf("%s\n", agreed ? "converges" : "diverges");
         reconciler_free(&reconciler);

@@ -13,6 +13,20 @@ enum {
     BATCH_MEMORY = 48 * 1024 * 1024, /* that one batch should take */
 };
 
+/* Changes whose agency says neither who made them nor why; what was there when it was loaded nobody has changed. */
+static uint32_t unrecorded(const struct piece *piece)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < piece->change_count; i++) {
+        const struct change *change = &piece->changes[i];
+
+        count += change->operation != OPERATION_LOAD && change->actor.state != VALUE_SET &&
+                 change->ground.state != VALUE_SET;
+    }
+    return count;
+}
+
 /* One piece; `resolved` are the records of its changes. */
 static void decide_piece(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
                          const uint64_t *resolved)
@@ -29,6 +43,7 @@ static void decide_piece(struct broker *broker, struct work *work, struct share 
     for (uint32_t i = 0; i < piece->change_count; i++)
         decide_change(broker, work, share, piece, &piece->changes[i], i, resolved[i]);
     share->row.changes += piece->change_count;
+    share->row.unrecorded += unrecorded(piece);
     share->write = true;
     if (share->row.state == STATE_LOADING && piece->lsn > 0)
         end_load(broker, work, share, piece);
@@ -335,6 +350,16 @@ enum decided decide_found(struct broker *broker)
     struct batch *batch = work->batch;
     struct writes *writes = &batch->writes;
 
+    if (work->previewing) {
+        struct arena *arena = batch->arena;
+
+        if (!preview_found(broker, work))
+            return DECIDED_MORE;
+        batch_end(broker);
+        work_free(work);
+        arena_free(&arena);
+        return DECIDED_NOTHING;
+    }
     join_known(batch);
     work->links = links_new(batch);
     work->records = map_new(batch->arena, batch->hash_key);

@@ -13,6 +13,7 @@ bool decide_start(struct broker *broker);
 enum decided {
     DECIDED,          /* it is to be stored */
     DECIDED_MORE,     /* more must be looked up first (batch->wanted says what) */
+    DECIDED_NOTHING,  /* it is done with, and was a page of a preview */
     DECIDED_RESOLVED, /* it is done with, without anything to store: the next part has begun */
 };
 enum decided decide_found(struct broker *broker);

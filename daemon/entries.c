@@ -85,7 +85,7 @@ void entry_source(struct entry_row *row, const struct share *share, const struct
 
 struct entry_row *send_item(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record)
 {
-    return send_item_because(broker, work, peer, record, &(struct reason){ 0 });
+    return send_item_because(broker, work, peer, record, NULL);
 }
 
 struct entry_row *send_item_because(struct broker *broker, struct work *work, struct peer *peer,
@@ -96,12 +96,15 @@ struct entry_row *send_item_because(struct broker *broker, struct work *work, st
 
     if (record->exists)
         sending_whole(work->batch->arena, record, &sending);
+    if (reason)
+        sending.operation = OPERATION_UPDATE;
     row->entry.type = text_of(record->type->name);
     row->entry.record = record->number;
     row->entry.operation = sending.operation;
-    row->reply = sending_pack(work, &sending, reason);
+    row->reply = sending_pack(work, &sending, reason ? reason : &(struct reason){ 0 });
     sent_set(work->batch->arena, &record->wholes, peer->index, row->entry.position);
     record->dirty = true;
+    altered_sent(work, peer, record, &sending);
     link_item(work, peer, record, sending.operation, true, row->entry.position);
     record_write(work, record);
     return row;

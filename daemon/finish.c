@@ -158,8 +158,10 @@ static void finish_share(struct broker *broker, struct share *share)
 
     if (share->write)
         take_row(peer, share);
-    if (share->reset)
+    if (share->reset) {
         debts_clear(peer->debts);
+        altered_clear(peer->altered);
+    }
     debts_keep(peer->debts);
     if (share->fill)
         finish_fill(share);
@@ -287,6 +289,8 @@ bool decide_stored(struct broker *broker)
         broker->applied_ms = broker->now_ms;
     for (uint32_t i = 0; i < work->share_count; i++)
         finish_share(broker, &work->shares[i]);
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        altered_keep(broker->peers[i].altered);
     finish_admins(broker, work);
     suspects_cleared(broker);
     parts_end(&broker->parts);

@@ -330,9 +330,17 @@ static void batch_begin(struct broker *broker)
 
 bool decide_start(struct broker *broker)
 {
+    bool others = any_work(broker);
+
     assert(!broker->batch);
-    if (!any_work(broker))
+    if (preview_is_due(broker, others)) {
+        batch_begin(broker);
+        preview_take(broker, broker->work);
+        return true;
+    }
+    if (!others)
         return false;
+    preview_let_others(broker);
     operators_place(broker);
     if (broker->suspects.count == 0 && parts_begin(broker)) {
         decide_next_part(broker);

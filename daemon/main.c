@@ -3,6 +3,7 @@
 #include "daemon/broker.h"
 #include "daemon/crashes.h"
 #include "daemon/net.h"
+#include "daemon/preview_json.h"
 #include "daemon/reconcile.h"
 #include "daemon/settings.h"
 #include "daemon/status.h"
@@ -70,7 +71,8 @@ static void act(struct program *program, const struct broker_action *action)
         break;
     case BROKER_ACTION_ANSWER:
         request = action->request;
-        control_answer(&request, action->ok, action->text);
+        control_answer(&request, action->ok,
+                       action->preview ? preview_json(&program->json, action->preview) : action->text);
         break;
     case BROKER_ACTION_LOG:
         log_about((enum log_level)action->level,
@@ -329,6 +331,19 @@ static void on_mode_verb(struct program *program, struct control_request *reques
     step(program, &event);
 }
 
+/* preview: NAME TABLE SAMPLES; TABLE is empty for all that observe. */
+static void on_preview_verb(struct program *program, struct control_request *request, const struct text arguments[3])
+{
+    scoped(arena_free) struct arena *arena = arena_new();
+    struct broker_event event = { .kind = BROKER_EVENT_PREVIEW };
+
+    event.name = arena_copy(arena, arguments[0].bytes, arguments[0].length);
+    event.table = arena_copy(arena, arguments[1].bytes, arguments[1].length);
+    event.record = strtoull(arena_copy(arena, arguments[2].bytes, arguments[2].length), NULL, 10);
+    event.request = request;
+    step(program, &event);
+}
+
 /* reveal TYPE RECORD WHAT: TYPE is empty and RECORD 0 when it is about more than one record. */
 static void on_reveal_verb(struct program *program, struct control_request *request, const struct text arguments[3],
                            const char *user)
@@ -415,6 +430,8 @@ static void on_control(void *context, struct control_request *request, const str
         on_remedy_verb(program, request, BROKER_EVENT_RESUME, arguments + 1, user);
     else if (verb_is(verb, "agency-reload") && count == 3)
         on_remedy_verb(program, request, BROKER_EVENT_RELOAD, arguments + 1, user);
+    else if (verb_is(verb, "preview") && count == 4)
+        on_preview_verb(program, request, arguments + 1);
     else if (verb_is(verb, "agency-mode") && count == 5)
         on_mode_verb(program, request, arguments + 1, user);
     else if (verb_is(verb, "hold-release") && count == 4)

@@ -240,7 +240,8 @@ struct peer *peer_add(struct broker *broker, const struct agency_row *row)
                            .row = *row,
                            .index = index < 0 ? AGENCY_GONE : (agency_index)index,
                            .blocks_arena = arena_new(),
-                           .debts = debts_new() };
+                           .debts = debts_new(),
+                           .altered = altered_new() };
     if (index >= 0)
         broker->ids.id[index] = row->id;
     peer->row.blocks = peer_keep(&peer->blocks_bytes, row->blocks);
@@ -251,6 +252,7 @@ struct peer *peer_add(struct broker *broker, const struct agency_row *row)
 void peer_free(struct broker *broker, struct peer *peer)
 {
     debts_free(&peer->debts);
+    altered_free(&peer->altered);
     peer_drop(broker, peer);
     stage_bury(peer);
     arena_free(&peer->blocks_arena);

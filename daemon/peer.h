@@ -3,6 +3,7 @@
 #ifndef SELARAS_PEER_H
 #define SELARAS_PEER_H
 
+#include "daemon/altered.h"
 #include "daemon/brake.h"
 #include "daemon/broker.h"
 #include "daemon/cache.h"
@@ -51,6 +52,7 @@ struct peer {
     uint16_t block_count;
     bool bound; /* the blocks fit the catalog in force */
     struct debts *debts;
+    struct altered *altered;
     struct holding *holdings; /* by type; NULL: nobody has asked */
 
     /* The session. */
@@ -157,6 +159,8 @@ struct parts {
     struct brake *brake; /* as the parts so far leave it */
 };
 
+struct preview;
+
 struct broker {
     struct broker_options options;
     const struct catalog *catalog;
@@ -178,17 +182,18 @@ struct broker {
     bool opened;
     bool stopped; /* a person is needed: nothing is begun any more */
 
-    struct batch *batch;      /* in flight; NULL: idle */
-    uint64_t batches;         /* begun so far */
-    struct work *work;        /* what it is about: see decide.h */
-    struct admin *admins;     /* oldest first */
-    struct working unwatched; /* where it is noted when nobody asks for it */
-    struct parts parts;       /* of the transaction that the batch is a part of */
-    struct suspects suspects; /* of a batch that was refused; see suspects.c */
-    struct peer *large;       /* whose transaction may go beyond its share of what is staged; NULL: nobody's */
-    uint32_t batch_changes;   /* at most in one: fewer while the records of them are large */
-    uint32_t turn;            /* the agency whose changes are taken first next time */
-    uint64_t salts;           /* made so far */
+    struct batch *batch;                 /* in flight; NULL: idle */
+    uint64_t batches;                    /* begun so far */
+    struct work *work;                   /* what it is about: see decide.h */
+    struct admin *admins;                /* oldest first */
+    struct working unwatched;            /* where it is noted when nobody asks for it */
+    struct preview *preview, *previewed; /* on its way; and one whose answer the shell writes out now */
+    struct parts parts;                  /* of the transaction that the batch is a part of */
+    struct suspects suspects;            /* of a batch that was refused; see suspects.c */
+    struct peer *large;     /* whose transaction may go beyond its share of what is staged; NULL: nobody's */
+    uint32_t batch_changes; /* at most in one: fewer while the records of them are large */
+    uint32_t turn;          /* the agency whose changes are taken first next time */
+    uint64_t salts;         /* made so far */
     int64_t now_us, now_ms;
     int64_t started_ms; /* of the first step; 0: there was none */
     int64_t applied_ms; /* when applied positions were last stored */
@@ -266,6 +271,13 @@ void answer_told(struct broker *broker, void *request, const char *json);
 void answer_failure(struct broker *broker, void *request, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Forgets the first request of a list and returns what it is to be answered by. */
 void *admin_pop(struct admin **list);
+
+/* preview.c */
+void preview_ask(struct broker *broker, const struct broker_event *event);
+/* The request of one that is given up, or NULL. */
+void *preview_abandoned(struct broker *broker);
+void preview_fail(struct broker *broker, const char *why);
+void preview_free(struct preview **preview);
 
 /* stage.c: what an agency has sent and no batch has taken yet. */
 void stage_changes(struct broker *broker, struct peer *peer, struct arena *arena, const struct message *message,

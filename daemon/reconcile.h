@@ -53,12 +53,13 @@ void reconcile_hold(struct arena *arena, const struct writer *writer, struct can
                     feed_position position, struct outcome *ret);
 
 /* A person has decided about what is held of the record for `who` (what it had seen then is in it): `by` NULL releases
- * it, so that it goes through the rules as the entry at `position`; else it is rejected by whom that says, and counts
- * as not accepted. An insertion or deletion is answered with the record whole, or its deletion. False: released, it
- * would still break what the catalog demands; nothing has changed. */
+ * it, so that it goes through the rules as the entry at `position`; else it is rejected by whom that says, on `ground`,
+ * and counts as not accepted. An insertion or deletion is answered with the record whole, or its deletion. False:
+ * released, it would still break what the catalog demands; nothing has changed. */
 must_check bool reconcile_settle(const struct reconciler *reconciler, struct arena *arena, const struct writer *who,
                                  struct canonical *record, const struct held *settled, const char *by,
-                                 feed_position position, identifier_taken *taken, void *context, struct outcome *ret);
+                                 const char *ground, feed_position position, identifier_taken *taken, void *context,
+                                 struct outcome *ret);
 
 /* Every field of the record as an item carries it whole. */
 void sending_whole(struct arena *arena, const struct canonical *record, struct sending *ret);

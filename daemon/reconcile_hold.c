@@ -234,12 +234,13 @@ void reconcile_hold(struct arena *arena, const struct writer *writer, struct can
 /* ---- settling ---- */
 
 /* "A rejection counts as not accepted." */
-static void reject(struct decision *decision, const struct held *held, const char *by)
+static void reject(struct decision *decision, const struct held *held, const char *by, const char *ground)
 {
     const struct judgement rejected = { VERDICT_PUT_BACK, "rejected" };
     struct reason reason = { .verdict = { verdict_name(VERDICT_PUT_BACK), 8 },
                              .by = { by, (uint32_t)strlen(by) },
-                             .rule = { rejected.rule, 8 } };
+                             .rule = { rejected.rule, 8 },
+                             .ground = { ground, (uint32_t)strlen(ground) } };
 
     if (held->unit == UNIT_EXISTENCE)
         verdicts_of_record(decision, held->operation, rejected);
@@ -259,8 +260,8 @@ static bool is_stuck(const struct decision *decision, const struct held *held)
 }
 
 bool reconcile_settle(const struct reconciler *reconciler, struct arena *arena, const struct writer *who,
-                      struct canonical *record, const struct held *settled, const char *by, feed_position position,
-                      identifier_taken *taken, void *context, struct outcome *ret)
+                      struct canonical *record, const struct held *settled, const char *by, const char *ground,
+                      feed_position position, identifier_taken *taken, void *context, struct outcome *ret)
 {
     const struct held held = *settled;
     struct writer writer = *who;
@@ -293,7 +294,7 @@ bool reconcile_settle(const struct reconciler *reconciler, struct arena *arena, 
     note(&decision, HELD_ENDED, &held);
     held_remove(record, settled);
     if (by)
-        reject(&decision, &held, by);
+        reject(&decision, &held, by, ground);
     else
         decide(&decision, held.operation);
     decision_end(&decision);

@@ -3,6 +3,7 @@
 #include "daemon/work.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static const struct text nothing = { "", 0 };
 
@@ -107,6 +108,103 @@ static void report_settled(struct broker *broker, struct work *work, struct peer
     debt_settle(work, peer, debt, closed ? "closed" : "released");
 }
 
+static void altered_write(struct work *work, const struct peer *peer, const struct canonical *record, uint16_t field,
+                          feed_position position)
+{
+    struct writes *writes = &work->batch->writes;
+
+    writes->altered =
+        room(work, writes->altered, writes->altered_count, &work->altered_capacity, sizeof *writes->altered);
+    writes->altered[writes->altered_count++] = (struct altered_write){
+        .agency = peer->row.id,
+        .type = record->type->name,
+        .field = field == FIELD_EXISTENCE ? "existence" : record->type->fields[field].name,
+        .record = record->number,
+        .position = position,
+    };
+}
+
+static void altered_forget(struct work *work, struct peer *peer, const struct canonical *record, uint16_t field)
+{
+    if (altered_remove(peer->altered, record->number, field))
+        altered_write(work, peer, record, field, 0);
+}
+
+static void altered_forget_all(struct work *work, struct peer *peer, const struct canonical *record)
+{
+    for (uint16_t f = 0; f < record->type->field_count; f++)
+        altered_forget(work, peer, record, f);
+    altered_forget(work, peer, record, FIELD_EXISTENCE);
+}
+
+void altered_sent(struct work *work, struct peer *peer, const struct canonical *record, const struct sending *sending)
+{
+    if (altered_count(peer->altered) == 0 || sending->operation == OPERATION_NONE)
+        return;
+    if (sending->operation != OPERATION_UPDATE)
+        altered_forget_all(work, peer, record);
+    for (uint16_t i = 0; sending->operation == OPERATION_UPDATE && i < sending->field_count; i++) {
+        struct text name = sending->fields[i].name;
+
+        altered_forget(work, peer, record, (uint16_t)catalog_field(record->type, name.bytes, name.length));
+    }
+}
+
+void altered_settled(struct broker *broker, struct work *work, struct peer *writer, const struct canonical *record,
+                     enum operation operation, const struct value *fields, const struct outcome *outcome)
+{
+    bool whole = fields && operation != OPERATION_UPDATE;
+
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        if (&broker->peers[i] != writer)
+            altered_sent(work, &broker->peers[i], record, &outcome->effect);
+    if (writer)
+        altered_sent(work, writer, record, &outcome->reply);
+    if (!fields || altered_count(writer->altered) == 0)
+        return;
+    if (whole)
+        altered_forget_all(work, writer, record);
+    for (uint16_t f = 0; !whole && f < record->type->field_count; f++)
+        if (fields[f].state != VALUE_ABSENT)
+            altered_forget(work, writer, record, f);
+}
+
+/* Whether an item of the field was sent to the agency after it had applied `position`: that one says what it is. */
+static bool sent_since(const struct broker *broker, const struct peer *peer, const struct canonical *record,
+                       const struct report *report, uint16_t field)
+{
+    const struct writer who = { .agency = peer->index, .fed = peer_block_named(peer, report->block)->fed };
+    const struct question question = { .reconciler = broker->reconciler, .writer = &who, .record = record };
+
+    return sent_to_writer(&question, field == FIELD_EXISTENCE ? UNIT_EXISTENCE : record->type->fields[field].unit) >
+           report->position;
+}
+
+static void report_altered(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
+                           struct canonical *record)
+{
+    bool more = altered_more(peer->altered);
+
+    for (uint32_t at = 0; at < report->text.length;) {
+        const char *name = report->text.bytes + at, *end = memchr(name, ' ', report->text.length - at);
+        uint32_t length = end ? (uint32_t)(end - name) : report->text.length - at;
+        int field = length == 9 && memcmp(name, "existence", 9) == 0 ? FIELD_EXISTENCE
+                                                                     : catalog_field(record->type, name, length);
+
+        at += length + 1;
+        if (field < 0 || sent_since(broker, peer, record, report, (uint16_t)field))
+            continue;
+        if (altered_add(peer->altered, record->number, (uint16_t)field))
+            altered_write(work, peer, record, (uint16_t)field, report->position);
+    }
+    if (!more && altered_more(peer->altered))
+        action_log(
+            broker, LOG_LEVEL_WARN, peer,
+            "its own triggers have altered more than %d values that it was fed: which ones they are beyond those "
+            "is not kept",
+            ALTERED_MAX);
+}
+
 /* A deletion that is on its way takes the row away again, and its key may be another one's then. */
 static void link_made(struct work *work, const struct peer *peer, const struct report *report)
 {
@@ -140,19 +238,19 @@ typedef void report_handler(struct broker *broker, struct work *work, struct pee
 static report_handler *const report_handlers[REPORT_COUNT] = {
     [REPORT_SKIPPED] = report_skipped, [REPORT_PARKED] = report_parked, [REPORT_RELEASED] = report_settled,
     [REPORT_CLOSED] = report_settled,  [REPORT_LINKED] = report_linked, [REPORT_LATE] = report_skipped,
+    [REPORT_ALTERED] = report_altered,
 };
 
 void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                    struct canonical *record)
 {
     const struct agency_block *block = peer_block_named(peer, report->block);
-    struct canonical *now;
+    struct canonical *now = same_row(work, peer, record);
     struct report renamed = *report;
 
     /* Of a table that is not fed, it may be an item of before, and nothing is owed for it any more. */
     if (block && block->mode != MODE_FULL && report->kind != REPORT_LINKED)
         return;
-    now = same_row(work, peer, record);
     /* What a row was to become while it was another record's is not what it is to be now. */
     if (now != record && (report->kind == REPORT_SKIPPED || report->kind == REPORT_LATE)) {
         renamed.record = now->number;

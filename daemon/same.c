@@ -295,6 +295,7 @@ static void keep_entry(const struct decided *decided, enum entry_kind kind, cons
     if (keep->exists) {
         row->effect = sending_pack(work, &outcome.effect, &(struct reason){ 0 });
         link_readers(decided->broker, work, NULL, keep, &outcome, row->entry.position);
+        altered_settled(decided->broker, work, NULL, keep, OPERATION_NONE, NULL, &outcome);
     }
     if (outcome.identifier_changed)
         take_from_deleted(decided->broker, work, keep);
@@ -430,6 +431,8 @@ static void other_goes(const struct decided *decided, const bool *given)
     all_values(decided, other, OPERATION_DELETE, &change);
     commit(decided, row, &change);
     row->effect = sending_pack(work, &(struct sending){ .operation = OPERATION_DELETE }, &reason);
+    altered_settled(broker, work, NULL, other, OPERATION_NONE, NULL,
+                    &(struct outcome){ .effect = { .operation = OPERATION_DELETE } });
     row->withheld = passing;
     for (uint32_t i = 0; i < broker->peer_count; i++) {
         struct peer *peer = &broker->peers[i];
@@ -612,6 +615,7 @@ static void other_returns(const struct decided *decided)
     sending_whole(work->batch->arena, other, &outcome.effect);
     row->effect = sending_pack(work, &outcome.effect, &reason);
     link_readers(decided->broker, work, NULL, other, &outcome, row->entry.position);
+    altered_settled(decided->broker, work, NULL, other, OPERATION_NONE, NULL, &outcome);
     take_from_deleted(decided->broker, work, other);
     index_identifiers(work, other);
     record_write(work, other);

@@ -102,8 +102,9 @@ static bool is_ours(const char *column)
 
 static bool is_table(const char *name)
 {
-    static const char *const tables[] = { "state", "catalog",    "agency", "entry", "link",      "debt",     "applied",
-                                          "field", "change_log", "hold",   "held",  "limit_use", "observed", NULL };
+    static const char *const tables[] = { "state", "catalog", "altered",   "agency",   "entry",
+                                          "link",  "debt",    "applied",   "field",    "change_log",
+                                          "hold",  "held",    "limit_use", "observed", NULL };
 
     for (int i = 0; tables[i]; i++)
         if (strcmp(tables[i], name) == 0)
@@ -262,6 +263,7 @@ static void agency_read(struct arena *arena, const PGresult *result, int row, st
     ret->applied_at_us = (int64_t)number_at(result, row, at++);
     ret->changes = number_at(result, row, at++);
     ret->fed = number_at(result, row, at++);
+    ret->unrecorded = number_at(result, row, at++);
     if (!PQgetisnull(result, row, at))
         ret->blocks = pg_result_bytes(arena, result, row, at);
     at++;
@@ -275,7 +277,7 @@ static const char sql_agencies[] =
     "load_number, base, load, load_lsn, since, "
     "system,"
     " timeline, fence_seq, fence_token, applied, (extract(epoch FROM applied_at) * 1000000)::bigint, changes, fed, "
-    "blocks,"
+    "unrecorded, blocks,"
     " software, (extract(epoch FROM seen_at) * 1000000)::bigint FROM selaras.agency ORDER BY id";
 
 static int agencies_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)
@@ -308,6 +310,26 @@ static int debts_read(PGconn *connection, struct arena *arena, struct ledger_sta
             .kind = PQgetvalue(result, (int)i, 2)[0] == 't' ? DEBT_PARKED : DEBT_SKIPPED,
             .position = number_at(result, (int)i, 3),
             .entry = number_at(result, (int)i, 4),
+        };
+    return 0;
+}
+
+static int altered_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)
+{
+    scoped(result_clear) PGresult *result = NULL;
+
+    if (query(connection, "SELECT agency, type, record, field, position FROM selaras.altered", 0, NULL,
+              "reading what triggers altered", &result, err) < 0)
+        return err->code;
+    ret->altered_count = (uint32_t)PQntuples(result);
+    ret->altered = arena_array(arena, ret->altered_count, sizeof *ret->altered);
+    for (uint32_t i = 0; i < ret->altered_count; i++)
+        ret->altered[i] = (struct altered_write){
+            .agency = (uint16_t)number_at(result, (int)i, 0),
+            .type = read_text(arena, result, (int)i, 1).bytes,
+            .record = number_at(result, (int)i, 2),
+            .field = read_text(arena, result, (int)i, 3).bytes,
+            .position = number_at(result, (int)i, 4),
         };
     return 0;
 }
@@ -434,8 +456,8 @@ int store_prepare(const char *dsn, const struct catalog *catalog, struct arena *
     if (keep && audit_keep(connection, arena, catalog, err) < 0)
         return err->code;
     if (state_read(connection, arena, ret, err) < 0 || agencies_read(connection, arena, ret, err) < 0 ||
-        debts_read(connection, arena, ret, err) < 0 || holds_read(connection, arena, ret, err) < 0 ||
-        uses_read(connection, arena, ret, err) < 0)
+        debts_read(connection, arena, ret, err) < 0 || altered_read(connection, arena, ret, err) < 0 ||
+        holds_read(connection, arena, ret, err) < 0 || uses_read(connection, arena, ret, err) < 0)
         return err->code;
     return run(connection, keep ? "COMMIT" : "ROLLBACK", "preparing the schema", err);
 }

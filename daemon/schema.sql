@@ -57,6 +57,7 @@ CREATE TABLE selaras.agency (
     applied_at    timestamptz,
     changes       bigint   NOT NULL DEFAULT 0,-- counted since enrolment
     fed           bigint   NOT NULL DEFAULT 0,
+    unrecorded    bigint   NOT NULL DEFAULT 0,-- of the changes: neither actor nor ground is known
     blocks        bytea,                      -- what its last hello declared (PROTOCOL 4.1), as an array of block
     software      text,
     seen_at       timestamptz
@@ -161,6 +162,17 @@ CREATE TABLE selaras.debt (
     settled       text CHECK (settled IN ('answered', 'released', 'closed'))
 );
 CREATE INDEX debt_open ON selaras.debt (agency, record) WHERE settled IS NULL;
+
+-- Values that an agency's own triggers made other than it was fed. Gone once it is sent the field again, or changes it itself.
+CREATE TABLE selaras.altered (
+    agency        smallint NOT NULL,
+    type          text     NOT NULL,
+    record        bigint   NOT NULL,
+    field         text     NOT NULL,          -- 'existence': the row as a whole
+    position      bigint   NOT NULL,          -- up to which the agency had applied then
+    since         timestamptz NOT NULL,
+    PRIMARY KEY (record, agency, field)
+);
 
 -- Changes of an agency that wait together until a person has decided (selaras hold).
 CREATE TABLE selaras.hold (

@@ -193,6 +193,7 @@ static feed_position settle_entry(const struct settling *settling, const struct 
     entry_withhold(broker, work, row, peer, settling->record);
     position = row->entry.position;
     link_readers(broker, work, peer, settling->record, outcome, position);
+    altered_settled(broker, work, peer, settling->record, held->operation, NULL, outcome);
     if (outcome->identifier_changed)
         take_from_deleted(broker, work, settling->record);
     index_identifiers(work, settling->record);
@@ -263,8 +264,8 @@ static bool settle_record(struct settling *settling)
     was = *held;
     content = content_of(settling, held);
     if (!reconcile_settle(settling->broker->reconciler, work->batch->arena, &who, settling->record, held,
-                          release ? NULL : settling->hold->row.by, work->batch->writes.head + 1, taken_by_other, work,
-                          &outcome))
+                          release ? NULL : settling->hold->row.by, settling->hold->row.ground,
+                          work->batch->writes.head + 1, taken_by_other, work, &outcome))
         return false;
     position = settle_entry(settling, &was, content, &outcome);
     hold_notes(settling->broker, work, peer, settling->record, listed, &outcome, position,

@@ -40,6 +40,7 @@ static void write_peer(struct buffer *out, const struct peer_view *peer, feed_po
                                      : 0);
     json_write_uint(out, "sent", row->changes);
     json_write_uint(out, "fed", row->fed);
+    json_write_uint(out, "unrecorded", row->unrecorded);
     json_write_uint(out, "incarnation", row->incarnation);
     json_write_text(out, "lsn", lsn);
     json_write_uint(out, "base", row->base);
@@ -48,6 +49,8 @@ static void write_peer(struct buffer *out, const struct peer_view *peer, feed_po
     json_write_uint(out, "parked", peer->parked);
     json_write_uint(out, "skipped", peer->skipped);
     json_write_uint(out, "held", peer->held);
+    json_write_uint(out, "altered", peer->altered);
+    json_write_bool(out, "altered_more", peer->altered_more);
     if (peer->copy_at_us)
         json_write_int(out, "copy_at", peer->copy_at_us);
     json_write_text(out, "software", row->software);

@@ -357,6 +357,23 @@ static void look_up_observed(struct store *store, struct lookup *lookup)
     expect(lookup, EXPECT_OBSERVED, 0);
 }
 
+static const char sql_page[] = "SELECT agency, block, key, body FROM selaras.observed WHERE agency = $1 AND block = $2"
+                               " AND key > $3 ORDER BY key LIMIT $4";
+
+static void look_up_page(struct store *store, struct lookup *lookup)
+{
+    const struct wanted_page *page = &lookup->batch->wanted.page;
+    struct pg_parameters parameters = { 0 };
+    struct arena *arena = lookup->batch->arena;
+
+    pg_int8(&parameters, arena, page->agency);
+    pg_text(&parameters, arena_copy(arena, page->block.bytes, page->block.length));
+    pg_text(&parameters, arena_copy(arena, page->after.bytes, page->after.length));
+    pg_int8(&parameters, arena, page->limit);
+    pg_statement(store->writer, sql_page, true, &parameters);
+    expect(lookup, EXPECT_OBSERVED, 0);
+}
+
 /* By their numbers, a part at a time. */
 static const char sql_settle[] =
     "SELECT DISTINCT record FROM selaras.held WHERE hold = $1 AND settled IS NULL AND entry < $2 AND record > $3"
@@ -463,6 +480,8 @@ void store_lookup(struct store *store, struct batch *batch)
     lookup->batch = batch;
     for (uint16_t i = 0; i < batch->catalog->type_count; i++)
         look_up_type(store, lookup, i);
+    if (batch->wanted.page.limit > 0)
+        look_up_page(store, lookup);
     if (batch->wanted.observed_count > 0)
         look_up_observed(store, lookup);
     if (batch->wanted.fill.limit > 0)

@@ -37,7 +37,7 @@ struct savepoint {
     struct stored_record *records;
     struct link *links;
     struct stored_debt *debts;
-    uint32_t record_count, link_count, debt_count, entry_count;
+    uint32_t record_count, link_count, debt_count, altered_count, entry_count;
 };
 
 struct world {
@@ -76,6 +76,8 @@ struct world {
     uint32_t observed_count;
     struct stored_debt debts[ROWS_MAX];
     uint32_t debt_count;
+    struct altered_write altered[ROWS_MAX]; /* as they were written: the last of each counts */
+    uint32_t altered_count;
     struct entry_row entries[ROWS_MAX];
     uint32_t entry_count;
     struct hold_row holds[HOLDS_MAX];
@@ -91,6 +93,8 @@ struct world {
     int frame_count;
     int answer_count;
     bool answer_ok;
+    const struct preview_result *previewed; /* only until the next step */
+    int preview_pages;
     const char *said_type; /* what the last log line is about: only until the next step */
     feed_position said_position;
 };
@@ -253,6 +257,38 @@ static inline void find_observed(struct world *world, struct batch *batch)
     }
 }
 
+static inline int text_order(struct text left, struct text right)
+{
+    int order = memcmp(left.bytes, right.bytes, left.length < right.length ? left.length : right.length);
+
+    return order ? order : left.length < right.length ? -1 : left.length > right.length;
+}
+
+static inline void find_page(struct world *world, struct batch *batch)
+{
+    const struct wanted_page *page = &batch->wanted.page;
+    struct found *found = &batch->found;
+    struct text after = page->after;
+    const struct observed_row *next;
+
+    world->preview_pages++;
+    found->observed = arena_array(batch->arena, page->limit, sizeof *found->observed);
+    do { /* the smallest that comes behind */
+        next = NULL;
+        for (uint32_t i = 0; i < world->observed_count; i++) {
+            const struct observed_row *row = &world->observed[i];
+
+            if (row->agency == page->agency && same_text(row->block, page->block) && text_order(row->key, after) > 0 &&
+                (!next || text_order(row->key, next->key) < 0))
+                next = row;
+        }
+        if (next) {
+            found->observed[found->observed_count++] = *next;
+            after = next->key;
+        }
+    } while (next && found->observed_count < page->limit);
+}
+
 static inline void store_find(struct world *world, struct batch *batch)
 {
     struct found *found = &batch->found;
@@ -272,6 +308,8 @@ static inline void store_find(struct world *world, struct batch *batch)
     for (uint32_t i = 0; i < world->link_count; i++)
         if (is_found(found, world->links[i].record))
             found->links[found->link_count++] = world->links[i];
+    if (batch->wanted.page.limit > 0)
+        find_page(world, batch);
     if (batch->wanted.observed_count > 0)
         find_observed(world, batch);
     if (batch->wanted.fill.limit > 0)
@@ -350,6 +388,29 @@ static inline void keep_links(struct world *world, const struct writes *writes)
         row->block = kept(world, link->block);
         row->key = kept(world, link->key);
     }
+}
+
+static inline void keep_altered(struct world *world, const struct writes *writes)
+{
+    for (uint32_t i = 0; i < writes->altered_count; i++) {
+        struct altered_write *row = &world->altered[world->altered_count++];
+
+        *row = writes->altered[i];
+        row->type = arena_copy(world->arena, row->type, strlen(row->type));
+        row->field = arena_copy(world->arena, row->field, strlen(row->field));
+    }
+}
+
+/* Whether the store has it still. */
+static inline bool altered_stands(const struct world *world, uint32_t at)
+{
+    const struct altered_write *row = &world->altered[at];
+
+    for (uint32_t i = at + 1; i < world->altered_count; i++)
+        if (world->altered[i].agency == row->agency && world->altered[i].record == row->record &&
+            strcmp(world->altered[i].field, row->field) == 0)
+            return false;
+    return row->position > 0;
 }
 
 static inline void keep_observed(struct world *world, const struct writes *writes)
@@ -460,6 +521,9 @@ static inline void keep_agency(struct world *world, const struct agency_write *w
             world->links[i] = world->links[--world->link_count];
         else
             i++;
+    for (uint32_t i = 0; write->reset && i < world->altered_count; i++)
+        if (world->altered[i].agency == row->id)
+            world->altered[i].position = 0;
     for (uint32_t i = 0; write->reset && i < world->debt_count; i++)
         world->debts[i].settled = world->debts[i].settled || world->debts[i].debt.agency == row->id;
 }
@@ -535,6 +599,7 @@ static inline void begin(struct world *world)
                               .record_count = world->record_count,
                               .link_count = world->link_count,
                               .debt_count = world->debt_count,
+                              .altered_count = world->altered_count,
                               .entry_count = world->entry_count };
     memcpy(to->records, world->records, world->record_count * sizeof *to->records);
     memcpy(to->links, world->links, world->link_count * sizeof *to->links);
@@ -550,6 +615,7 @@ static inline void roll_back(struct world *world)
     world->record_count = from->record_count;
     world->link_count = from->link_count;
     world->debt_count = from->debt_count;
+    world->altered_count = from->altered_count;
     world->entry_count = from->entry_count;
     memcpy(world->records, from->records, world->record_count * sizeof *from->records);
     memcpy(world->links, from->links, world->link_count * sizeof *from->links);
@@ -594,6 +660,7 @@ static inline void keep_batch(struct world *world, const struct batch *batch)
     keep_links(world, writes);
     keep_observed(world, writes);
     keep_debts(world, writes);
+    keep_altered(world, writes);
     keep_holds(world, writes);
     if (!batch->ends)
         return;

@@ -3,29 +3,6 @@
 
 #include <string.h>
 
-/* A batch is one statement a table: its parameters are built array by array. */
-struct statement {
-    struct store *store;
-    struct pg_parameters parameters;
-    int arrays;
-};
-
-static struct pg_array *array(struct statement *statement, Oid element)
-{
-    struct pg_array *next = &statement->store->arrays[statement->arrays++];
-
-    pg_array_start(next, element);
-    return next;
-}
-
-/* Queues it with the arrays in the order they were asked for. */
-static void run(struct statement *statement, const char *sql)
-{
-    for (int i = 0; i < statement->arrays; i++)
-        pg_array_parameter(&statement->parameters, &statement->store->arrays[i]);
-    pg_statement(statement->store->writer, sql, true, &statement->parameters);
-}
-
 /* The same, with the number of rows behind the arrays. */
 static void run_counted(struct statement *statement, struct arena *arena, const char *sql, uint32_t count)
 {
@@ -35,22 +12,12 @@ static void run_counted(struct statement *statement, struct arena *arena, const 
     pg_statement(statement->store->writer, sql, true, &statement->parameters);
 }
 
-static void add_text(struct pg_array *array, struct text text)
-{
-    pg_array_bytes(array, text.bytes, text.length);
-}
-
 static void add_bytes_or_null(struct pg_array *array, struct text bytes)
 {
     if (bytes.length > 0)
         pg_array_bytes(array, bytes.bytes, bytes.length);
     else
         pg_array_null(array);
-}
-
-static void add_name(struct pg_array *array, const char *name)
-{
-    pg_array_bytes(array, name, strlen(name));
 }
 
 static struct text word(const char *name)
@@ -355,58 +322,6 @@ static void write_observed(struct store *store, const struct batch *batch, bool 
         run(&statement, remove ? sql_observed_remove : sql_observed);
 }
 
-static const char sql_debts[] =
-    "INSERT INTO selaras.debt (agency, record, block, kind, position, entry, reason, opened_at)"
-    " SELECT v.agency::smallint, v.record, v.block, v.kind, v.position, v.entry, v.reason, pg_catalog.now()"
-    " FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[])"
-    " AS v (agency, record, block, kind, position, entry, reason)";
-
-static void write_debts(struct store *store, const struct batch *batch)
-{
-    struct statement statement = { .store = store };
-    struct pg_array *agency = array(&statement, PG_OID_INT4), *record = array(&statement, PG_OID_INT8),
-                    *block = array(&statement, PG_OID_TEXT), *kind = array(&statement, PG_OID_TEXT),
-                    *position = array(&statement, PG_OID_INT8), *entry = array(&statement, PG_OID_INT8),
-                    *reason = array(&statement, PG_OID_TEXT);
-
-    if (batch->writes.debt_count == 0)
-        return;
-    for (uint32_t i = 0; i < batch->writes.debt_count; i++) {
-        const struct debt *debt = &batch->writes.debts[i];
-
-        pg_array_int4(agency, debt->agency);
-        pg_array_int8(record, (int64_t)debt->record);
-        add_text(block, debt->block);
-        add_name(kind, debt->kind == DEBT_PARKED ? "parked" : "skipped");
-        pg_array_int8(position, (int64_t)debt->position);
-        pg_array_int8(entry, (int64_t)debt->entry);
-        add_text(reason, debt->reason);
-    }
-    run(&statement, sql_debts);
-}
-
-static const char sql_settled[] = "UPDATE selaras.debt d SET settled = v.how, settled_at = pg_catalog.now()"
-                                  " FROM unnest($1::int[], $2::bigint[], $3::text[]) AS v (agency, entry, how)"
-                                  " WHERE d.agency = v.agency::smallint AND d.entry = v.entry AND d.settled IS NULL";
-
-static void write_settled(struct store *store, const struct batch *batch)
-{
-    struct statement statement = { .store = store };
-    struct pg_array *agency = array(&statement, PG_OID_INT4), *entry = array(&statement, PG_OID_INT8),
-                    *how = array(&statement, PG_OID_TEXT);
-
-    if (batch->writes.settled_count == 0)
-        return;
-    for (uint32_t i = 0; i < batch->writes.settled_count; i++) {
-        const struct settled_debt *settled = &batch->writes.settled[i];
-
-        pg_array_int4(agency, settled->agency);
-        pg_array_int8(entry, (int64_t)settled->entry);
-        add_name(how, settled->how);
-    }
-    run(&statement, sql_settled);
-}
-
 static const char sql_agency_create[] = "INSERT INTO selaras.agency (id, name) VALUES ($1, $2)";
 static const char sql_agency[] =
     "WITH written AS (UPDATE selaras.agency SET key = $6, mode = $7, state = $8, reason = $9, session = $10, "
@@ -415,11 +330,12 @@ static const char sql_agency[] =
     " fence_seq = $20, fence_token = $21, applied = $22, applied_at = CASE WHEN $22 > applied THEN pg_catalog.now() "
     "ELSE applied_at END,"
     " changes = $23, fed = $24, software = $25, seen_at = pg_catalog.now(), quarantine = $26, quarantine_entry = $27,"
-    " resumes = $28, restored = $29, modes = $30"
+    " resumes = $28, restored = $29, unrecorded = $30, modes = $31"
     " WHERE id = $1 AND session = $2 AND incarnation = $3 AND lsn = $4 AND load_number = $5 RETURNING 1)"
     " SELECT selaras.expect(pg_catalog.count(*), 'selaras.agency') FROM written";
 static const char sql_blocks[] = "UPDATE selaras.agency SET blocks = $2 WHERE id = $1";
 static const char sql_reset_links[] = "DELETE FROM selaras.link WHERE agency = $1";
+static const char sql_reset_altered[] = "DELETE FROM selaras.altered WHERE agency = $1";
 static const char sql_reset_observed[] = "DELETE FROM selaras.observed WHERE agency = $1";
 static const char sql_reset_debts[] =
     "UPDATE selaras.debt SET settled = 'closed', settled_at = pg_catalog.now() WHERE agency = $1 AND settled IS NULL";
@@ -471,6 +387,7 @@ static void write_agency(struct store *store, struct arena *arena, const struct 
     number(&parameters, arena, row->quarantine_entry);
     pg_text(&parameters, agency_state_name(row->resumes));
     pg_text(&parameters, row->restored ? "t" : "f");
+    number(&parameters, arena, row->unrecorded);
     pg_text(&parameters, arena_copy(arena, row->modes.bytes, row->modes.length));
     pg_statement(store->writer, sql_agency, true, &parameters);
     if (write->blocks) {
@@ -483,6 +400,7 @@ static void write_agency(struct store *store, struct arena *arena, const struct 
     if (write->reset) {
         pg_statement(store->writer, sql_reset_links, true, &id);
         pg_statement(store->writer, sql_reset_debts, true, &id);
+        pg_statement(store->writer, sql_reset_altered, true, &id);
     }
     if (write->reset || write->unobserve)
         pg_statement(store->writer, sql_reset_observed, true, &id);
@@ -555,8 +473,7 @@ void store_write_batch(struct store *store, const struct batch *batch)
     write_links(store, batch, false);
     write_observed(store, batch, true);
     write_observed(store, batch, false);
-    write_debts(store, batch);
-    write_settled(store, batch);
+    store_write_debts(store, batch);
     store_write_holds(store, batch);
     if (!batch->ends)
         return; /* the transaction stays open: what is looked up for its next part is looked up in it */

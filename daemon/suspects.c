@@ -209,6 +209,8 @@ static void undo(struct broker *broker, struct work *work)
         stage_give_back(work->shares[i].peer, broker->parts.peer ? broker->parts.taken : work->shares[i].piece_count);
         debts_undo(work->shares[i].peer->debts);
     }
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        altered_undo(broker->peers[i].altered);
 }
 
 void decide_refused(struct broker *broker, const char *why)
@@ -219,6 +221,13 @@ void decide_refused(struct broker *broker, const char *why)
     bool opening = !broker->opened || broker->catalog_fresh;
     bool first = suspects->count == 0;
 
+    if (work->previewing) {
+        preview_fail(broker, arena_printf(broker->step_arena, "the broker's database refuses it: %s", why));
+        batch_end(broker);
+        work_free(work);
+        arena_free(&arena);
+        return;
+    }
     suspects_of(broker, work, suspects);
     suspects->taken = 0;
     undo(broker, work);

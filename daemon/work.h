@@ -46,13 +46,17 @@ struct work {
     uint32_t share_count;
     struct admin *admins;
     struct links *links;
+    bool previewing;            /* it is a page of a preview, and nothing of it is written */
+    struct observed_row *page;  /* that page */
+    struct value **page_values; /* by row, then by field of the type */
+    uint32_t page_count;
     struct observing *observing; /* what observed rows become; NULL: none does */
     struct map *records;         /* number to canonical */
     struct map *identifiers;     /* (type and unit, values) to canonical */
     struct exchange *exchange;   /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
     const struct canonical *created; /* by the newest change that has created one */
     bool second;                     /* keys without a link were looked up as identifiers too */
-    uint32_t entry_capacity, debt_capacity, settled_capacity, record_capacity, held_capacity;
+    uint32_t entry_capacity, debt_capacity, settled_capacity, altered_capacity, record_capacity, held_capacity;
     struct buffer scratch;
     struct brake *brake;    /* the batch's copy, once it is needed */
     const uint32_t *over;   /* by limit: the hold that the transaction's changes beyond it go to; NULL: none */
@@ -132,7 +136,7 @@ struct text sending_pack(struct work *work, const struct sending *sending, const
 void record_write(struct work *work, struct canonical *record);
 /* The record, or its deletion, for one agency alone, as an entry of its own. */
 struct entry_row *send_item(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record);
-/* The same, with a reason for its people. */
+/* The same of one that exists and that the agency has: every field as an update, with a reason for its people. */
 struct entry_row *send_item_because(struct broker *broker, struct work *work, struct peer *peer,
                                     struct canonical *record, const struct reason *reason);
 /* Once everything is decided. */
@@ -157,6 +161,13 @@ void link_readers(struct broker *broker, struct work *work, const struct peer *w
 void take_links(struct work *work, const struct peer *peer, const struct piece *piece);
 void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                    struct canonical *record);
+/* What triggers of the agencies made of the record's fields is no more what is known of them: where `outcome` is sent,
+ * and where the writer has changed them itself; `fields` are its new values by field of the type (NULL: it changed
+ * nothing now). `writer` is NULL when it was a person. */
+void altered_settled(struct broker *broker, struct work *work, struct peer *writer, const struct canonical *record,
+                     enum operation operation, const struct value *fields, const struct outcome *outcome);
+/* The same of what is sent to one agency alone. */
+void altered_sent(struct work *work, struct peer *peer, const struct canonical *record, const struct sending *sending);
 /* Skips whose answer the agency has applied by now are settled. */
 void debts_answered(struct work *work, struct peer *peer, feed_position base);
 
@@ -220,5 +231,15 @@ void quarantine(struct broker *broker, struct work *work, struct share *share, e
                 const char *reason);
 void open_ledger(struct broker *broker, struct work *work);
 void decide_admins(struct broker *broker, struct work *work);
+
+/* preview.c: what an agency that observes would do. */
+/* Whether its next page comes next; `others`: there is other work, which is done in turn. */
+bool preview_is_due(const struct broker *broker, bool others);
+/* A batch of the agencies begins. */
+void preview_let_others(struct broker *broker);
+/* Says what the next page is about. False: there is none, and the batch only ends it. */
+bool preview_take(struct broker *broker, struct work *work);
+/* False: more must be looked up. */
+bool preview_found(struct broker *broker, struct work *work);
 
 #endif

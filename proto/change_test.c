@@ -292,6 +292,7 @@ static void an_effect_comes_back(void **state)
     same_text(back.reason.verdict, item->reason.verdict);
     same_text(back.reason.by, item->reason.by);
     same_text(back.reason.rule, item->reason.rule);
+    same_text(back.reason.ground, item->reason.ground);
 
     bytes.bytes[1] = OPERATION_COUNT;
     assert_int_equal(effect_read(*state, bytes.bytes, bytes.length, &back, &err), ERR_REJECT);

@@ -259,5 +259,6 @@ size_t message_item_size(const struct item *item)
 
         size += 1 + 2 * HEAD_BYTES + field->name.length + (field->value.state == VALUE_SET ? field->value.length : 0);
     }
-    return size + 1 + 3 * HEAD_BYTES + reason->verdict.length + reason->by.length + reason->rule.length;
+    return size + 1 + 4 * HEAD_BYTES + reason->verdict.length + reason->by.length + reason->rule.length +
+           reason->ground.length;
 }

@@ -198,7 +198,7 @@ static inline struct message feed_fixture(void)
                               .key = TEXT("6402061505780003"),
                               .fields = set,
                               .field_count = COUNT(set),
-                              .reason = { TEXT("put back"), TEXT("dinsos"), TEXT("owner") } };
+                              .reason = { TEXT("put back"), TEXT("dinsos"), TEXT("owner"), TEXT("") } };
     items[1] = (struct item){ .position = FIXTURE_EPOCH + 1203978,
                               .record = 79,
                               .operation = OPERATION_INSERT,

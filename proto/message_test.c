@@ -169,6 +169,7 @@ static void same_item(const struct item *left, const struct item *right)
     SAME_TEXT(reason.verdict);
     SAME_TEXT(reason.by);
     SAME_TEXT(reason.rule);
+    SAME_TEXT(reason.ground);
 }
 
 static void same_feed(const struct message *left, const struct message *right)
@@ -325,7 +326,7 @@ static void sizes_are_upper_bounds(void **state)
     assert_in_range(packed_size(&feed) - head, 20, message_item_size(&item));
     item.fields = &field;
     item.field_count = 1;
-    item.key = item.reason.verdict = item.reason.by = item.reason.rule =
+    item.key = item.reason.verdict = item.reason.by = item.reason.rule = item.reason.ground =
         (struct text)TEXT("a text of some length, so that it has a head");
     assert_in_range(packed_size(&feed) - head, 70000, message_item_size(&item));
 }

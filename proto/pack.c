@@ -105,10 +105,11 @@ void pack_reason(msgpack_packer *packer, const struct reason *reason)
         msgpack_pack_nil(packer);
         return;
     }
-    msgpack_pack_array(packer, 3);
+    msgpack_pack_array(packer, 4);
     pack_text(packer, reason->verdict);
     pack_text(packer, reason->by);
     pack_text(packer, reason->rule);
+    pack_text(packer, reason->ground);
 }
 
 static void pack_names(msgpack_packer *packer, const struct text *names, uint16_t count)

@@ -41,11 +41,12 @@ void read_reason(struct cursor *cursor, struct reason *reason)
 {
     if (cursor_nil(cursor))
         return;
-    cursor_tuple(cursor, "reason", 3);
+    cursor_tuple(cursor, "reason", 4);
     reason->verdict = cursor_text(cursor, "verdict");
     if (reason->verdict.length == 0)
         cursor_refuse(cursor, "a reason has a verdict");
     reason->by = cursor_text(cursor, "by");
     reason->rule = cursor_text(cursor, "rule");
+    reason->ground = cursor_text(cursor, "ground");
     cursor_leave(cursor);
 }

@@ -64,6 +64,7 @@ enum report_kind {
     REPORT_CLOSED,
     REPORT_LINKED,
     REPORT_LATE,
+    REPORT_ALTERED,
     REPORT_COUNT
 };
 const char *report_name(enum report_kind kind);
@@ -101,6 +102,7 @@ struct reason {
     struct text verdict; /* "put back", "lost", "held", ...; length 0 when there is no reason to give */
     struct text by;      /* agency that wrote what stands, or who decided */
     struct text rule;
+    struct text ground; /* when a person decided */
 };
 
 struct item_field {

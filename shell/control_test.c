@@ -2,6 +2,7 @@
 
 #include <grp.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -152,6 +153,32 @@ static void a_request_is_answered(void **state)
     assert_true(strlen(scene->user) > 0);
     assert_int_equal(stat(scene->path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0660);
+}
+
+/* Behind sudo the peer is root, and what stands in the ledger is who logged in. Only root may say who that was; for
+ * others it is what the system says already. */
+static void who_logged_in_is_named_not_whom_they_became(void **state)
+{
+    struct scene *scene = *state;
+    const struct passwd *user;
+    char name[64];
+    unsigned uid = (unsigned)-1;
+    FILE *file = fopen("/proc/self/loginuid", "w");
+
+    if (file) {
+        fprintf(file, "1");
+        (void)fclose(file);
+    }
+    file = fopen("/proc/self/loginuid", "r");
+    if (file) {
+        assert_int_equal(fscanf(file, "%u", &uid), 1);
+        fclose(file);
+    }
+    user = getpwuid(uid == (unsigned)-1 ? geteuid() : uid);
+    assert_non_null(user);
+    snprintf(name, sizeof name, "%s", user->pw_name); /* whoever looks a user up next writes over it */
+    ask_word(scene, "now");
+    assert_string_equal(scene->user, name);
 }
 
 static void an_answer_may_come_later(void **state)
@@ -405,6 +432,7 @@ int main(void)
 #define test(name) cmocka_unit_test_setup_teardown(name, scene_open, scene_close)
     const struct CMUnitTest tests[] = {
         test(a_request_is_answered),
+        test(who_logged_in_is_named_not_whom_they_became),
         test(an_answer_may_come_later),
         test(a_long_answer_comes_whole),
         test(an_empty_answer_is_one_too),

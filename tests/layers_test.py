@@ -15,14 +15,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # The shells, files without their ending. In daemon/ and agents/ everything else is a core, a new file too; in a driver's folder it is the
 # other way round.
 SHELLS = {
-    "daemon": ["crashes", "main", "net", "schema", "settings", "status", "store", "store_holds", "store_read", "store_scan", "store_sql",
+    "daemon": ["crashes", "main", "net", "preview_json", "schema", "settings", "status", "store", "store_debts", "store_holds", "store_read",
+               "store_scan", "store_sql",
                "store_write"],
     "agents": ["check", "drivers", "link", "main", "requests", "run", "settings", "status"],
 }
 CORES = {
     "agents/csv": ["compare", "corrections", "encoding", "form", "refusal", "sheet", "spelling", "titles"],
-    "agents/postgres": ["alterations", "applied", "beyond", "fold", "key_index", "parked", "pgoutput", "rejoin", "row_view",
-                        "stream", "touched"],
+    "agents/postgres": ["absent", "alterations", "applied", "beyond", "fold", "key_index", "parked", "pgoutput", "rejoin",
+                        "row_view", "stream", "touched"],
 }
 
 # Headers that the build makes of SQL files.

@@ -46,7 +46,8 @@ static const char *corrections_of(const char *should, const char *said, const ch
 
 static void a_cell_says_what_to_type_and_why(void **state)
 {
-    const struct reason put_back = { { "put back", 8 }, { "dinsos", 6 }, { "not allowed", 11 } }, none = { 0 };
+    const struct reason put_back = { { "put back", 8 }, { "dinsos", 6 }, { "not allowed", 11 }, { "", 0 } },
+                        none = { 0 };
 
     (void)state;
     assert_string_equal(corrections_of("1|A|1980-01-02|42000.50|true", "1|A|1980-01-02|42000.50|false", "", put_back),

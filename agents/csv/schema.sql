@@ -54,6 +54,7 @@ CREATE TABLE reason (
     verdict       TEXT    NOT NULL,
     by            TEXT    NOT NULL,
     rule          TEXT    NOT NULL,
+    ground        TEXT    NOT NULL,
     PRIMARY KEY (block, key, field)
 ) WITHOUT ROWID;
 

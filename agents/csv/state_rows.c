@@ -160,8 +160,8 @@ int state_moved(struct state *state, struct arena *arena, const char *block, str
 int state_reason_put(struct state *state, const char *block, struct text key, const char *field,
                      const struct reason *reason, struct error *err)
 {
-    static const char put[] = "INSERT OR REPLACE INTO reason (block, key, field, verdict, by, rule)"
-                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    static const char put[] = "INSERT OR REPLACE INTO reason (block, key, field, verdict, by, rule, ground)"
+                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     static const char forget[] = "DELETE FROM reason WHERE block = ?1 AND key = ?2 AND field = ?3";
     sqlite3_stmt *statement = sql_get(state->sql, reason->verdict.length > 0 ? put : forget);
 
@@ -172,6 +172,7 @@ int state_reason_put(struct state *state, const char *block, struct text key, co
         sql_text(statement, 4, reason->verdict);
         sql_text(statement, 5, reason->by);
         sql_text(statement, 6, reason->rule);
+        sql_text(statement, 7, reason->ground);
     }
     return sql_run(state->sql, statement, err);
 }
@@ -179,7 +180,8 @@ int state_reason_put(struct state *state, const char *block, struct text key, co
 int state_reason(struct state *state, struct arena *arena, const char *block, struct text key, const char *field,
                  struct reason *ret, struct error *err)
 {
-    static const char ask[] = "SELECT verdict, by, rule FROM reason WHERE block = ?1 AND key = ?2 AND field = ?3";
+    static const char ask[] =
+        "SELECT verdict, by, rule, ground FROM reason WHERE block = ?1 AND key = ?2 AND field = ?3";
     sqlite3_stmt *row = sql_get(state->sql, ask);
     int code;
 
@@ -192,6 +194,7 @@ int state_reason(struct state *state, struct arena *arena, const char *block, st
         ret->verdict = sql_column(arena, row, 0);
         ret->by = sql_column(arena, row, 1);
         ret->rule = sql_column(arena, row, 2);
+        ret->ground = sql_column(arena, row, 3);
         sqlite3_reset(row);
     }
     return code < 0 ? code : 0;

@@ -2,7 +2,7 @@
 #include "proto/cursor.h"
 #include "proto/pack.h"
 
-enum { REPORT_BYTES_LEAST = 7, BLOCK_BYTES_LEAST = 4, FIELD_BYTES_LEAST = 2, ROW_BYTES_LEAST = 4, DIGEST_BYTES = 4 };
+enum { REPORT_BYTES_LEAST = 7, BLOCK_BYTES_LEAST = 4, FIELD_BYTES_LEAST = 2, ROW_BYTES_LEAST = 5, DIGEST_BYTES = 4 };
 
 /* FNV-1a, so that it is the same on every machine. NULL and the empty text differ. */
 uint32_t value_digest(struct value value)
@@ -37,9 +37,10 @@ static void pack_block(msgpack_packer *packer, const struct wrote_block *block)
 
 static void pack_row(msgpack_packer *packer, const struct wrote_row *row, uint16_t field_count)
 {
-    msgpack_pack_array(packer, 3);
+    msgpack_pack_array(packer, 4);
     msgpack_pack_uint16(packer, row->block);
     pack_text(packer, row->key);
+    msgpack_pack_uint64(packer, row->record);
     if (row->gone) {
         msgpack_pack_nil(packer);
         return;
@@ -110,11 +111,12 @@ static void read_digests(struct cursor *cursor, struct wrote_row *row, uint16_t 
 
 static void read_row(struct cursor *cursor, const struct applied *applied, struct wrote_row *row)
 {
-    cursor_tuple(cursor, NULL, 3);
+    cursor_tuple(cursor, NULL, 4);
     row->block = (uint16_t)cursor_uint(cursor, "block", 0, UINT16_MAX);
     if (cursor_ok(cursor) && row->block >= applied->block_count)
         cursor_refuse(cursor, "is none of the blocks");
     row->key = cursor_text(cursor, "key");
+    row->record = cursor_uint(cursor, "record", 0, UINT_MOST);
     row->gone = cursor_nil(cursor);
     if (cursor_ok(cursor) && !row->gone)
         read_digests(cursor, row, applied->blocks[row->block].field_count);

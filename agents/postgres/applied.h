@@ -22,6 +22,7 @@ struct wrote_block {
 struct wrote_row {
     uint16_t block; /* index into the blocks */
     struct text key;
+    uint64_t record;
     bool gone;               /* deleted, or taken out of the block */
     const uint32_t *digests; /* of the block's fields; 0: left alone. NULL when it is gone */
 };
@@ -37,8 +38,8 @@ struct applied {
     uint32_t row_count;
 };
 
-/* content = [ position { report } whole { [ "block" { "field" } ] } { [ block "key" digests / nil ] } ], digests bin of
- * four bytes a field; nil: it is gone. Appends to `out`. */
+/* content = [ position { report } whole { [ "block" { "field" } ] } { [ block "key" record digests / nil ] } ], digests
+ * bin of four bytes a field; nil: it is gone. Appends to `out`. */
 void applied_pack(const struct applied *applied, struct buffer *out);
 
 /* Reads it back; arrays go to `arena`, text borrows from `bytes`. ERR_DOUBT when it is not what applied_pack wrote. */

@@ -20,8 +20,8 @@ static const struct applied whole = {
     .whole = true,
     .blocks = &(struct wrote_block){ { "people", 6 }, (struct text[]){ { "nik", 3 }, { "name", 4 } }, 2 },
     .block_count = 1,
-    .rows =
-        (struct wrote_row[]){ { 0, { "A", 1 }, false, (uint32_t[]){ 0, 0xdeadbeef } }, { 0, { "B", 1 }, true, NULL } },
+    .rows = (struct wrote_row[]){ { 0, { "A", 1 }, 7, false, (uint32_t[]){ 0, 0xdeadbeef } },
+                                  { 0, { "B", 1 }, 8, true, NULL } },
     .row_count = 2,
 };
 
@@ -67,6 +67,8 @@ static void what_is_packed_is_read_and_nothing_shorter_or_longer(void **state)
     assert_true(same(read.blocks[0].fields[1], whole.blocks[0].fields[1]));
     assert_int_equal(read.row_count, 2);
     assert_true(same(read.rows[0].key, whole.rows[0].key));
+    assert_int_equal(read.rows[0].record, 7);
+    assert_int_equal(read.rows[1].record, 8);
     assert_false(read.rows[0].gone);
     assert_int_equal(read.rows[0].digests[0], 0);
     assert_int_equal(read.rows[0].digests[1], 0xdeadbeef);
@@ -99,14 +101,14 @@ static void a_row_of_no_block_is_refused(void **state)
     struct arena *arena = arena_new();
     struct buffer packed = { 0 };
     struct applied wrong = whole, read;
-    struct wrote_row row = { 0, { "A", 1 }, true, NULL };
+    struct wrote_row row = { 0, { "A", 1 }, 7, true, NULL };
 
     (void)state;
     wrong.rows = &row;
     wrong.row_count = 1;
     applied_pack(&wrong, &packed);
-    assert_int_equal(packed.bytes[packed.length - 4], 0); /* the row's block */
-    packed.bytes[packed.length - 4] = 1;
+    assert_int_equal(packed.bytes[packed.length - 5], 0); /* the row's block */
+    packed.bytes[packed.length - 5] = 1;
     assert_int_equal(read_part(arena, &packed, packed.length, &read), ERR_DOUBT);
     buffer_free(&packed);
     arena_free(&arena);

@@ -338,6 +338,17 @@ static void on_retry_timer(void *context)
     work_on(apply);
 }
 
+void apply_absents(struct apply *apply, const struct absents *absents)
+{
+    apply->work.absents = absents;
+}
+
+void apply_retry(struct apply *apply)
+{
+    apply->retry_due = true;
+    loop_defer(apply->work.loop, work_on, apply);
+}
+
 void apply_settle(struct apply *apply, uint64_t record, bool close, const char *user, const char *why,
                   void (*done)(void *context, const char *json, const struct error *err), void *context)
 {

@@ -18,6 +18,7 @@ enum {
     APPLY_YIELD_MAX_MS = 1000,
 };
 
+struct absents; /* absent.h */
 struct apply;
 
 /* Called from the loop. apply_close may be called from any of them. */
@@ -44,6 +45,10 @@ void apply_forget(struct apply *apply);
  * transaction under way does may still be committed: apply_idle says when there is none. */
 void apply_rest(struct apply *apply);
 void apply_wake(struct apply *apply);
+/* The deletions that wait as of what is captured, which outlive this or the next call; NULL: nothing is captured. */
+void apply_absents(struct apply *apply, const struct absents *absents);
+/* Parked records are to be tried again, as they are now and then anyhow. */
+void apply_retry(struct apply *apply);
 /* Whether nothing waits and nothing runs. */
 bool apply_idle(const struct apply *apply);
 void apply_settle(struct apply *apply, uint64_t record, bool close, const char *user, const char *why,

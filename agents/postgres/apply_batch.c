@@ -281,11 +281,12 @@ void batch_queue_locks(struct apply_batch *batch, struct apply_row **rows, uint3
 
 /* ---- a set at a time ---- */
 
-/* Whether a record found no row to come into: it must be parked, which only the pass row by row can. */
+/* Whether an item found no row to come into, or its row may come back: it must be parked, which only the pass row by
+ * row can. */
 static bool some_homeless(const struct apply_batch *batch)
 {
     for (uint32_t i = 0; i < batch->row_count; i++)
-        if ((batch->rows[i]->kind == APPLY_ENTER || apply_makes(batch->rows[i]->kind)) && !batch->rows[i]->met)
+        if (apply_is_homeless(batch->work->sql, batch->rows[i]))
             return true;
     return false;
 }

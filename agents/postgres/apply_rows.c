@@ -42,7 +42,7 @@ static void on_row(void *context, const struct pg_outcome *outcome)
             batch_note_met(batch, outcome->results[try->result]);
         if (apply_makes(try->row->kind))
             batch_made(batch, outcome->results[try->result], try->row);
-        if ((try->row->kind == APPLY_ENTER || apply_makes(try->row->kind)) && !try->row->met)
+        if (apply_is_homeless(batch->work->sql, try->row))
             row_refused(batch, try->row, apply_homeless(batch->arena, batch->work->sql, try->row));
     } else if (work_refused(outcome)) {
         row_refused(batch, try->row, work_reason(batch->arena, outcome));

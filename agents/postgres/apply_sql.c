@@ -79,12 +79,20 @@ static struct column_set row_columns(const struct apply_sql *sql, const struct a
 
 /* ---- rows ---- */
 
+/* Whether the broker names a row which, should it be gone, may be inserted again any moment. */
+static bool net_awaits(const struct mapping_block *block, const struct net *net)
+{
+    return block->absence_s > 0 && net->key.length > 0 && !net->key_of_ours && !net->waited;
+}
+
 static enum apply_kind kind_of(const struct mapping_block *block, const struct net *net)
 {
     switch (net->operation) {
     case OPERATION_DELETE:
         return block->delete == DELETE_IGNORE ? APPLY_NOTHING : APPLY_DELETE;
     case OPERATION_INSERT:
+        if (net_awaits(block, net))
+            break; /* the broker knows a row of it here: where that is gone, it may come back */
         if (block->insert && block->shared)
             return block->generated ? APPLY_JOIN : APPLY_ENTER;
         if (block->insert && block->generated)
@@ -136,7 +144,18 @@ int apply_row_make(struct arena *arena, const struct apply_sql *sql, struct net 
 
 bool apply_meets(enum apply_kind kind)
 {
-    return kind == APPLY_UPDATE || kind == APPLY_ENTER;
+    return kind == APPLY_UPDATE || kind == APPLY_ENTER || kind == APPLY_DELETE;
+}
+
+bool apply_waits(const struct apply_sql *sql, const struct apply_row *row)
+{
+    return (row->kind == APPLY_UPDATE || row->kind == APPLY_DELETE) && !row->met &&
+           net_awaits(&sql->mapping->blocks[row->net->block], row->net);
+}
+
+bool apply_is_homeless(const struct apply_sql *sql, const struct apply_row *row)
+{
+    return ((row->kind == APPLY_ENTER || apply_makes(row->kind)) && !row->met) || apply_waits(sql, row);
 }
 
 bool apply_makes(enum apply_kind kind)
@@ -162,6 +181,9 @@ const char *apply_homeless(struct arena *arena, const struct apply_sql *sql, con
 {
     const struct mapping_block *block = &sql->mapping->blocks[row->net->block];
 
+    if (apply_waits(sql, row))
+        return arena_printf(arena, "its row was deleted from table %s.%s and may be inserted again (`absence`)",
+                            block->schema, block->table);
     if (row->several)
         return arena_printf(arena,
                             "several rows of table %s.%s have its identifier: which one it is, is for its "

@@ -19,7 +19,7 @@ enum apply_kind {
     APPLY_MAKE,   /* where the database makes keys: updates the record's row, by its key or an identifier, or inserts;
                      one row a statement, which returns how many rows have the identifier, and the key of the one */
     APPLY_JOIN,   /* the same without inserting: another block has made the row */
-    APPLY_DELETE, /* or sets the column that says so */
+    APPLY_DELETE, /* or sets the column that says so; returns the numbers of the rows it met */
 };
 
 /* Columns of a block. */
@@ -53,11 +53,15 @@ must_check int apply_row_make(struct arena *arena, const struct apply_sql *sql, 
 bool apply_together(const struct apply_row *left, const struct apply_row *right);
 /* Whether the statement returns the numbers of the rows that it met. */
 bool apply_meets(enum apply_kind kind);
+/* Of a row that was met nowhere: it was deleted here, and may come back (`absence`). */
+bool apply_waits(const struct apply_sql *sql, const struct apply_row *row);
+/* Whether it is to be parked for that, or because it found no row to come into: `apply_homeless` says why. */
+bool apply_is_homeless(const struct apply_sql *sql, const struct apply_row *row);
 /* Whether it says which key the row has: see apply_made(). */
 bool apply_makes(enum apply_kind kind);
 /* Takes over the result of APPLY_MAKE or APPLY_JOIN. False: there is no row, and `apply_homeless` says why. */
 bool apply_made(struct arena *arena, const struct apply_sql *sql, const PGresult *result, struct apply_row *row);
-/* Why a row that comes in (APPLY_ENTER, APPLY_MAKE, APPLY_JOIN) and met none is parked: in `arena`. */
+/* In `arena`. */
 const char *apply_homeless(struct arena *arena, const struct apply_sql *sql, const struct apply_row *row);
 /* Queues the statement for these rows, which belong together; both may put the rows into another order. */
 void apply_queue(struct apply_sql *sql, struct pg *pg, struct apply_row **rows, uint32_t count);

@@ -122,7 +122,7 @@ static void a_value_that_is_put_back_leaves_a_notice(void **state)
     struct world *world = world_of(state);
     struct item *item = add(world, 5, OPERATION_UPDATE, 1, "A", "covered", "true", "premium", "1.00", NULL);
 
-    item->reason = (struct reason){ text_of("put back"), text_of("dinsos"), text_of("owner") };
+    item->reason = (struct reason){ text_of("put back"), text_of("dinsos"), text_of("owner"), text_of("") };
     feed(world, 5);
     assert_sql(world, "public.member|A|covered|NONAKTIF|AKTIF|dinsos|data dinsos didahulukan (pemilik data)",
                "SELECT string_agg(concat_ws('|', \"table\", key, field, yours, now, decided_by, why), ',') FROM "

@@ -150,6 +150,7 @@ static void write_delete(FILE *file, const struct subject *subject)
     fputs(" WHERE ", file);
     write_where_key(file, subject);
     write_where_block(file, subject);
+    fputs(" RETURNING k.n", file);
 }
 
 /* Whether all columns of an identifier are among those written. */

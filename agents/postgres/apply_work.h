@@ -5,6 +5,7 @@
 #ifndef SELARAS_APPLY_WORK_H
 #define SELARAS_APPLY_WORK_H
 
+#include "agents/postgres/absent.h"
 #include "agents/postgres/applied.h"
 #include "agents/postgres/apply_sql.h"
 #include "agents/postgres/parked.h"
@@ -27,8 +28,9 @@ struct apply_work {
     const struct inspection *inspection;
     struct apply_sql *sql;
     struct parked_set parked;
-    feed_position applied; /* committed here */
-    int64_t planned_ms;    /* when all plans were last thrown away */
+    const struct absents *absents; /* deletions that wait; NULL: not known now */
+    feed_position applied;         /* committed here */
+    int64_t planned_ms;            /* when all plans were last thrown away */
     session_done *session_done;
     void *session_context;
 };

@@ -13,6 +13,7 @@ struct passed {
     struct value *before; /* fields when it was first seen; NULL: it came in this transaction */
     struct value *now;    /* fields when it was last seen */
     bool listed, gone;    /* the message has it, as deleted */
+    uint64_t record;      /* as the message says */
     uint32_t *digests;    /* what it says of each field; 0: nothing */
 };
 
@@ -21,14 +22,19 @@ struct beyond {
     bool whole;
     size_t bytes_max;
     struct alterations *alterations;
+    struct absents *absents;
     struct arena *arena;   /* of the transaction */
     struct arena *scratch; /* of one message */
     struct key_index index;
     struct passed *first, **end;
+    struct report *reports; /* in the arena that beyond_end was given */
+    uint32_t report_count, report_capacity;
+    struct arena *report_arena;
     struct problems problems; /* those of the rows that matter are counted where they are captured */
 };
 
-struct beyond *beyond_new(const struct views *views, bool whole, size_t bytes_max, struct alterations *alterations)
+struct beyond *beyond_new(const struct views *views, bool whole, size_t bytes_max, struct alterations *alterations,
+                          struct absents *absents)
 {
     struct beyond *beyond = calloc(1, sizeof *beyond);
 
@@ -38,6 +44,7 @@ struct beyond *beyond_new(const struct views *views, bool whole, size_t bytes_ma
     beyond->whole = whole;
     beyond->bytes_max = bytes_max;
     beyond->alterations = alterations;
+    beyond->absents = absents;
     beyond->arena = arena_new();
     beyond->scratch = arena_new();
     beyond->end = &beyond->first;
@@ -163,11 +170,16 @@ static void take(struct beyond *beyond, const struct seen_change *change)
         moves(beyond, old, row);
 }
 
+static bool some_wait(const struct beyond *beyond)
+{
+    return beyond->absents && beyond->absents->count > 0;
+}
+
 /* Our own rows are many, and nearly always all there is: most need no look. */
 static bool matters(const struct beyond *beyond, const struct pgoutput_message *message,
                     const struct mapping_block *block)
 {
-    return beyond->whole || message->kind == PGOUTPUT_DELETE || beyond->first ||
+    return beyond->whole || message->kind == PGOUTPUT_DELETE || beyond->first || some_wait(beyond) ||
            (message->kind == PGOUTPUT_UPDATE && block->where_count > 0);
 }
 
@@ -188,6 +200,9 @@ int beyond_add(struct beyond *beyond, const struct pgoutput_message *message, st
         change =
             view_change(beyond->scratch, beyond->views->mapping, table, &table->blocks[i], message, &beyond->problems);
         take(beyond, &change);
+        if (some_wait(beyond) && change.row.key.length > 0 &&
+            (change.old.key.length == 0 || !same_key(&change.old, &change.row)))
+            absents_overtake(beyond->absents, change.row.block, change.row.key);
     }
     if (arena_used(beyond->arena) > beyond->bytes_max)
         return error_set(
@@ -202,8 +217,37 @@ int beyond_add(struct beyond *beyond, const struct pgoutput_message *message, st
 
 static void note(struct beyond *beyond, const struct mapping_block *block, int field)
 {
-    if (beyond->alterations && (field == ALTERED_ROWS || block->fields[field].column_count > 0))
+    if (beyond->alterations)
         alterations_note(beyond->alterations, block, field);
+}
+
+static struct text text_of(const char *text)
+{
+    return (struct text){ text, (uint32_t)strlen(text) };
+}
+
+/* PROTOCOL 5.1: what of the record is not as we wrote it. Rows of which no item was do not travel. */
+static void report_add(struct beyond *beyond, const struct applied *applied, const struct mapping_block *block,
+                       uint64_t record, const char *what)
+{
+    if (record == 0 || applied->position == 0)
+        return;
+    if (beyond->report_count == beyond->report_capacity) {
+        uint32_t capacity = beyond->report_capacity ? 2 * beyond->report_capacity : 16;
+        struct report *larger = arena_array(beyond->report_arena, capacity, sizeof *larger);
+
+        if (beyond->report_count > 0)
+            memcpy(larger, beyond->reports, beyond->report_count * sizeof *larger);
+        beyond->reports = larger;
+        beyond->report_capacity = capacity;
+    }
+    beyond->reports[beyond->report_count++] = (struct report){
+        .kind = REPORT_ALTERED,
+        .record = record,
+        .position = applied->position,
+        .block = text_of(block->name),
+        .text = text_of(what),
+    };
 }
 
 static void list_row(struct beyond *beyond, const struct applied *applied, const struct wrote_row *row)
@@ -213,11 +257,14 @@ static void list_row(struct beyond *beyond, const struct applied *applied, const
     int block = mapping_block_named(mapping, wrote->name);
     struct passed *passed = block < 0 ? NULL : key_index_find(&beyond->index, (uint16_t)block, row->key);
 
-    if (block >= 0 && !passed && !row->gone && beyond->whole && applied->whole)
+    if (block >= 0 && !passed && !row->gone && beyond->whole && applied->whole) {
         note(beyond, &mapping->blocks[block], ALTERED_ROWS); /* what we wrote is not there */
+        report_add(beyond, applied, &mapping->blocks[block], row->record, "existence");
+    }
     if (!passed)
         return;
     passed->listed = true;
+    passed->record = row->record;
     passed->gone = row->gone;
     if (row->gone)
         return;
@@ -233,22 +280,30 @@ static void list_row(struct beyond *beyond, const struct applied *applied, const
 
 /* ---- what was beyond it ---- */
 
-static void compare_fields(struct beyond *beyond, const struct passed *passed)
+static void compare_fields(struct beyond *beyond, const struct applied *applied, const struct passed *passed)
 {
     const struct mapping_block *block = block_of(beyond, passed->block);
+    const char *names = NULL;
 
     for (uint16_t i = 0; i < block->field_count; i++) {
         uint32_t wrote = passed->digests ? passed->digests[i] : 0;
 
         if (passed->now[i].state == VALUE_ABSENT)
             continue;
-        if (wrote != 0 ? wrote != value_digest(passed->now[i])
-                       : passed->before && field_changed(passed->before[i], passed->now[i]))
-            note(beyond, block, i);
+        if (block->fields[i].column_count == 0 ||
+            !(wrote != 0 ? wrote != value_digest(passed->now[i])
+                         : passed->before && field_changed(passed->before[i], passed->now[i])))
+            continue;
+        note(beyond, block, i);
+        names =
+            names ? arena_printf(beyond->report_arena, "%s %s", names, block->fields[i].name) : block->fields[i].name;
     }
+    if (names)
+        report_add(beyond, applied, block, passed->record, names);
 }
 
-static void judge(struct beyond *beyond, const struct passed *passed, bool compare, struct fold *fold)
+static void judge(struct beyond *beyond, const struct applied *applied, const struct passed *passed, bool compare,
+                  struct fold *fold)
 {
     if (!passed->there && !(passed->listed && passed->gone)) {
         fold_gone(fold, &(struct seen){ .block = passed->block,
@@ -258,19 +313,42 @@ static void judge(struct beyond *beyond, const struct passed *passed, bool compa
     }
     if (!compare || !passed->there || !passed->now)
         return;
-    if (passed->listed ? passed->gone : !passed->before)
-        note(beyond, block_of(beyond, passed->block), ALTERED_ROWS);
-    else
-        compare_fields(beyond, passed);
+    if (!(passed->listed ? passed->gone : !passed->before)) {
+        compare_fields(beyond, applied, passed);
+        return;
+    }
+    note(beyond, block_of(beyond, passed->block), ALTERED_ROWS);
+    report_add(beyond, applied, block_of(beyond, passed->block), passed->record, "existence");
 }
 
-void beyond_end(struct beyond *beyond, const struct applied *applied, struct fold *fold)
+/* Behind those that the transaction says itself. */
+static void reports_join(struct beyond *beyond, struct applied *applied)
+{
+    uint32_t count = applied->report_count + beyond->report_count;
+    struct report *both;
+
+    if (beyond->report_count == 0)
+        return;
+    both = arena_array(beyond->report_arena, count, sizeof *both);
+    if (applied->report_count > 0)
+        memcpy(both, applied->reports, applied->report_count * sizeof *both);
+    memcpy(both + applied->report_count, beyond->reports, beyond->report_count * sizeof *both);
+    applied->reports = both;
+    applied->report_count = count;
+}
+
+void beyond_end(struct beyond *beyond, struct applied *applied, struct arena *arena, struct fold *fold)
 {
     bool compare = beyond->whole && applied && applied->whole;
 
+    beyond->reports = NULL;
+    beyond->report_count = beyond->report_capacity = 0;
+    beyond->report_arena = arena;
     for (uint32_t i = 0; applied && i < applied->row_count; i++)
         list_row(beyond, applied, &applied->rows[i]);
     for (const struct passed *passed = beyond->first; passed; passed = passed->next)
-        judge(beyond, passed, compare, fold);
+        judge(beyond, applied, passed, compare, fold);
+    if (applied)
+        reports_join(beyond, applied);
     beyond_reset(beyond);
 }

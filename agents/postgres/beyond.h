@@ -14,15 +14,17 @@
 struct beyond;
 
 /* `whole`: all rows are looked at, because something in this database may write into our transactions; else only those
- * that come and go. `alterations` may be NULL. All outlive it. */
-struct beyond *beyond_new(const struct views *views, bool whole, size_t bytes_max, struct alterations *alterations);
+ * that come and go. `alterations` and `absents` may be NULL; of the latter those end whose row we put there. All
+ * outlive it. */
+struct beyond *beyond_new(const struct views *views, bool whole, size_t bytes_max, struct alterations *alterations,
+                          struct absents *absents);
 void beyond_free(struct beyond **beyond);
 
 /* Takes an insert, update, delete or truncate of a transaction of ours. Errors as fold_add. */
 must_check int beyond_add(struct beyond *beyond, const struct pgoutput_message *message, struct error *err);
 /* The transaction has ended and said this (NULL: nothing): gives `fold` the rows that others deleted, notes the rest,
- * and forgets it all. */
-void beyond_end(struct beyond *beyond, const struct applied *applied, struct fold *fold);
+ * adds a report, in `arena`, of each record that it wrote and that is not as it was written, and forgets it all. */
+void beyond_end(struct beyond *beyond, struct applied *applied, struct arena *arena, struct fold *fold);
 void beyond_reset(struct beyond *beyond);
 
 #endif

@@ -100,9 +100,11 @@ static void say(bool whole, const struct listed *listed, uint32_t count, struct 
 
         for (int j = 0; j < 3; j++)
             digests[i][j] = values[j] ? value_digest(value_text(values[j])) : 0;
-        rows[i] = (struct wrote_row){
-            0, { listed[i].nik, (uint32_t)strlen(listed[i].nik) }, !listed[i].name && !listed[i].size, digests[i]
-        };
+        rows[i] = (struct wrote_row){ 0,
+                                      { listed[i].nik, (uint32_t)strlen(listed[i].nik) },
+                                      70 + i,
+                                      !listed[i].name && !listed[i].size,
+                                      digests[i] };
     }
     applied_pack(&(struct applied){ .position = 60,
                                     .reports = report,
@@ -129,8 +131,17 @@ static void ends(const char *captured, const char *noted)
         assert_int_equal(piece.base, 60);
         assert_int_equal(piece.first, next);
         next += piece.change_count;
-        for (uint32_t i = 0; i < piece.report_count; i++)
-            snprintf(text + strlen(text), sizeof text - strlen(text), "%s; ", report_name(piece.reports[i].kind));
+        for (uint32_t i = 0; i < piece.report_count; i++) {
+            const struct report *report = &piece.reports[i];
+
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s", report_name(report->kind));
+            if (report->kind == REPORT_ALTERED)
+                snprintf(text + strlen(text), sizeof text - strlen(text), " %d %.*s", (int)report->record,
+                         (int)report->text.length, report->text.bytes);
+            snprintf(text + strlen(text), sizeof text - strlen(text), "; ");
+            assert_int_equal(report->position, 60);
+            assert_int_equal(report->block.length, 6);
+        }
         for (uint32_t i = 0; i < piece.change_count; i++)
             snprintf(text + strlen(text), sizeof text - strlen(text), "%s %.*s; ",
                      operation_name(piece.changes[i].operation), (int)piece.changes[i].key.length,
@@ -213,18 +224,18 @@ static void what_others_do_under_our_origin_without_a_word_is_captured_when_it_d
     ends("delete 7; ", "");
 }
 
-static void a_value_that_a_trigger_writes_stays_and_is_counted(void **state)
+static void a_value_that_a_trigger_writes_stays_and_is_counted_and_told(void **state)
 {
     (void)state;
     begin();
     update(siti, siti_five); /* we wrote 4 */
     say(true, (struct listed[]){ { "1", NULL, "4" } }, 1, NULL);
-    ends("", "size 1; ");
+    ends("altered 70 size; ", "size 1; ");
     begin();
     update(siti, siti_four); /* ours */
     update(siti_four, siti_five);
     say(true, (struct listed[]){ { "1", NULL, "4" } }, 1, NULL);
-    ends("", "size 2; ");
+    ends("altered 70 size; ", "size 2; ");
     begin();
     update(budi, (struct person){ "x", "7", "Boy", "1", "" }); /* nothing of ours */
     say(true, NULL, 0, NULL);
@@ -232,7 +243,11 @@ static void a_value_that_a_trigger_writes_stays_and_is_counted(void **state)
     begin();
     update(siti, (struct person){ "x", "1", "Siti", "4", "seen" }); /* a column that we left alone */
     say(true, (struct listed[]){ { "1", NULL, "4" } }, 1, NULL);
-    ends("", "size 2; name 1; note 1; ");
+    ends("altered 70 note; ", "size 2; name 1; note 1; ");
+    begin();
+    insert((struct person){ "x", "7", "BUDI", "9", "" });
+    say(true, (struct listed[]){ { "1", NULL, "4" }, { "7", "Budi", "1" } }, 2, NULL);
+    ends("altered 70 existence; altered 71 name size; ", "size 3; name 2; note 1; rows 1; ");
 }
 
 static void a_column_that_is_not_mapped_is_nobody_s(void **state)
@@ -254,10 +269,10 @@ static void rows_that_a_trigger_adds_keeps_or_leaves_out_are_counted(void **stat
     begin();
     update(siti, siti_four); /* instead of the deletion */
     say(true, (struct listed[]){ { "1", NULL, NULL } }, 1, NULL);
-    ends("", "rows 2; ");
+    ends("altered 70 existence; ", "rows 2; ");
     begin();
     say(true, (struct listed[]){ { "9", "Ani", "1" } }, 1, NULL);
-    ends("", "rows 3; ");
+    ends("altered 70 existence; ", "rows 3; ");
 }
 
 static void a_key_that_moves_is_no_deletion(void **state)
@@ -307,7 +322,7 @@ int main(void)
         UNIT(a_row_that_we_wrote_first_and_a_cascade_deletes_is_captured),
         UNIT(a_row_that_is_there_again_is_not_gone),
         UNIT(what_others_do_under_our_origin_without_a_word_is_captured_when_it_deletes),
-        UNIT(a_value_that_a_trigger_writes_stays_and_is_counted),
+        UNIT(a_value_that_a_trigger_writes_stays_and_is_counted_and_told),
         UNIT(a_column_that_is_not_mapped_is_nobody_s),
         UNIT(rows_that_a_trigger_adds_keeps_or_leaves_out_are_counted),
         UNIT(a_key_that_moves_is_no_deletion),

@@ -39,9 +39,11 @@ struct capture {
     bool pending; /* a piece of nothing but position and base waits */
     uint64_t idle, idle_told;
     bool streaming, paused;
-    int64_t unread_ms;  /* since when nothing is read from the stream; 0: it is read */
-    bool resting;       /* the connection is closed until there is room again */
-    bool ended, closed; /* nothing more is called; freed once nothing of ours is on the stack */
+    bool keeping;            /* what the last transaction did to deletions that wait is being made durable */
+    enum stream_found found; /* by that transaction */
+    int64_t unread_ms;       /* since when nothing is read from the stream; 0: it is read */
+    bool resting;            /* the connection is closed until there is room again */
+    bool ended, closed;      /* nothing more is called; freed once nothing of ours is on the stack */
     unsigned depth;
 };
 
@@ -57,6 +59,12 @@ static void capture_free(struct capture *capture)
     loop_remove(&capture->coalesce);
     stream_free(&capture->stream);
     free(capture);
+}
+
+/* Whether something is before the next message of the stream. */
+static bool blocked(const struct capture *capture)
+{
+    return capture->paused || capture->keeping || stream_left(capture->stream);
 }
 
 static void enter(struct capture *capture)
@@ -147,7 +155,7 @@ static void coalesced(void *context)
 
     enter(capture);
     loop_remove(&capture->coalesce);
-    if (!capture->paused && !stream_left(capture->stream) && !quiet(capture))
+    if (!blocked(capture) && !quiet(capture))
         give_pending(capture);
     leave(capture);
 }
@@ -168,10 +176,10 @@ static void emit(struct capture *capture)
 {
     struct piece piece;
 
-    while (!capture->paused && !quiet(capture) && stream_next(capture->stream, &piece))
+    while (!capture->paused && !capture->keeping && !quiet(capture) && stream_next(capture->stream, &piece))
         give(capture, &piece);
     if (!quiet(capture) && !capture->resting)
-        replication_pause(capture->replication, capture->paused || stream_left(capture->stream));
+        replication_pause(capture->replication, blocked(capture));
 }
 
 static void log_problems(const struct capture *capture)
@@ -207,24 +215,36 @@ static void log_alterations(const struct capture *capture)
     }
 }
 
+/* Gives what the transaction that ended was found to be. */
+static void conclude(struct capture *capture)
+{
+    if (capture->found == STREAM_PIECES) {
+        emit(capture);
+        return;
+    }
+    capture->pending |= capture->found == STREAM_BASE;
+    passed(capture, stream_lsn(capture->stream));
+}
+
 static int take_data(struct capture *capture, const char *bytes, size_t length, struct error *err)
 {
-    enum stream_found found;
+    struct absents *absents = capture->options.absents;
 
     if (length < COPY_HEAD_BYTES)
         return error_set(err, ERR_STOP, "the server's change stream holds a message that is too short");
-    if (stream_take(capture->stream, bytes + COPY_HEAD_BYTES, length - COPY_HEAD_BYTES, &found, err) < 0)
+    if (stream_take(capture->stream, bytes + COPY_HEAD_BYTES, length - COPY_HEAD_BYTES, &capture->found, err) < 0)
         return err->code;
-    if (found == STREAM_NOTHING)
+    if (capture->found == STREAM_NOTHING)
         return 0;
     log_problems(capture);
     log_alterations(capture);
-    if (found == STREAM_PIECES) {
-        emit(capture);
-        return 0;
+    if (absents && absents_changed(absents)) {
+        capture->keeping = true;
+        replication_pause(capture->replication, true);
+        capture->sink.keep(capture->sink.context);
+    } else {
+        conclude(capture);
     }
-    capture->pending |= found == STREAM_BASE;
-    passed(capture, stream_lsn(capture->stream));
     return 0;
 }
 
@@ -340,6 +360,7 @@ static void stream_from(struct capture *capture, feed_position base)
                                      .bytes_max = options->transaction_bytes_max,
                                      .whole = options->whole,
                                      .alterations = options->alterations,
+                                     .absents = options->absents,
                                      .piece_bytes = CAPTURE_PIECE_BYTES,
                                      .lsn = capture->start,
                                      .base = base };
@@ -360,7 +381,7 @@ static void stream_from(struct capture *capture, feed_position base)
  * not read for a while is closed, and read again from the last whole transaction when there is room. */
 static void rest(struct capture *capture, int64_t now_ms)
 {
-    if (!capture->paused && !stream_left(capture->stream)) {
+    if (!blocked(capture)) {
         capture->unread_ms = 0;
         return;
     }
@@ -390,7 +411,7 @@ static void check_silence(struct capture *capture, int64_t now_ms)
     int64_t silence_ms = now_ms - (heard_ms > capture->resumed_ms ? heard_ms : capture->resumed_ms);
     struct error err;
 
-    if (capture->paused || stream_left(capture->stream)) {
+    if (blocked(capture)) {
         capture->resumed_ms = now_ms; /* we do not listen */
         return;
     }
@@ -444,9 +465,9 @@ static void resume(void *context)
 
     enter(capture);
     emit(capture);
-    if (!capture->paused && !stream_left(capture->stream) && !capture->coalesce)
+    if (!blocked(capture) && !capture->coalesce)
         give_pending(capture);
-    if (capture->resting && !capture->paused && !stream_left(capture->stream) && !quiet(capture))
+    if (capture->resting && !blocked(capture) && !quiet(capture))
         go_on(capture);
     leave(capture);
 }
@@ -460,6 +481,17 @@ void capture_pause(struct capture *capture, bool pause)
         loop_defer(capture->loop, resume, capture);
     else if (!capture->resting)
         replication_pause(capture->replication, true);
+}
+
+void capture_kept(struct capture *capture)
+{
+    if (quiet(capture))
+        return;
+    enter(capture);
+    capture->keeping = false;
+    loop_defer(capture->loop, resume, capture);
+    conclude(capture);
+    leave(capture);
 }
 
 void capture_advance(struct capture *capture, uint64_t lsn)

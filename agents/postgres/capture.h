@@ -7,6 +7,7 @@
 #ifndef SELARAS_CAPTURE_H
 #define SELARAS_CAPTURE_H
 
+#include "agents/postgres/absent.h"
 #include "agents/postgres/alterations.h"
 #include "shell/loop.h"
 
@@ -28,6 +29,9 @@ struct capture_sink {
      * ERR_LOST: the slot is gone or was invalidated, the publication was dropped, a mapped table was truncated;
      * ERR_DOUBT: what was applied went back; ERR_STOP: a mapped table lost a column, the stream cannot be read. */
     void (*failed)(void *context, const struct error *err);
+    /* Deletions have begun to wait, or have ended that: what options->absents say is fresh or settled must be durable
+     * first. Nothing more is given until capture_kept(). */
+    void (*keep)(void *context);
     /* Streaming has begun (may be NULL). */
     void (*started)(void *context);
 };
@@ -38,6 +42,7 @@ struct capture_options {
     const struct mapping *mapping;   /* bound */
     bool whole;                      /* all rows of our own transactions are looked at (beyond.h) */
     struct alterations *alterations; /* what was found in them; may be NULL. Outlives the capture */
+    struct absents *absents;         /* deletions that wait, as of `lsn`; NULL: none does. Outlives the capture */
     size_t transaction_bytes_max;    /* memory for one source transaction's net changes; 0: 1 GiB. More is ERR_STOP */
 };
 
@@ -52,6 +57,8 @@ void capture_pause(struct capture *capture, bool pause);
 /* Everything up to `lsn` is committed at the broker: the slot may advance. Told to the server within a second, or with
  * the next status. */
 void capture_advance(struct capture *capture, uint64_t lsn);
+/* What absents_changed() was told of is durable: goes on. Not inside keep(). */
+void capture_kept(struct capture *capture);
 /* End LSN of the last transaction that was read whole. */
 uint64_t capture_received(const struct capture *capture);
 void capture_close(struct capture **capture);

@@ -4,6 +4,7 @@
  * all are made anew and the database is asked again what is true: there is one way to start. */
 #include "agents/driver.h"
 
+#include "agents/postgres/absent_store.h"
 #include "agents/postgres/apply.h"
 #include "agents/postgres/capture.h"
 #include "agents/postgres/example.h"
@@ -41,11 +42,14 @@ struct postgres {
     struct apply *apply;
     struct capture *capture;
     struct load *load;
+    struct absent_store *absent_store;
+    struct absents *absents; /* what waits as of what is captured; NULL: nothing is */
 
     struct question *questions;     /* not answered yet */
     struct alterations alterations; /* since the start */
 
     bool open, paused;
+    bool came_back;     /* rows whose deletion waited, or it was sent, since the last heartbeat */
     bool load_waits;    /* until what is published is remembered */
     bool capture_waits; /* until the database has proven itself */
     uint64_t from;      /* where capture starts once the database has proven itself */
@@ -65,6 +69,11 @@ static void stop_reading(struct postgres *postgres)
 {
     capture_close(&postgres->capture);
     load_close(&postgres->load);
+    if (postgres->absent_store)
+        absent_store_rest(postgres->absent_store);
+    if (postgres->apply)
+        apply_absents(postgres->apply, NULL);
+    absents_free(&postgres->absents);
     postgres->load_waits = postgres->capture_waits = false;
     if (postgres->fences)
         fences_rest(postgres->fences);
@@ -93,6 +102,7 @@ static void shut(struct postgres *postgres)
     while (postgres->questions)
         question_answer(postgres->questions, NULL, &err);
     fences_free(&postgres->fences);
+    absent_store_free(&postgres->absent_store);
     inspect_free(&postgres->inspect);
     inspection_free(&postgres->found);
 }
@@ -166,12 +176,15 @@ static void on_applied(void *context, feed_position position)
 
 static void on_proven(void *context);
 static void on_remembered(void *context);
+static void on_restored(void *context, struct absents *absents);
+static void on_kept(void *context);
 
 static void on_inspected(void *context, struct inspection *found, const struct error *err)
 {
     struct postgres *postgres = context;
     const struct apply_sink apply_sink = { postgres, on_ready, on_applied, on_failed };
     const struct fence_sink fence_sink = { postgres, on_proven, on_remembered, on_failed };
+    const struct absent_store_sink absent_sink = { postgres, on_restored, on_kept, on_failed };
 
     inspect_free(&postgres->inspect);
     if (err->code != 0) {
@@ -181,6 +194,7 @@ static void on_inspected(void *context, struct inspection *found, const struct e
     postgres->found = found;
     postgres->fences =
         fences_new(postgres->loop, postgres->control, postgres->options, found, postgres->mapping, &fence_sink);
+    postgres->absent_store = absent_store_new(postgres->control, postgres->mapping, &absent_sink);
     postgres->apply = apply_open(postgres->loop, postgres->options, postgres->mapping, found, &apply_sink);
 }
 
@@ -249,8 +263,12 @@ static void on_captured(void *context, const struct piece *piece)
     struct postgres *postgres = context;
 
     postgres->failures = 0;
-    if (piece->fence.seq > 0)
+    if (piece->fence.seq > 0) {
         fences_seen(postgres->fences, &piece->fence, piece->lsn);
+        if (postgres->came_back)
+            apply_retry(postgres->apply); /* what was parked because a row was not there */
+        postgres->came_back = false;
+    }
     postgres->sink.captured(postgres->sink.context, piece);
 }
 
@@ -261,7 +279,31 @@ static void on_idle(void *context, uint64_t lsn)
     postgres->sink.idle(postgres->sink.context, lsn);
 }
 
+static void on_keep(void *context)
+{
+    struct postgres *postgres = context;
+
+    postgres->came_back |= postgres->absents->settled != NULL;
+    absent_store_keep(postgres->absent_store, postgres->absents);
+}
+
+static void on_kept(void *context)
+{
+    struct postgres *postgres = context;
+
+    absents_kept(postgres->absents);
+    capture_kept(postgres->capture);
+}
+
 static void on_proven(void *context)
+{
+    struct postgres *postgres = context;
+
+    if (postgres->capture_waits)
+        absent_store_restore(postgres->absent_store, postgres->from);
+}
+
+static void on_restored(void *context, struct absents *absents)
 {
     struct postgres *postgres = context;
     const struct capture_options options = {
@@ -270,14 +312,17 @@ static void on_proven(void *context)
         .mapping = postgres->mapping,
         .whole = postgres->found->meddled,
         .alterations = &postgres->alterations,
+        .absents = absents,
     };
     const struct capture_sink sink = {
-        .context = postgres, .captured = on_captured, .idle = on_idle, .failed = on_failed
+        .context = postgres, .captured = on_captured, .idle = on_idle, .failed = on_failed, .keep = on_keep
     };
 
+    postgres->absents = absents;
     if (!postgres->capture_waits)
         return; /* a load was asked for since */
     postgres->capture_waits = false;
+    apply_absents(postgres->apply, absents);
     postgres->capture = capture_start(postgres->loop, &options, &sink, postgres->from, postgres->base);
     capture_pause(postgres->capture, postgres->paused);
 }
@@ -370,6 +415,7 @@ static void advance(struct driver *driver, uint64_t lsn)
     if (!postgres->capture)
         return;
     fences_acknowledged(postgres->fences, lsn);
+    absent_store_acknowledged(postgres->absent_store, lsn);
     capture_advance(postgres->capture, lsn);
 }
 
@@ -432,8 +478,8 @@ static void settle(struct driver *driver, uint64_t record, bool close, const cha
         apply_settle(postgres->apply, record, close, user, why, done, context);
 }
 
-/* What is mapped and was never loaded; what the agency's own triggers made of rows that we wrote:
- * "altered_public.peserta_jkn.iuran": 3. */
+/* What is mapped and was never loaded; how many deletions wait for their rows to come back; what the agency's own
+ * triggers made of rows that we wrote: "altered_public.peserta_jkn.iuran": 3. */
 static void facts(struct driver *driver, struct buffer *out)
 {
     const struct postgres *postgres = postgres_of(driver);
@@ -443,6 +489,8 @@ static void facts(struct driver *driver, struct buffer *out)
     if (postgres->fences && fences_unloaded(postgres->fences)[0])
         json_write_text(out, "never_loaded", fences_unloaded(postgres->fences));
 
+    if (postgres->absents && postgres->absents->count > 0)
+        json_write_uint(out, "absent", postgres->absents->count);
     for (uint32_t i = 0; i < alterations->count; i++) {
         const struct alteration *alteration = &alterations->list[i];
         const char *column = alteration_column(alteration);

@@ -1,6 +1,7 @@
 /* fence.c: the proof, the row that is written now and then, and the look at what is published. */
 #include "agents/postgres/fence.h"
 
+#include "agents/postgres/absent_store.h"
 #include "agents/postgres/published.h"
 #include "agents/postgres/replication.h"
 #include "shell/log.h"
@@ -63,6 +64,7 @@ void fences_remember(struct fences *fences)
 {
     fences_rest(fences);
     published_remember(fences->published, fences->pg);
+    absent_store_forget(fences->pg);
     pg_sync(fences->pg, on_remembered, fences);
 }
 

@@ -26,8 +26,8 @@ struct fences *fences_new(struct loop *loop, struct pg *pg, const struct driver_
 /* Only once `pg` is closed. */
 void fences_free(struct fences **fences);
 
-/* Before a load makes its slot: remembers which tables are published, so that a break is found later. Then
- * remembered(). */
+/* Before a load makes its slot: remembers which tables are published, so that a break is found later, and
+ * forgets the deletions that wait: the load compares everything. Then remembered(). */
 void fences_remember(struct fences *fences);
 /* Compares `known` with the database; proven() is called for the last call only. Then writes a new row, and one more
  * each interval, and checks that each mapped name is still the published table. */

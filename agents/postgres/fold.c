@@ -13,12 +13,14 @@ struct fold {
     struct touched *cursor; /* the next to give, once ended */
     uint64_t counter;
     uint8_t seed[32];
+    struct value witnesses[ROW_WITNESSES]; /* as the transaction says: actor and ground */
+    char witness_bytes[ROW_WITNESSES][WITNESS_BYTES_MAX];
     struct problems problems;
 };
 
 /* A row without a key, or one that does not belong to the block, is no record: coming in is an insert, leaving a
  * deletion. */
-static void add_change(struct fold *fold, const struct seen_change *change)
+static void add_change(struct fold *fold, const struct seen_change *change, bool deleted)
 {
     const struct seen *old = &change->old, *row = &change->row;
     bool alone = true;
@@ -26,7 +28,7 @@ static void add_change(struct fold *fold, const struct seen_change *change)
     if (old->key.length > 0 && row->key.length > 0)
         alone = touched_update(&fold->set, old, row);
     else if (old->key.length > 0)
-        alone = touched_delete(&fold->set, old);
+        alone = touched_delete(&fold->set, old, !deleted);
     else if (row->key.length > 0)
         alone = touched_insert(&fold->set, row);
     if (!alone)
@@ -48,7 +50,7 @@ int fold_add(struct fold *fold, const struct pgoutput_message *message, struct e
         struct seen_change change =
             view_change(fold->set.scratch, fold->mapping, table, &table->blocks[i], message, &fold->problems);
 
-        add_change(fold, &change);
+        add_change(fold, &change, message->kind == PGOUTPUT_DELETE);
     }
     if (fold->set.bytes > fold->bytes_max)
         return error_set(
@@ -62,8 +64,24 @@ int fold_add(struct fold *fold, const struct pgoutput_message *message, struct e
 void fold_gone(struct fold *fold, const struct seen *old)
 {
     arena_reset(fold->set.scratch);
-    if (!touched_delete(&fold->set, old))
+    if (!touched_delete(&fold->set, old, true))
         problem_note(&fold->problems, &fold->mapping->blocks[old->block], "two rows with one key were deleted");
+}
+
+void fold_witness(struct fold *fold, int place, struct text text)
+{
+    static const char *const names[ROW_WITNESSES] = { "actor", "ground" };
+
+    if (text.length > WITNESS_BYTES_MAX || !text_is_utf8(text.bytes, text.length)) {
+        if (fold->problems.count++ == 0)
+            error_set(&fold->problems.first, ERR_REJECT,
+                      "the transaction's message selaras.%s is left out: it is no UTF-8, or longer than %d bytes",
+                      names[place], WITNESS_BYTES_MAX);
+        return;
+    }
+    memcpy(fold->witness_bytes[place], text.bytes, text.length);
+    fold->witnesses[place] =
+        (struct value){ fold->witness_bytes[place], text.length, text.length > 0 ? VALUE_SET : VALUE_ABSENT };
 }
 
 const struct views *fold_views(const struct fold *fold)
@@ -106,7 +124,14 @@ void fold_reset(struct fold *fold)
     touched_clear(&fold->set);
     fold->cursor = NULL;
     fold->counter = 0;
+    memset(fold->witnesses, 0, sizeof fold->witnesses);
     fold->problems.count = 0;
+}
+
+int fold_absences(struct fold *fold, struct absents *absents, const struct absent_moment *moment, struct error *err)
+{
+    touched_rejoin(&fold->set);
+    return absents_pass(absents, &fold->set, moment, err);
 }
 
 uint32_t fold_end(struct fold *fold, const uint8_t seed[32], struct error *ret_first)
@@ -151,6 +176,10 @@ static void touched_change(const struct fold *fold, struct arena *arena, const s
     if (change->operation == OPERATION_UPDATE && touched->now_key != touched->before_key)
         change->old_key = key_text(touched->before_key);
     change_make(arena, block, unpacked(arena, touched->before, block), unpacked(arena, touched->now, block), change);
+    if (fold->witnesses[0].state == VALUE_SET)
+        change->actor = fold->witnesses[0];
+    if (fold->witnesses[1].state == VALUE_SET)
+        change->ground = fold->witnesses[1];
 }
 
 uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct change **ret)

@@ -6,6 +6,7 @@
 #ifndef SELARAS_FOLD_H
 #define SELARAS_FOLD_H
 
+#include "agents/postgres/absent.h"
 #include "agents/postgres/row_view.h"
 #include "proto/mapping.h"
 
@@ -25,9 +26,17 @@ must_check int fold_add(struct fold *fold, const struct pgoutput_message *messag
 
 /* A row that is known to be gone, whatever else the transaction did to it. */
 void fold_gone(struct fold *fold, const struct seen *old);
+/* Who made this transaction's changes, and on what ground, as the transaction itself says: that is nearer to the truth
+ * than what its rows' columns say, which may stand there since an earlier edit. `place` is 0 for the actor, 1 for the
+ * ground; said twice, the last counts. Empty text says nothing; what is no UTF-8 or longer than WITNESS_BYTES_MAX is
+ * left out and counted. Copied. */
+void fold_witness(struct fold *fold, int place, struct text text);
 /* How tables look: borrowed. */
 const struct views *fold_views(const struct fold *fold);
 
+/* Before fold_end: what of the transaction concerns deletions that wait, see absent.h. */
+must_check int fold_absences(struct fold *fold, struct absents *absents, const struct absent_moment *moment,
+                             struct error *err);
 /* Ends the transaction: fold_next() gives its changes from now on. `seed` is 32 random bytes, used once: the salts are
  * made from it. Returns how many values could not be translated and rows had no key; `ret_first` then says where the
  * first was (never the value). */

@@ -61,7 +61,7 @@ static const char sql_server[] =
     " AND has_function_privilege('pg_replication_origin_xact_reset()', 'EXECUTE'),"
     " to_regclass('selaras.agent') IS NOT NULL AND to_regclass('selaras.fence') IS NOT NULL"
     " AND to_regclass('selaras.parked') IS NOT NULL AND to_regclass('selaras.notice') IS NOT NULL"
-    " AND to_regclass('selaras.published') IS NOT NULL,"
+    " AND to_regclass('selaras.published') IS NOT NULL AND to_regclass('selaras.absent') IS NOT NULL,"
     " (SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = 'selaras'),"
     " EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid"
     " WHERE p.pubname = 'selaras' AND r.prrelid = to_regclass('selaras.fence'))";
@@ -265,6 +265,7 @@ struct inspect *inspect_start(struct pg *pg, const struct driver_options *option
     *inspect = (struct inspect){ .pg = pg, .options = options, .mapping = mapping, .done = done, .context = context };
     inspect->found = arena_alloc(arena, sizeof *inspect->found);
     inspect->found->arena = arena;
+    inspect->found->language = options->language;
     inspect->found->tables = arena_array(arena, mapping->block_count, sizeof *inspect->found->tables);
     pg_array_start(&inspect->schemas, PG_OID_TEXT);
     pg_array_start(&inspect->tables, PG_OID_TEXT);

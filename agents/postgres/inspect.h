@@ -64,10 +64,11 @@ struct inspection {
     uint32_t incarnation;
     feed_position applied;
     uint8_t applied_leaf[HASH_BYTES];
-    struct fence fence;   /* the newest row */
-    bool meddled;         /* triggers, rules or cascades of the agency's own may run in our transactions */
-    const char *shape;    /* changes with types, triggers and foreign keys of the mapped tables */
-    const char *warnings; /* a line each; "" when there is nothing to warn of */
+    enum why_language language; /* of notices */
+    struct fence fence;         /* the newest row */
+    bool meddled;               /* triggers, rules or cascades of the agency's own may run in our transactions */
+    const char *shape;          /* changes with types, triggers and foreign keys of the mapped tables */
+    const char *warnings;       /* a line each; "" when there is nothing to warn of */
 };
 void inspection_free(struct inspection **inspection);
 

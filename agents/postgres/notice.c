@@ -94,7 +94,8 @@ static const char *new_value(struct arena *arena, const struct mapping_field *fi
 
 /* A value that is equal but spelt in another way ("1.0", "1.00") is compared as what it is, where it is one column. */
 static void queue_field(struct pg *pg, struct arena *arena, const struct mapping_block *block,
-                        const struct inspect_table *table, const struct apply_row *row, uint16_t index)
+                        const struct inspect_table *table, const struct apply_row *row, uint16_t index,
+                        enum why_language language)
 {
     const struct mapping_field *field = &block->fields[index];
     const struct reason *reason = &row->net->reasons[index];
@@ -108,7 +109,7 @@ static void queue_field(struct pg *pg, struct arena *arena, const struct mapping
     pg_text(&parameters, field->name);
     pg_text(&parameters, new_value(arena, field, row));
     pg_text(&parameters, reason->by.length ? text_string(arena, reason->by) : "-");
-    pg_text(&parameters, why_text(arena, reason, WHY_INDONESIAN));
+    pg_text(&parameters, why_text(arena, reason, language));
     pg_text(&parameters, NULL);
     pg_text(&parameters, field->join ? field->join : "");
     where = where_key(arena, block, table, row, &parameters, &key_count);
@@ -129,7 +130,7 @@ static void queue_field(struct pg *pg, struct arena *arena, const struct mapping
 
 /* A row that people deleted and that comes back, or that they added and that goes again. */
 static void queue_existence(struct pg *pg, struct arena *arena, const struct mapping_block *block,
-                            const struct inspect_table *table, const struct apply_row *row)
+                            const struct inspect_table *table, const struct apply_row *row, enum why_language language)
 {
     bool comes = row->net->operation == OPERATION_INSERT;
     struct pg_parameters parameters = { 0 };
@@ -138,10 +139,10 @@ static void queue_existence(struct pg *pg, struct arena *arena, const struct map
 
     pg_text(&parameters, arena_printf(arena, "%s.%s", block->schema, block->table));
     pg_text(&parameters, NULL);
-    pg_text(&parameters, comes ? "deleted" : "added");
-    pg_text(&parameters, comes ? "kept" : "removed");
+    pg_text(&parameters, why_row(comes, true, language));
+    pg_text(&parameters, why_row(comes, false, language));
     pg_text(&parameters, row->net->reason.by.length ? text_string(arena, row->net->reason.by) : "-");
-    pg_text(&parameters, why_text(arena, &row->net->reason, WHY_INDONESIAN));
+    pg_text(&parameters, why_text(arena, &row->net->reason, language));
     where = where_key(arena, block, table, row, &parameters, &key_count);
     parameters.values[1] = key_text(arena, block, row, key_count);
     pg_statement(pg,
@@ -168,11 +169,11 @@ uint32_t notice_queue(struct pg *pg, const struct mapping *mapping, const struct
         if (row->net->reasons[i].verdict.length == 0 || row->net->fields[i].state == VALUE_ABSENT ||
             block->fields[i].constant)
             continue;
-        queue_field(pg, arena, block, table, row, i);
+        queue_field(pg, arena, block, table, row, i, inspection->language);
         count++;
     }
     if (row->net->reason.verdict.length > 0) {
-        queue_existence(pg, arena, block, table, row);
+        queue_existence(pg, arena, block, table, row, inspection->language);
         count++;
     }
     arena_free(&arena);

@@ -2,10 +2,7 @@
 
 #include <string.h>
 
-enum {
-    NAME_OF_CONTENT = UINT16_MAX,
-    NAMES = 8, /* of one row */
-};
+enum { NAME_OF_CONTENT = UINT16_MAX };
 
 /* What of a row can be compared: "which unit, and the values of its fields", each with its state and length. */
 static struct local_key *name_new(struct arena *arena, const struct mapping_block *block, uint16_t number,
@@ -46,32 +43,30 @@ static bool is_identified(const struct mapping_block *block, const struct value 
     return set > 0 && set == block->type->units[unit].field_count;
 }
 
-/* The names of a row, at most `most`: its identifiers, or all of it. Returns how many. */
-static uint16_t names_of(const struct touched_set *set, struct arena *arena, const struct touched *touched,
-                         const struct packed_row *row, struct local_key **ret, uint16_t most)
+uint16_t rejoin_names(struct touched_set *set, struct arena *arena, uint16_t number, const struct packed_row *row,
+                      struct local_key **ret)
 {
-    const struct mapping_block *block = &set->mapping->blocks[touched->block];
+    const struct mapping_block *block = &set->mapping->blocks[number];
     struct value *fields = arena_array(set->scratch, block->field_count + ROW_WITNESSES, sizeof *fields);
     uint16_t count = 0;
 
     row_unpack(row, fields, block->field_count + ROW_WITNESSES);
-    for (uint16_t u = 0; u < block->type->unit_count && count < most; u++)
+    for (uint16_t u = 0; u < block->type->unit_count && count < REJOIN_NAMES; u++)
         if (is_identified(block, fields, u))
-            ret[count++] = name_new(arena, block, touched->block, fields, u);
+            ret[count++] = name_new(arena, block, number, fields, u);
     if (count == 0)
-        ret[count++] = name_new(arena, block, touched->block, fields, NAME_OF_CONTENT);
+        ret[count++] = name_new(arena, block, number, fields, NAME_OF_CONTENT);
     return count;
 }
 
-/* One name in common will do. */
 bool rejoin_same(struct touched_set *set, const struct touched *gone, const struct touched *come)
 {
-    struct local_key *before[NAMES], *now[NAMES];
+    struct local_key *before[REJOIN_NAMES], *now[REJOIN_NAMES];
     uint16_t before_count, now_count;
     bool same = false;
 
-    before_count = names_of(set, set->scratch, gone, gone->before, before, NAMES);
-    now_count = names_of(set, set->scratch, come, come->now, now, NAMES);
+    before_count = rejoin_names(set, set->scratch, gone->block, gone->before, before);
+    now_count = rejoin_names(set, set->scratch, come->block, come->now, now);
     for (uint16_t i = 0; i < before_count; i++)
         for (uint16_t j = 0; j < now_count; j++)
             same = same || (before[i]->length == now[j]->length &&
@@ -108,7 +103,7 @@ void touched_rejoin(struct touched_set *set)
 {
     struct arena *arena;
     struct key_index index = { 0 };
-    struct local_key *names[NAMES];
+    struct local_key *names[REJOIN_NAMES];
     struct touched *following;
 
     if (!any_generated(set->mapping))
@@ -120,7 +115,7 @@ void touched_rejoin(struct touched_set *set)
         if (!set->mapping->blocks[touched->block].generated || !touched->before_key || touched->now_key)
             continue;
         arena_reset(set->scratch);
-        count = names_of(set, arena, touched, touched->before, names, NAMES);
+        count = rejoin_names(set, arena, touched->block, touched->before, names);
         for (uint16_t i = 0; i < count; i++)
             if (!key_index_find(&index, names[i]->block, (struct text){ names[i]->bytes, names[i]->length }))
                 key_index_put(&index, names[i], touched);
@@ -133,7 +128,7 @@ void touched_rejoin(struct touched_set *set)
         if (!set->mapping->blocks[touched->block].generated || touched->before_key || !touched->now_key)
             continue;
         arena_reset(set->scratch);
-        count = names_of(set, arena, touched, touched->now, names, NAMES);
+        count = rejoin_names(set, arena, touched->block, touched->now, names);
         for (uint16_t i = 0; i < count && !gone; i++) {
             gone = key_index_find(&index, names[i]->block, (struct text){ names[i]->bytes, names[i]->length });
             if (gone && gone->now_key)

@@ -9,6 +9,11 @@
 
 #include "agents/postgres/touched.h"
 
+/* What says of a row of a block with generated keys which record it is, in `arena`: its identifiers, or all of it. At
+ * most REJOIN_NAMES; returns how many. One in common will do. */
+enum { REJOIN_NAMES = 8 };
+uint16_t rejoin_names(struct touched_set *set, struct arena *arena, uint16_t block, const struct packed_row *row,
+                      struct local_key **ret);
 /* Whether a row that was made is the one that was deleted. */
 bool rejoin_same(struct touched_set *set, const struct touched *gone, const struct touched *come);
 /* Joins what belongs together, of blocks with generated keys. All of the transaction has been seen. */

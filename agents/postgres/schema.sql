@@ -40,6 +40,17 @@ CREATE TABLE selaras.parked (
     PRIMARY KEY (block, record)
 );
 
+-- Deletions that wait for their row to come back (`absence`). What is above the position that the broker has is made anew.
+CREATE TABLE selaras.absent (
+    block         text     NOT NULL,
+    key           text     NOT NULL,             -- local key that the row had
+    lsn           bigint   NOT NULL,             -- end of the transaction that deleted it
+    since         bigint   NOT NULL,             -- its commit: microseconds since 1970
+    row           bytea    NOT NULL,             -- the values it had (proto: effect_pack)
+    settled       bigint,                        -- end of the transaction with which it came back, or was sent
+    PRIMARY KEY (block, key, lsn)
+);
+
 -- For the people of this agency: what of theirs was put back, and why.
 CREATE TABLE selaras.notice (
     number        bigint   GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -144,6 +144,28 @@ static void abandon(struct settle *settle)
     work_reset(settle->work);
 }
 
+static void on_tried(void *context, const struct pg_outcome *outcome);
+
+/* Whether the row may still come back: its deletion is not read yet, or waits. Since when it is parked is the clock of
+ * the agency's database, as is what the stream says of the time. */
+static bool row_may_come(const struct settle *settle, const struct net *net, int64_t parked_us)
+{
+    const struct absents *absents = settle->work->absents;
+
+    if (!absents || absents_wait(absents, net->block, net->key))
+        return true;
+    return absents->time_us <= parked_us + (int64_t)settle->work->mapping->blocks[net->block].absence_s * 1000000;
+}
+
+/* It stays parked, as it is. */
+static void leave(struct settle *settle)
+{
+    abandon(settle);
+    settle->result.busy++;
+    settle->next++;
+    next(settle);
+}
+
 static void on_tried(void *context, const struct pg_outcome *outcome)
 {
     struct settle *settle = context;
@@ -164,6 +186,11 @@ static void on_tried(void *context, const struct pg_outcome *outcome)
         }
         return;
     }
+    settle->row->met = apply_meets(settle->row->kind) && PQntuples(outcome->results[settle->results]) > 0;
+    if (apply_waits(settle->work->sql, settle->row)) {
+        leave(settle);
+        return;
+    }
     if (settle->row->kind == APPLY_ENTER)
         homeless = PQntuples(outcome->results[settle->results]) == 0;
     else if (apply_makes(settle->row->kind))
@@ -174,7 +201,6 @@ static void on_tried(void *context, const struct pg_outcome *outcome)
         return;
     }
     report_of(settle, REPORT_RELEASED, "", &reports[0]);
-    settle->row->met = apply_meets(settle->row->kind) && PQntuples(outcome->results[settle->results]) > 0;
     if (settle->row->net->operation == OPERATION_UPDATE && !settle->row->met)
         report_of(settle, REPORT_SKIPPED, "", &reports[count++]);
     if (apply_makes(settle->row->kind)) {
@@ -213,6 +239,7 @@ static void on_effect(void *context, const struct pg_outcome *outcome)
         finish(settle, &err);
         return;
     }
+    net->waited = !row_may_come(settle, net, pg_result_int8(outcome->results[WORK_BEGIN_STATEMENTS], 0, 6));
     if (apply_row_make(settle->arena, work->sql, net, 0, &settle->row, &err) < 0) {
         abandon(settle);
         note_refusal(settle, err.text);
@@ -233,7 +260,8 @@ static void on_effect(void *context, const struct pg_outcome *outcome)
 static void try_target(struct settle *settle)
 {
     static const char sql_effect[] =
-        "SELECT p.block, p.record, p.position, p.key, p.effect, l.key FROM selaras.parked p"
+        "SELECT p.block, p.record, p.position, p.key, p.effect, l.key,"
+        " (extract(epoch FROM p.since) * 1000000)::int8 FROM selaras.parked p"
         " LEFT JOIN selaras.link l USING (block, record) WHERE p.block = $1::text AND p.record = $2::int8";
     struct pg_parameters parameters = { 0 };
 

@@ -160,12 +160,21 @@ static int on_change(struct stream *stream, const struct pgoutput_message *messa
     return stream->transaction.ours ? beyond_add(stream->beyond, message, err) : fold_add(stream->fold, message, err);
 }
 
-static bool is_ours(const struct stream *stream, const struct pgoutput_message *message)
+static bool has_prefix(const struct pgoutput_message *message, const char *name)
 {
     struct text prefix = message->message.prefix;
 
-    return stream->transaction.ours && !stream->transaction.known && message->message.transactional &&
-           prefix.length == strlen(APPLIED_PREFIX) && memcmp(prefix.bytes, APPLIED_PREFIX, prefix.length) == 0;
+    return prefix.length == strlen(name) && memcmp(prefix.bytes, name, prefix.length) == 0;
+}
+
+/* Who makes the transaction and why, as an application of the agency may say of any of its own. */
+static void on_witness(struct stream *stream, const struct pgoutput_message *message)
+{
+    static const char *const prefixes[] = { "selaras.actor", "selaras.ground" };
+
+    for (int i = 0; i < 2; i++)
+        if (has_prefix(message, prefixes[i]))
+            fold_witness(stream->fold, i, message->message.content);
 }
 
 /* What an apply transaction says of itself. Anyone may write such messages: only those under our origin are heard. */
@@ -175,7 +184,11 @@ static int on_message(struct stream *stream, const struct pgoutput_message *mess
     struct arena *arena = stream->transaction_arena;
     struct text content = message->message.content;
 
-    if (!is_ours(stream, message))
+    if (!transaction->open || transaction->known || !message->message.transactional)
+        return 0;
+    if (!transaction->ours)
+        on_witness(stream, message);
+    if (!transaction->ours || !has_prefix(message, APPLIED_PREFIX))
         return 0;
     if (transaction->said)
         return error_set(err, ERR_DOUBT,
@@ -189,12 +202,16 @@ static int on_message(struct stream *stream, const struct pgoutput_message *mess
 }
 
 /* A seed of its own for each transaction, from the stream's. */
-static void end_fold(struct stream *stream)
+static int end_fold(struct stream *stream, struct error *err)
 {
+    const struct absent_moment moment = { stream->lsn, stream->time_us, stream->transaction.fence.seq > 0 };
     uint8_t seed[32];
 
+    if (stream->options.absents && fold_absences(stream->fold, stream->options.absents, &moment, err) < 0)
+        return err->code;
     commitment_make(stream->options.seed, &stream->lsn, sizeof stream->lsn, seed);
     stream->problem_count = fold_end(stream->fold, seed, &stream->problem);
+    return 0;
 }
 
 /* An apply of ours: from here on this agency has seen the feed up to its position. */
@@ -211,18 +228,22 @@ static int end_ours(struct stream *stream, enum stream_found *ret, struct error 
                          stream->base, position, stream->options.origin);
     if (known)
         stream->base = position;
-    beyond_end(stream->beyond, transaction->said ? &transaction->applied : NULL, stream->fold);
-    end_fold(stream);
+    beyond_end(stream->beyond, transaction->said ? &transaction->applied : NULL, stream->transaction_arena,
+               stream->fold);
+    if (end_fold(stream, err) < 0)
+        return err->code;
     stream->left = fold_left(stream->fold) || transaction->applied.report_count > 0 || transaction->fence.seq > 0;
     *ret = stream->left ? STREAM_PIECES : STREAM_BASE;
     return 0;
 }
 
-static void end_local(struct stream *stream, enum stream_found *ret)
+static int end_local(struct stream *stream, enum stream_found *ret, struct error *err)
 {
-    end_fold(stream);
+    if (end_fold(stream, err) < 0)
+        return err->code;
     stream->left = fold_left(stream->fold) || stream->transaction.fence.seq > 0;
     *ret = stream->left ? STREAM_PIECES : STREAM_EMPTY;
+    return 0;
 }
 
 static int end(struct stream *stream, const struct pgoutput_message *message, enum stream_found *ret, struct error *err)
@@ -243,9 +264,7 @@ static int end(struct stream *stream, const struct pgoutput_message *message, en
     stream->reported = 0;
     stream->problem_count = 0;
     transaction->open = false;
-    if (!transaction->ours)
-        end_local(stream, ret);
-    else if (end_ours(stream, ret, err) < 0)
+    if ((transaction->ours ? end_ours : end_local)(stream, ret, err) < 0)
         return err->code;
     if (!stream->left)
         transaction_end(stream);
@@ -362,7 +381,8 @@ struct stream *stream_new(const struct stream_options *options)
         abort();
     stream->options = *options;
     stream->fold = fold_new(options->mapping, options->bytes_max);
-    stream->beyond = beyond_new(fold_views(stream->fold), options->whole, options->bytes_max, options->alterations);
+    stream->beyond = beyond_new(fold_views(stream->fold), options->whole, options->bytes_max, options->alterations,
+                                options->absents);
     stream->message_arena = arena_new();
     stream->transaction_arena = arena_new();
     stream->piece_arena = arena_new();

@@ -17,10 +17,11 @@ struct stream_options {
     size_t bytes_max;              /* see fold.h */
     bool whole;                    /* see beyond.h, as the next one */
     struct alterations *alterations;
-    size_t piece_bytes; /* about how large one piece gets */
-    uint64_t lsn;       /* what ended up to here is committed at the broker: it is left out */
-    feed_position base; /* committed with it */
-    uint8_t seed[32];   /* random, used for this stream only */
+    struct absents *absents; /* deletions that wait, as of `lsn`; NULL: none does */
+    size_t piece_bytes;      /* about how large one piece gets */
+    uint64_t lsn;            /* what ended up to here is committed at the broker: it is left out */
+    feed_position base;      /* committed with it */
+    uint8_t seed[32];        /* random, used for this stream only */
 };
 
 /* Copies `options`; origin and mapping must outlive the stream. */

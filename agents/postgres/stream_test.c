@@ -316,6 +316,92 @@ static void messages_out_of_order_stop(void **state)
     assert_int_equal(take(begin_bytes(1, 2), &found, &err), ERR_STOP);
 }
 
+static void say(const char *prefix, const char *content)
+{
+    take_ok(message_bytes(true, prefix, content, strlen(content)));
+}
+
+static void assert_value(struct value value, const char *wanted)
+{
+    assert_int_equal(value.state, wanted ? VALUE_SET : VALUE_NULL);
+    if (wanted) {
+        assert_int_equal(value.length, strlen(wanted));
+        assert_memory_equal(value.bytes, wanted, value.length);
+    }
+}
+
+/* The one change of the next piece, as it travels: what is sealed is what is read. */
+static void assert_witnesses(const char *actor, const char *ground)
+{
+    struct arena *arena = arena_new();
+    struct piece piece = next();
+    struct change read;
+    struct error err;
+
+    assert_int_equal(piece.change_count, 1);
+    read = piece.changes[0];
+    if (change_decode(arena, &read, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_value(read.actor, actor);
+    assert_value(read.ground, ground);
+    arena_free(&arena);
+    none_left();
+}
+
+static void a_transaction_says_who_makes_it_and_why(void **state)
+{
+    (void)state;
+    begin(2000);
+    say("selaras.actor", "petugas17");
+    take_ok(people_bytes('f'));
+    take_ok(insert_bytes(&siti));
+    say("selaras.ground", "SK 440/12/2026");
+    assert_int_equal(commit(2000), STREAM_PIECES);
+    assert_witnesses("petugas17", "SK 440/12/2026");
+    begin(2100);
+    take_ok(change_bytes('O', &siti, NULL)); /* of a deletion no column could say it */
+    say("selaras.actor", "petugas17");
+    say("selaras.actor", "petugas18");
+    assert_int_equal(commit(2100), STREAM_PIECES);
+    assert_witnesses("petugas18", NULL);
+}
+
+static void who_and_why_are_of_one_transaction_of_the_agency(void **state)
+{
+    (void)state;
+    begin(2000);
+    say("selaras.actor", "petugas17");
+    assert_int_equal(commit(2000), STREAM_EMPTY);
+    begin_ours(2100, 60);
+    say("selaras.actor", "a trigger in our apply");
+    say_applied(60, NULL, 0);
+    assert_int_equal(commit(2100), STREAM_BASE);
+    take_ok(message_bytes(false, "selaras.actor", "nobody", 6)); /* outside of any transaction */
+    begin(2200);
+    take_ok(message_bytes(false, "selaras.actor", "nobody", 6));
+    say("selaras.actors", "nobody");
+    say("selaras.ground", "");
+    take_ok(people_bytes('f'));
+    take_ok(insert_bytes(&siti));
+    assert_int_equal(commit(2200), STREAM_PIECES);
+    assert_witnesses(NULL, NULL);
+}
+
+static void what_cannot_be_a_name_is_left_out_and_told(void **state)
+{
+    struct error first;
+
+    (void)state;
+    begin(2000);
+    take_ok(people_bytes('f'));
+    take_ok(insert_bytes(&siti));
+    take_ok(message_bytes(true, "selaras.actor", "\xff\xfe", 2));
+    assert_int_equal(commit(2000), STREAM_PIECES);
+    assert_int_equal(stream_problems(stream, &first), 1);
+    assert_non_null(strstr(first.text, "selaras.actor"));
+    assert_witnesses(NULL, NULL);
+}
+
 int main(void)
 {
 #define UNIT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -331,6 +417,9 @@ int main(void)
         UNIT(a_large_transaction_is_cut_into_contiguous_pieces),
         UNIT(a_transaction_that_concerns_nobody_is_empty),
         UNIT(messages_out_of_order_stop),
+        UNIT(a_transaction_says_who_makes_it_and_why),
+        UNIT(who_and_why_are_of_one_transaction_of_the_agency),
+        UNIT(what_cannot_be_a_name_is_left_out_and_told),
     };
 #undef UNIT
 

@@ -35,7 +35,7 @@ static void key_free(struct touched_set *set, struct local_key *key)
     free(key);
 }
 
-static struct packed_row *row_pack(struct touched_set *set, const struct value *fields, uint16_t count)
+struct packed_row *row_pack(const struct value *fields, uint16_t count)
 {
     size_t size = 0;
     struct packed_row *row;
@@ -43,7 +43,9 @@ static struct packed_row *row_pack(struct touched_set *set, const struct value *
 
     for (uint16_t i = 0; i < count; i++)
         size += sizeof(uint32_t) + (fields[i].state == VALUE_SET ? fields[i].length : 0);
-    row = allocate(set, sizeof *row + size);
+    row = calloc(1, sizeof *row + size);
+    if (!row)
+        abort();
     row->size = (uint32_t)size;
     at = row->bytes;
     for (uint16_t i = 0; i < count; i++) {
@@ -58,6 +60,22 @@ static struct packed_row *row_pack(struct touched_set *set, const struct value *
         at += tag > PACKED_SET ? fields[i].length : 0;
     }
     return row;
+}
+
+static struct packed_row *row_keep(struct touched_set *set, const struct value *fields, uint16_t count)
+{
+    struct packed_row *row = row_pack(fields, count);
+
+    set->bytes += sizeof *row + row->size;
+    return row;
+}
+
+static struct packed_row *row_copy(struct touched_set *set, const struct packed_row *row)
+{
+    struct packed_row *copy = allocate(set, sizeof *copy + row->size);
+
+    memcpy(copy, row, sizeof *copy + row->size);
+    return copy;
 }
 
 void row_unpack(const struct packed_row *row, struct value *values, uint16_t count)
@@ -216,7 +234,7 @@ bool touched_insert(struct touched_set *set, const struct seen *row)
     if (key_index_find(&set->now, row->block, row->key))
         return false;
     touched = touched_new(set, row->block);
-    touched->now = row_pack(set, row->fields, set->mapping->blocks[row->block].field_count + ROW_WITNESSES);
+    touched->now = row_keep(set, row->fields, set->mapping->blocks[row->block].field_count + ROW_WITNESSES);
     touched_set_key(set, touched, key_new(set, row->block, row->key));
     settle_key(set, row->block, row->key);
     return true;
@@ -230,7 +248,7 @@ static struct touched *touched_find(struct touched_set *set, const struct seen *
     if (touched || key_index_find(&set->before, old->block, old->key))
         return touched;
     touched = touched_new(set, old->block);
-    touched->before = row_pack(set, old->fields, set->mapping->blocks[old->block].field_count + ROW_WITNESSES);
+    touched->before = row_keep(set, old->fields, set->mapping->blocks[old->block].field_count + ROW_WITNESSES);
     touched->now = touched->before;
     touched->before_key = key_new(set, old->block, old->key);
     key_index_put(&set->before, touched->before_key, touched);
@@ -238,12 +256,13 @@ static struct touched *touched_find(struct touched_set *set, const struct seen *
     return touched;
 }
 
-bool touched_delete(struct touched_set *set, const struct seen *old)
+bool touched_delete(struct touched_set *set, const struct seen *old, bool left)
 {
     struct touched *touched = touched_find(set, old);
 
     if (!touched)
         return false;
+    touched->left = left;
     touched_set_key(set, touched, NULL);
     touched_set_now(set, touched, NULL);
     if (touched->before_key)
@@ -251,6 +270,33 @@ bool touched_delete(struct touched_set *set, const struct seen *old)
     else
         touched_free(set, touched);
     return true;
+}
+
+void touched_was(struct touched_set *set, struct touched *come, const struct local_key *key,
+                 const struct packed_row *row)
+{
+    assert(!come->before_key && come->now_key);
+    come->before = row_copy(set, row);
+    come->before_key = key_new(set, come->block, key_text(key));
+    key_index_put(&set->before, come->before_key, come);
+    if (key_is(come->now_key, key_text(key)))
+        touched_set_key(set, come, key_new(set, come->block, key_text(key)));
+    touched_set_now(set, come, row_copy(set, come->now));
+}
+
+void touched_gone(struct touched_set *set, const struct local_key *key, const struct packed_row *row)
+{
+    struct touched *touched = touched_new(set, key->block);
+
+    touched->left = true;
+    touched->before = row_copy(set, row);
+    touched->before_key = key_new(set, key->block, key_text(key));
+    key_index_put(&set->before, touched->before_key, touched);
+}
+
+void touched_forget(struct touched_set *set, struct touched *touched)
+{
+    touched_free(set, touched);
 }
 
 /* Packs the row as it is now; values that were not sent stay what they were. */
@@ -264,7 +310,7 @@ static struct packed_row *row_after(struct touched_set *set, const struct touche
         if (i >= mapped || !row->unsent || !row->unsent[i])
             fields[i] = row->fields[i];
     }
-    return row_pack(set, fields, count);
+    return row_keep(set, fields, count);
 }
 
 /* Whether an update left everything that is mapped as it was. */

@@ -22,6 +22,7 @@ struct touched {
     struct touched *previous, *next; /* in the order of the first touch, or as touched_order left them */
     struct touched *chain;           /* while ordering */
     bool ordered;
+    bool left; /* not to be waited for: its row was not deleted, or not by the agency, or has been waited for */
     uint16_t block;
     struct local_key *before_key, *now_key;
     struct packed_row *before, *now;
@@ -47,15 +48,23 @@ struct seen {
 /* Each returns false, and changes nothing, when another row has the same key. `old` is the row before this step. */
 must_check bool touched_insert(struct touched_set *set, const struct seen *row);
 must_check bool touched_update(struct touched_set *set, const struct seen *old, const struct seen *row);
-must_check bool touched_delete(struct touched_set *set, const struct seen *old);
+must_check bool touched_delete(struct touched_set *set, const struct seen *old, bool left);
 
 /* `come`, which is new, is what became of `gone`, which was deleted: one record under another key. Frees `come`. */
 void touched_join(struct touched_set *set, struct touched *gone, struct touched *come);
+/* `come`, which is new, is what became of a row that an earlier transaction deleted. */
+void touched_was(struct touched_set *set, struct touched *come, const struct local_key *key,
+                 const struct packed_row *row);
+/* A record whose row an earlier transaction deleted is gone from here on. */
+void touched_gone(struct touched_set *set, const struct local_key *key, const struct packed_row *row);
+void touched_forget(struct touched_set *set, struct touched *touched);
 /* Forgets the records of which nothing comes and puts each behind the one whose key it takes. Nothing may be added
  * after. */
 void touched_order(struct touched_set *set);
 void touched_clear(struct touched_set *set);
 
+/* The caller's to free(). */
+struct packed_row *row_pack(const struct value *fields, uint16_t count);
 /* `values` borrow from the row. */
 void row_unpack(const struct packed_row *row, struct value *values, uint16_t count);
 

@@ -61,9 +61,11 @@ static struct text key_now(struct arena *arena, const struct apply_work *work, c
 
 static bool is_written(const struct apply_row *row, bool whole)
 {
+    if (row->kind == APPLY_DELETE)
+        return true; /* also one that a cascade of another was faster with */
     if (row->kind == APPLY_NOTHING || ((apply_meets(row->kind) || apply_makes(row->kind)) && !row->met))
         return false;
-    return whole || row->kind == APPLY_DELETE;
+    return whole;
 }
 
 void work_wrote(struct arena *arena, const struct apply_work *work, struct apply_row *const *rows, uint32_t count,
@@ -79,6 +81,7 @@ void work_wrote(struct arena *arena, const struct apply_work *work, struct apply
             continue;
         *wrote = (struct wrote_row){ .block = row->net->block,
                                      .key = key_now(arena, work, row),
+                                     .record = row->net->record,
                                      .gone = row->kind == APPLY_DELETE };
         if (!wrote->gone)
             wrote->digests = digests_of(arena, &work->mapping->blocks[row->net->block], row);

@@ -36,7 +36,7 @@ def reveals(region):
     return region.query("SELECT type, record, position FROM selaras.entry WHERE kind = 'reveal' ORDER BY position")
 
 
-SHOWING = [("log",), ("record", "resident", f"nik={NIK}"), ("log", "--record", "resident", f"nik={NIK}"), ("parked", "list")]
+SHOWING = [("log",), ("record", "resident", f"nik={NIK}"), ("explain", "resident", f"nik={NIK}"), ("log", "--record", "resident", f"nik={NIK}"), ("parked", "list")]
 
 
 @pytest.mark.parametrize("command", SHOWING, ids=lambda words: " ".join(words[:2]))
@@ -118,7 +118,8 @@ def test_values_do_not_steer_the_terminal(region):
 @pytest.mark.parametrize("status, arguments", [
     (2, ["nothing"]), (2, ["log", "--nothing"]), (2, ["log", "--since"]), (2, ["log", "--kind", "nothing"]), (2, ["log", "--limit", "0"]),
     (2, ["log", "--since", "someday"]), (2, ["record", "resident"]), (2, ["key"]), (2, ["key", "enrol", "dinsos", "00"]), (2, ["parked", "retry", "1"]),
-    (1, ["record", "nothing", "nik=1"]), (1, ["record", "resident", "nik=6402060101909999"]), (1, ["record", "resident", "999999"]),
+    (1, ["record", "nothing", "nik=1"]), (1, ["record", "resident", "nik=6402060101909999"]), (1, ["record", "resident", "999999"]), (2, ["explain", "resident"]),
+    (1, ["explain", "resident", f"nik={NIK}", "names"]), (0, ["explain", "resident", f"nik={NIK}", "existence"]),
     (1, ["log", "--agency", "nobody"]), (1, ["status", "--socket", "/nonexistent"]), (1, ["log", "--database", "host=/nonexistent"]),
     (1, ["key", "show", "/nonexistent"]), (1, ["check", "--broker", "/nonexistent"]), (0, ["log", "--help"]), (0, ["--help"]),
     (0, ["log", "--kind", "reveal", "--until", "yesterday"]), (0, ["status"]), (0, ["key", "list"]), (0, ["parked", "list"]),
@@ -129,7 +130,8 @@ def test_statuses_are_as_the_manual_says(region, status, arguments):
     assert bool(errors) == (status != 0) or arguments[0] == "check"
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["log", "--limit", "5"], ["record", "resident", f"nik={NIK}"], ["key", "list"], ["parked", "list"],
+@pytest.mark.parametrize("arguments", [["status"], ["log", "--limit", "5"], ["record", "resident", f"nik={NIK}"], ["explain", "resident", f"nik={NIK}"],
+                                       ["key", "list"], ["parked", "list"],
                                        ["check", "--broker", "broker.zpl"], ["log", "--kind", "closed"]], ids=lambda words: " ".join(words[:2]))
 def test_json_is_one_object(region, arguments):
     arguments = [f"{region.run.folder}/{word}" if word.endswith(".zpl") else word for word in arguments]

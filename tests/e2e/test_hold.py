@@ -116,7 +116,7 @@ def test_a_part_is_released_and_the_rest_rejected_with_the_login_user_in_the_led
     region.wait_in_step()
     assert not region.audit_problems()
     assert holds(region) == []
-    told = region.dinsos.query("SELECT field, yours, now, why FROM selaras.notice WHERE why LIKE 'ditahan, lalu ditolak oleh petugas %'")
+    told = region.dinsos.query("SELECT field, yours, now, why FROM selaras.notice WHERE why LIKE 'ditahan, lalu ditolak oleh petugas %: the file was cut off'")
     assert len(told) == 40 - len(chosen) - 1        # the one that was corrected there has what stands
     assert {row[:3] for row in told} == {("eligible", "T", "Y")}
     decisions = region.query("SELECT kind, count(*) FROM selaras.entry WHERE kind LIKE 'hold %' AND record > 0 GROUP BY 1 ORDER BY 1")

@@ -51,6 +51,25 @@ record
                 compare = letters
                 personal = yes
                 write = "dinsos dinkes"
+    child
+        existence
+            write = "dinsos dinkes"
+        read
+            dinsos = law
+            dinkes = agreement
+        fields
+            nik
+                type = text
+                identifier = yes
+                personal = yes
+                write = "dinsos dinkes"
+            name
+                type = text
+                personal = yes
+                write = "dinsos dinkes"
+            weight
+                type = integer
+                write = "dinsos dinkes"
 """
 
 # dinsos has three programmes of this year in columns of one row, dinkes all of all years in a table.
@@ -84,8 +103,34 @@ MAPPING = {"dinsos": "mapping\n" + "".join(COLUMN.format(name=name, program=name
                 column = nik
             name
                 column = nama
+    anak
+        type = child
+        table = anak
+        key = "generated id"
+        insert = yes
+        delete = row
+        fields
+            nik
+                column = nik
+            name
+                column = nama
+            weight
+                column = berat
 """, "dinkes": """\
 mapping
+    balita
+        type = child
+        table = balita
+        key = "generated no"
+        insert = no
+        delete = row
+        fields
+            nik
+                column = nik
+            name
+                column = nama
+            weight
+                column = berat
     kepesertaan
         type = enrolment
         table = kepesertaan
@@ -123,6 +168,7 @@ SCHEMA = {"dinsos": """\
     INSERT INTO bantuan SELECT '64020601018000' || lpad(n::text, 2, '0'), 'Warga ' || n, CASE WHEN n % 2 = 0 THEN 'Y' ELSE 'T' END,
         '2026-01-01', CASE WHEN n % 3 = 0 THEN 'Y' ELSE 'T' END, '2026-02-01', 'T' FROM generate_series(1, 12) n;
     CREATE TABLE warga (id serial PRIMARY KEY, nik text UNIQUE, nama text, catatan text DEFAULT 'milik dinsos');
+    CREATE TABLE anak (id serial PRIMARY KEY, nik text UNIQUE, nama text, berat integer, catatan text DEFAULT 'milik dinsos');
     INSERT INTO warga (nik, nama) SELECT '64020601018001' || n, 'Warga ' || n FROM generate_series(11, 30) n;
 """, "dinkes": """\
     CREATE TABLE kepesertaan (id serial PRIMARY KEY, nik text NOT NULL, program text NOT NULL, tahun integer NOT NULL, sejak date,
@@ -130,6 +176,7 @@ SCHEMA = {"dinsos": """\
     INSERT INTO kepesertaan (nik, program, tahun, sejak) VALUES
         ('6402060101800001', 'PBI', 2026, '2026-03-01'), ('6402060101800001', 'PBI', 2025, '2025-03-01'),
         ('6402060101800002', 'PKH', 2026, '2020-01-01');
+    CREATE TABLE balita (no serial PRIMARY KEY, nik text UNIQUE, nama text, berat integer, catatan text DEFAULT 'milik dinkes');
     CREATE TABLE peserta (kantor text NOT NULL DEFAULT 'TGR', no bigint GENERATED ALWAYS AS IDENTITY, nik char(16), nama text,
         status text NOT NULL DEFAULT 'AKTIF', catatan text DEFAULT 'milik dinkes', PRIMARY KEY (kantor, no));
     INSERT INTO peserta (nik, nama, status) VALUES ('6402060101800111', 'Peserta 11', 'AKTIF'), ('6402060101800112', 'P 12', 'KELUAR'),
@@ -242,6 +289,13 @@ def test_both_add_one_person_before_they_know_of_each_other(known):
     assert known.value(f"SELECT count(*) FROM selaras.resident WHERE nik = '{resident(81)}'") == "1"
 
 
+def held(region):
+    """The number of the open hold, its cause, its record and the others."""
+    rows = region.query("SELECT h.number, h.cause, d.record, d.others[1] FROM selaras.hold h JOIN selaras.held d ON d.hold = h.number"
+                        " WHERE h.closed_at IS NULL AND d.settled IS NULL")
+    return rows[0] if len(rows) == 1 else None
+
+
 def test_several_rows_with_the_identifier_are_for_people_to_settle(known):
     who = resident(82)
     known.dinkes.stop()
@@ -249,6 +303,7 @@ def test_several_rows_with_the_identifier_are_for_people_to_settle(known):
     known.dinsos.query(f"INSERT INTO warga (nik, nama) VALUES ('{who}', 'Satu')")
     wait_for("the broker has it", lambda: known.value(f"SELECT count(*) FROM selaras.resident WHERE nik = '{who}'") == "1")
     known.dinkes.start()
+    wait_for("the broker knows it", lambda: "several rows of table public.peserta" in known.selaras("parked", "list")[1])
     becomes(known.dinkes, "SELECT block, reason FROM selaras.parked", [
         ("peserta", "several rows of table public.peserta have its identifier: which one it is, is for its people to say")])
     known.dinkes.query("DELETE FROM peserta WHERE nama = 'Dua'")
@@ -259,6 +314,69 @@ def test_several_rows_with_the_identifier_are_for_people_to_settle(known):
         return known.dinkes.query("SELECT * FROM selaras.parked") == []
     wait_for("nothing is parked", released)
     assert known.dinkes.query(PESERTA.format(who)) == [(who, "Satu", "AKTIF")]
+    # One that its people add beside it waits, with the record that the first one is, until they take it away or decide.
+    known.dinkes.query(f"INSERT INTO peserta (nik, nama) VALUES ('{who}', 'Tiga')")
+    wait_for("it is held", lambda: held(known))
+    hold, cause, _, of = held(known)
+    assert (cause, of) == ("unknown", record)
+    assert "another row there is this record" in known.selaras("hold", "show", hold)[1]
+    known.dinkes.query("DELETE FROM peserta WHERE nama = 'Tiga'")
+    wait_for("nothing is held", lambda: not held(known))
+    assert known.dinsos.query(f"SELECT nama FROM warga WHERE nik = '{who}'") == [("Satu",)]
+
+
+ANAK = "SELECT nik, nama, berat FROM anak ORDER BY id"
+BALITA = "SELECT nik, nama, berat, catatan FROM balita ORDER BY no"
+
+
+def test_a_newborn_that_is_known_elsewhere_is_never_merged_by_itself(known):
+    """dinkes has a child without a number, dinsos the same one with it. Its midwife enters the number: a person says what that means."""
+    number, other = resident(90), resident(91)
+    known.dinkes.query("INSERT INTO balita (nama, berat) VALUES ('Bayi Ny. Sri', 3100)")
+    becomes(known.dinsos, ANAK, [(None, "Bayi Ny. Sri", "3100")])
+    known.dinsos.query(f"INSERT INTO anak (nik, nama) VALUES ('{number}', 'Putri'), ('{other}', 'Orang lain')")
+    known.dinkes.query(f"UPDATE balita SET nik = '{number}', berat = 3200")
+    becomes(known.dinsos, ANAK, [(None, "Bayi Ny. Sri", "3200"), (number, "Putri", None), (other, "Orang lain", None)])
+    wait_for("it is held", lambda: held(known))
+    hold, cause, baby, putri = held(known)
+    assert cause == "collision" and putri == known.value(f"SELECT number FROM selaras.child WHERE nik = '{number}'")
+    shown = known.selaras("hold", "show", hold)[1]
+    assert "selaras record same child KEEP OTHER" in shown and baby in shown and putri in shown and number not in shown
+    known.selaras("hold", "release", hold, "--ground", "SK 7/2026")
+    wait_for("it was looked at", lambda: known.value(f"SELECT decision IS NULL AND decided > 0 FROM selaras.hold WHERE number = {hold}") == "t")
+    assert held(known)[0] == hold and known.dinkes.query(BALITA) == [(number, "Bayi Ny. Sri", "3200", "milik dinkes")]
+
+    pair = ("record", "same", "child", putri, baby, "--ground", "akta 12/2026")
+    said = known.selaras(*pair)[1]
+    assert "Nothing is done yet" in said and "dinkes" in said and "dinsos" in said and held(known)
+    known.selaras(*pair, "--yes")
+    becomes(known.dinkes, BALITA, [(number, "Putri", "3200", "milik dinkes")])      # what dinsos lacked came along
+    becomes(known.dinsos, ANAK, [(number, "Putri", "3200"), (other, "Orang lain", None)])
+    assert not held(known)
+    known.dinkes.query("UPDATE balita SET berat = 4000")
+    becomes(known.dinsos, ANAK, [(number, "Putri", "4000"), (other, "Orang lain", None)])
+    known.dinsos.query(f"UPDATE anak SET nama = 'Putri Ayu' WHERE nik = '{number}'")
+    becomes(known.dinkes, BALITA, [(number, "Putri Ayu", "4000", "milik dinkes")])
+    shown = known.selaras("record", "child", baby)[1]
+    assert f"the same as {putri}" in shown and "akta 12/2026" in shown
+    assert f"{baby} is the same" in known.selaras("record", "child", putri)[1]
+    assert known.query("SELECT record, other, actor IS NOT NULL, ground FROM selaras.change_log WHERE kind = 'same' AND field = 'existence'") == [
+        (baby, putri, "t", "akta 12/2026")]
+    becomes(known.dinkes, "SELECT yours, now, why LIKE 'sama dengan data lain%' FROM selaras.notice WHERE field = 'name' AND \"table\" = 'public.balita'",
+            [("Bayi Ny. Sri", "Putri", "t")])
+
+    known.selaras("record", "different", "child", putri, baby, "--ground", "ternyata kembar")
+    becomes(known.dinkes, BALITA, [(None, "Bayi Ny. Sri", "3200", "milik dinkes")])
+    becomes(known.dinsos, "SELECT nik, nama, berat FROM anak ORDER BY nama", [(None, "Bayi Ny. Sri", "3200"), (other, "Orang lain", None), (number, "Putri Ayu", "4000")])
+    known.dinkes.query("UPDATE balita SET nama = 'Kembar'")
+    becomes(known.dinsos, "SELECT count(*) FROM anak WHERE nama = 'Kembar'", [("1",)])
+
+    # The number of another child, who lives: wrong, and put back with its notice.
+    known.dinkes.query(f"UPDATE balita SET nik = '{other}'")
+    wait_for("it is held", lambda: held(known))
+    known.selaras("hold", "reject", held(known)[0], "--ground", "salah ketik")
+    becomes(known.dinkes, BALITA, [(None, "Kembar", "3200", "milik dinkes")])
+    becomes(known.dinkes, "SELECT field, yours, now FROM selaras.notice WHERE field = 'nik' AND \"table\" = 'public.balita'", [("nik", other, None)])
 
 
 def test_no_row_is_made_twice_however_often_the_agent_dies(known):

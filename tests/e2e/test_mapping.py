@@ -1,5 +1,7 @@
 """Agencies as they are: one row that is three records, a column that says whether a record exists, local time, joined keys."""
 
+import json
+
 import pytest
 
 from cluster import wait_for
@@ -325,6 +327,34 @@ def test_who_and_why_travel_with_the_change(mapped):
     assert mapped.query("SELECT count(*) FROM selaras.entry e JOIN selaras.resident r ON r.number = e.record"
                         f" WHERE r.nik = '{who}' AND e.operation = 'update' AND position('petugas17'::bytea IN e.body) > 0"
                         " AND position('SK 440/12'::bytea IN e.body) > 0") == [("1",)]
+
+
+def who_and_why(region, number):
+    """Of the last change of this person, and whether any of it is recorded."""
+    row = json.loads(region.selaras("log", "--record", "resident", f"nik={nik(number)}", "--kind", "change", "--json")[1])["log"][-1]
+    return row["actor"], row["ground"], row["recorded"]
+
+
+def test_a_transaction_says_itself_who_makes_it_and_why(mapped):
+    mapped.dinsos.query(f"BEGIN; SELECT pg_logical_emit_message(true, 'selaras.actor', 'petugas18');"
+                        f" UPDATE bantuan SET nama = 'Oleh pesan', updated_by = 'petugas17' WHERE nik = '{nik(14)}';"
+                        f" SELECT pg_logical_emit_message(true, 'selaras.ground', 'SK 441/12'); COMMIT")
+    becomes(mapped.dinkes, f"SELECT nama FROM peserta WHERE nik = '{nik(14)}'", [("Oleh pesan",)])
+    assert who_and_why(mapped, 14) == ("petugas18", "SK 441/12", True)
+
+
+def test_what_nobody_says_is_said_to_be_unknown_and_counted(mapped):
+    def unrecorded():
+        return {agency["name"]: agency["unrecorded"] for agency in json.loads(mapped.selaras("status", "--json")[1])["agencies"]}
+    before = unrecorded()
+    mapped.dinsos.query(f"UPDATE bantuan SET nama = 'Oleh siapa' WHERE nik = '{nik(15)}'")
+    mapped.dinsos.query(f"UPDATE bantuan SET nama = 'Oleh saya', updated_by = 'petugas17' WHERE nik = '{nik(16)}'")
+    becomes(mapped.dinkes, f"SELECT nama FROM peserta WHERE nik IN ('{nik(15)}', '{nik(16)}') ORDER BY nik", [("Oleh siapa",), ("Oleh saya",)])
+    assert who_and_why(mapped, 15) == (None, None, False)
+    assert "(not recorded)" in mapped.selaras("log", "--record", "resident", f"nik={nik(15)}")[1]
+    assert unrecorded() == {**before, "dinsos": before["dinsos"] + 1}
+    assert str(before["dinsos"] + 1) == mapped.value("SELECT unrecorded FROM selaras.agency WHERE name = 'dinsos'")
+    assert "NOT RECORDED" in mapped.selaras("status", check=False)[1]
 
 
 def test_nothing_is_left_parked_and_the_ledger_keeps_its_promises(mapped):

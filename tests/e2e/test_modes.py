@@ -7,7 +7,7 @@ import pytest
 
 from cluster import wait_for
 from conftest import Sample
-from region import Region
+from copies import COMMON, HEALTH, TRANSLATED
 
 GROUND = ("--ground", "SK 440/2026")
 
@@ -18,6 +18,10 @@ def set_mode(region, agency, mode, *options):
 
 def table_of(agency):
     return agency.query(f"SELECT * FROM {agency.table} ORDER BY 1")
+
+
+def quoted(words):
+    return ", ".join(f"'{word}'" for word in words)
 
 
 def canonical(region):
@@ -71,3 +75,91 @@ def test_joining_in_mode_observe_writes_nothing_anywhere(sample):
     assert region.value("SELECT count(*) FROM selaras.observed") == str(len(after[1]))
     status = region.selaras("status", check=False)[1]
     assert "dinkes observes" in status
+
+
+def previewed(region, agency, *options):
+    return json.loads(region.selaras("preview", agency, "--json", "--samples", "5", *options)[1])
+
+
+def by_record(rows):
+    return {row[0]: dict(zip(FIELDS, row[1:])) for row in rows}
+
+
+FIELDS = COMMON + HEALTH
+
+
+def at_dinkes(region):
+    """What each of its rows says of the catalog's fields, by its own key."""
+    return by_record(region.dinkes.query(
+        f"SELECT id, {', '.join(FIELDS)} FROM ({TRANSLATED['dinkes'].replace('SELECT ', 'SELECT id, ', 1)}) AS t"))
+
+
+def agreed(region):
+    return by_record(region.query(f"SELECT number, {', '.join(field + '::text' for field in FIELDS)} FROM selaras.resident WHERE exists"))
+
+
+def differences(before, after):
+    """By field: how many were empty and are filled, and how many are another value, of what is on both sides."""
+    filled, changed = dict.fromkeys(FIELDS, 0), dict.fromkeys(FIELDS, 0)
+    for key in before.keys() & after.keys():
+        for field in FIELDS:
+            old, new = before[key][field], after[key][field]
+            filled[field] += old is None and new is not None
+            changed[field] += old is not None and old != new
+    return filled, changed
+
+
+def test_what_preview_counts_comes_true(sample):
+    region = sample.region
+    people = [sample.pick().nik for _ in range(6)]
+    dinkes = region.dinkes
+    # What a table is like: no telephone, another household size, a wrong sex, two rows of one person, a number that none can be, a stranger.
+    dinkes.query(f"UPDATE peserta_jkn SET alamat_lengkap = NULL WHERE btrim(nik::text) IN ({quoted(people[:3])})")
+    dinkes.query(f"UPDATE peserta_jkn SET nama_peserta = 'Orang Lain' WHERE btrim(nik::text) = '{people[3]}'")
+    dinkes.query(f"UPDATE peserta_jkn SET berhak_pbi = NOT coalesce(berhak_pbi, false) WHERE btrim(nik::text) = '{people[4]}'")
+    dinkes.query("INSERT INTO peserta_jkn (nik, nama_peserta) VALUES ('6402061111110003', 'Orang Baru'), ('12', 'Nomor Salah')")
+    region.dinsos.query(f"DELETE FROM penerima_bantuan WHERE nik = '{people[5]}'")
+    passed(region, dinkes)
+    passed(region, region.dinsos)
+    told = previewed(region, "dinkes")
+    head = region.value("SELECT head FROM selaras.state")
+    rows = {row["what"]: row["rows"] for row in told["rows"] if row["type"] == "resident"}
+    fields = {field["field"]: field for field in told["fields"] if field["type"] == "resident"}
+    theirs, ours = at_dinkes(region), agreed(region)
+    text = region.selaras("preview", "dinkes")[1]
+    assert "OVERRULED THERE" in text and "Orang Lain" not in text and people[0] not in json.dumps(told)
+
+    set_mode(region, "dinkes", "full")
+    assert region.value("SELECT count(*) FROM selaras.observed") == "0"
+    wait_for("dinkes is loaded", lambda: region.value("SELECT state FROM selaras.agency WHERE name = 'dinkes'") == "active", 30)
+    wait_for("dinkes has applied what it is fed", lambda: not [line for line in region.backlog() if line.startswith("dinkes")], 30)
+
+    verdicts = {(field, verdict): int(count) for field, verdict, count in region.query(
+        "SELECT f, v, count(*) FROM selaras.entry e, unnest(e.fields, e.verdicts) AS u (f, v) WHERE e.agency = 'dinkes' AND e.type = 'resident'"
+        f" AND e.kind = 'change' AND e.operation = 'load' AND e.position > {head} AND e.rules[1] <> 'deleted' GROUP BY 1, 2")}      # of rows that stay
+    for field, counts in fields.items():
+        def of(*names, name=field):
+            return sum(verdicts.get((name, verdict), 0) for verdict in names)
+        # A group has one verdict for all of its members, equal ones too; and its empty ones are filled.
+        grouped = field in ("village", "address")
+        assert counts["held"] == of("held"), field
+        if not grouped:
+            assert (counts["equal"], counts["overruled"]) == (of("unchanged"), of("lost", "put back")), field
+            assert counts["fills"] + counts["changes"] + counts["new"] == of("applied", "won"), field
+    assert rows["created"] == verdicts.get(("existence", "applied"), 0) + verdicts.get(("existence", "won"), 0)
+    assert rows["held"] == verdicts.get(("existence", "held"), 0)
+    assert rows["inserted"] == int(region.value(
+        f"SELECT count(*) FROM selaras.entry WHERE agency = 'dinkes' AND type = 'resident' AND kind = 'item' AND operation = 'insert' AND position > {head}"))
+    # And what the two tables say of themselves.
+    after_theirs, after_ours = at_dinkes(region), agreed(region)
+    filled, overruled = differences(theirs, after_theirs)
+    fills, changes = differences(ours, after_ours)
+    for field in FIELDS:
+        counts = fields.get(field, dict.fromkeys(("filled", "overruled", "fills", "changes"), 0))
+        assert (filled[field], overruled[field]) == (counts["filled"], counts["overruled"]), field
+        assert (fills[field], changes[field]) == (counts["fills"], counts["changes"]), field
+    assert len(after_theirs) - len(theirs) == rows["inserted"] - rows["deleted"]
+    assert len(after_ours) - len(ours) == rows["created"]
+    assert rows["inserted"] > 0 and rows["deleted"] == 1 and rows["created"] > 0 and fields["address"]["filled"] == 3 and fields["eligible"]["overruled"] > 0
+    [entry] = region.query("SELECT says FROM selaras.change_log WHERE kind = 'mode' AND agency = 'dinkes'")
+    assert "SK 440/2026" in entry[0]

@@ -157,6 +157,25 @@ def test_a_parked_record_is_a_debt_until_it_is_released(town):
     assert town.region.query("SELECT kind, settled FROM selaras.debt WHERE record = %d" % item[2]) == [("parked", "released")]
 
 
+def test_what_a_trigger_altered_is_known_until_the_field_is_sent_again(town):
+    nik = town.nik()
+    dinsos = town.loaded("dinsos", [{"nik": nik, "name": "Lain", "phone": "0811"}])
+    dinkes = town.loaded("dinkes")
+
+    def altered(record):
+        return town.region.query(f"SELECT type, field, position FROM selaras.altered WHERE record = {record} ORDER BY field")
+    dinsos.change(town.next_lsn(), [peer.update("people", nik, {"name": ("Lain", "Lagi")})])
+    item, = dinkes.receive_feed().items
+    dinkes.change(town.next_lsn(), [], reports=[[peer.ALTERED, item[2], item[0], "people", "name phone colour"]])
+    assert altered(item[2]) == [("resident", "name", str(item[0])), ("resident", "phone", str(item[0]))]
+    dinsos.change(town.next_lsn(), [peer.update("people", nik, {"phone": ("0811", "0822")})])
+    assert altered(item[2]) == [("resident", "name", str(item[0]))]
+    # Twice in one transaction: the last word counts.
+    dinkes.change(town.next_lsn(), [peer.update("people", nik, {"name": ("LAGI", "Lagi")})],
+                  reports=[[peer.ALTERED, item[2], item[0], "people", "name"]])
+    assert altered(item[2]) == []
+
+
 def test_ping_is_answered_with_the_brokers_time(town):
     dinsos = town.loaded("dinsos")
     said, told = dinsos.ping()

@@ -232,8 +232,34 @@ def test_who_is_put_back_finds_a_notice(region, sample):
     region.wait_in_step()
     value = "true" if person.eligible else "false"
     assert everywhere(region, person.nik, "eligible") == {value}
-    rows = region.dinkes.query('SELECT "table", field, decided_by FROM selaras.notice ORDER BY number DESC LIMIT 1')
-    assert rows and rows[0][1] == "eligible" and rows[0][2] == "dinsos"
+    newest = 'SELECT field, decided_by, why FROM selaras.notice ORDER BY number DESC LIMIT 1'
+    assert region.dinkes.query(newest) == [("eligible", "dinsos", "ditetapkan oleh dinsos (pemilik data)")]
+    region.dinsos.query(f"UPDATE penerima_bantuan SET telepon = '0815' WHERE nik = '{person.nik}'")     # another field
+    told = json.loads(region.selaras("explain", "resident", f"nik={person.nik}", "eligible", "--json")[1])
+    [field], [over] = told["explained"], told["overruled"]
+    assert (field["field"], field["value"], field["agency"], field["verdict"]) == ("eligible", value, "dinsos", "applied")
+    assert (over["agency"], over["value"], over["verdict"], over["rule"]) == ("dinkes", {"true": "false", "false": "true"}[value], "put back", "not allowed")
+    assert over["entry"] > field["entry"]
+    assert {row["agency"] for row in told["reached"] if row["basis"]} >= {"dinsos", "dinkes"}
+    lines = region.selaras("explain", "resident", f"nik={person.nik}", "eligible")[1].splitlines()
+    assert lines[0].startswith(f"eligible: {value} since ") and [line.split("  ")[1] for line in lines[1:4]] == ["written by", "stands by", "overruled"]
+    assert ", by dinkes in entry " in lines[3] and "what others write is put back" in lines[2] and "reached" in lines[4]
+
+
+def test_a_notice_is_written_in_the_agency_s_language(region, sample):
+    person = sample.pick()
+    with open(region.dinkes.file, encoding="utf-8") as file:
+        usual = file.read()
+    region.dinkes.stop()
+    region.dinkes.run.write("dinkes.zpl", usual.replace("    agency = dinkes\n", "    agency = dinkes\n    language = en\n", 1))
+    region.dinkes.start()
+    region.dinkes.query(f"UPDATE peserta_jkn SET berhak_pbi = NOT berhak_pbi WHERE nik = '{person.nik}'")
+    region.wait_in_step()
+    newest = 'SELECT field, decided_by, why FROM selaras.notice ORDER BY number DESC LIMIT 1'
+    assert region.dinkes.query(newest) == [("eligible", "dinsos", "decided by dinsos (owner of this data)")]
+    region.dinkes.stop()
+    region.dinkes.run.write("dinkes.zpl", usual)
+    region.dinkes.start()
 
 
 @both_orders
@@ -246,6 +272,9 @@ def test_both_offline_and_the_owner_wins(region, sample, order):
     first = {"dinsos": [("dinsos", "update", "phone", "applied"), ("dinkes", "update", "phone", "won")],
              "dinkes": [("dinkes", "update", "phone", "applied"), ("dinsos", "update", "phone", "lost")]}
     assert verdicts(region, person.nik, since) == first[order[0]]
+    told = json.loads(region.selaras("explain", "resident", f"nik={person.nik}", "phone", "--json")[1])
+    assert [(over["agency"], over["verdict"]) for over in told["overruled"]] == [("dinsos", "applied" if order[0] == "dinsos" else "lost")]
+    assert {row["state"] for row in told["reached"]} <= {"applied", "written there", "no agency yet"} and told["explained"][0]["agency"] == "dinkes"
 
 
 @both_orders
@@ -375,8 +404,24 @@ def test_a_value_that_an_agency_s_own_trigger_writes_is_counted_and_not_sent_rou
     assert "AMINAH" not in log and "0899" not in log and person.nik not in log
     assert region.dinkes.value(f"SELECT nama_peserta FROM peserta_jkn WHERE nik = '{person.nik}'") == "AMINAH"
     assert not [entry for entry in verdicts(region, person.nik, since) + verdicts(region, beside.nik, since) if entry[0] == "dinkes"]
+
+    # The broker knows it of the record that was written, restarted or not, and until its agency sets it right.
+    def altered():
+        agency, = [agency for agency in json.loads(region.selaras("status", "--json", check=False)[1])["agencies"] if agency["name"] == "dinkes"]
+        return agency["altered"], region.query("SELECT r.nik, a.field FROM selaras.altered a JOIN selaras.resident r ON r.number = a.record")
+    wait_for("the broker is told", lambda: altered() == (1, [(person.nik, "name")]))
+    explained = json.loads(region.selaras("explain", "resident", f"nik={person.nik}", "name", "--json")[1])
+    states = {row["agency"]: row["state"] for row in explained["reached"]}
+    assert (states["dinsos"], states["dinkes"]) == ("written there", "altered there")
+    assert all(row["since"] for row in explained["reached"] if row["agency"] == "dinkes")
+    told = region.selaras("record", "resident", f"nik={person.nik}")[1]
+    assert "altered there" in told and "by a trigger of its own" in told
+    region.broker.stop()
+    region.start_broker()
+    wait_for("a new broker knows it", lambda: altered()[0] == 1)
     region.dinkes.query("DROP FUNCTION loud() CASCADE; DROP FUNCTION beside() CASCADE")
     region.dinkes.query(f"UPDATE peserta_jkn SET nama_peserta = 'Aminah' WHERE nik = '{person.nik}'")
+    wait_for("what it is now is known", lambda: altered() == (0, []))
     region.dinkes.query(f"UPDATE peserta_jkn SET no_hp = NULL WHERE nik = '{beside.nik}'")
 
 

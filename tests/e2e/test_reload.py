@@ -1,0 +1,219 @@
+"""Nightly reloads: an agency deletes everything and inserts it anew, and exactly what is different then is told to the others.
+
+Residents may be away for a minute, programmes for two seconds. dinsos finds residents by their number, at dinkes the database makes
+the keys and a status says who is one of theirs."""
+
+import json
+
+import pytest
+
+from cluster import wait_for
+from mapped import becomes, mapped_region, nik
+
+CATALOG = """\
+catalog
+    version = 1
+    agencies = "dinsos dinkes"
+record
+    resident
+        existence
+            write = "dinsos dinkes"
+        read
+            dinsos = law
+            dinkes = agreement
+        fields
+            nik
+                type = text
+                identifier = yes
+                personal = yes
+                write = "dinsos dinkes"
+            name
+                type = text
+                personal = yes
+                write = "dinsos dinkes"
+            phone
+                type = text
+                personal = yes
+                write = "dinkes dinsos"
+    program
+        existence
+            write = "dinsos dinkes"
+        read
+            dinsos = law
+            dinkes = agreement
+        fields
+            code
+                type = text
+                identifier = yes
+                write = "dinsos dinkes"
+            title
+                type = text
+                write = "dinsos dinkes"
+"""
+
+MAPPING = """\
+mapping
+    orang
+        type = resident
+        table = orang
+        key = {key}
+{where}        insert = yes
+        delete = row
+        absence = 1min
+        fields
+            nik
+                column = nik
+            name
+                column = nama
+            phone
+                column = telepon
+    kegiatan
+        type = program
+        table = kegiatan
+        key = code
+        insert = yes
+        delete = row
+        absence = 2s
+        fields
+            code
+                column = kode
+            title
+                column = judul
+"""
+TABLES = """
+    CREATE TABLE orang ({key} nama text, telepon text, catatan text DEFAULT 'milik kami', status text DEFAULT 'AKTIF');
+    CREATE TABLE kegiatan (kode text PRIMARY KEY, judul text, catatan text DEFAULT 'milik kami');
+    ALTER TABLE orang REPLICA IDENTITY FULL;
+    ALTER TABLE kegiatan REPLICA IDENTITY FULL;
+"""
+PEOPLE = 60
+
+
+@pytest.fixture(scope="module")
+def region():
+    mappings = {"dinsos": MAPPING.format(key="nik", where=""),
+                "dinkes": MAPPING.format(key='"generated id"', where="        where\n            status = AKTIF\n")}
+    schemas = {"dinsos": TABLES.format(key="nik text PRIMARY KEY,") +
+               f"INSERT INTO orang SELECT '64020601018000' || lpad(n::text, 2, '0'), 'Warga ' || n, '0812' || n FROM generate_series(1, {PEOPLE}) n;"
+               "INSERT INTO kegiatan SELECT 'K' || n, 'Kegiatan ' || n FROM generate_series(1, 9) n;",
+               "dinkes": TABLES.format(key="id serial PRIMARY KEY, nik text UNIQUE,")}
+    with mapped_region(CATALOG, mappings, schemas) as region:
+        becomes(region.dinkes, "SELECT count(*) FROM orang", [(str(PEOPLE),)])
+        becomes(region.dinkes, "SELECT count(*) FROM kegiatan", [("9",)])
+        region.dinkes.query("UPDATE orang SET catatan = 'rak ' || id")
+        yield region
+
+
+def changes(region, agency):
+    return int(region.value(f"SELECT count(*) FROM selaras.entry WHERE kind = 'change' AND agency = '{agency}'"))
+
+
+def mark(agency):
+    """Until the broker has all of this agency's stream."""
+    region, at = agency.region, agency.value("SELECT pg_current_wal_insert_lsn() - '0/0'")
+    wait_for(f"the broker has read {agency.name}", lambda: int(region.value(
+        f"SELECT lsn FROM selaras.agency WHERE name = '{agency.name}'")) >= int(at), 30)
+
+
+def status(agency):
+    return json.loads(agency.region.selaras("status", "--json", "--socket", agency.control)[1])
+
+
+def killed(agency):
+    agency.kill()
+    agency.start()
+
+
+def seen(region, at, number, fields="nama, telepon"):
+    return region.agencies[at].query(f"SELECT {fields} FROM orang WHERE nik = '{nik(number)}'")
+
+
+def test_a_reload_in_one_transaction(region):
+    dinsos, dinkes = region.dinsos, region.dinkes
+    before = changes(region, "dinsos")
+    dinsos.query("BEGIN; CREATE TEMP TABLE baru AS TABLE orang; UPDATE baru SET telepon = '0899' WHERE nik = "
+                 f"'{nik(7)}'; DELETE FROM orang; INSERT INTO orang SELECT * FROM baru; COMMIT")
+    becomes(dinkes, f"SELECT telepon, catatan FROM orang WHERE nik = '{nik(7)}'", [("0899", "rak 7")])
+    mark(dinsos)
+    assert changes(region, "dinsos") == before + 1
+
+
+def test_a_reload_in_many_transactions_and_the_agent_is_killed_in_between(region):
+    dinsos, dinkes = region.dinsos, region.dinkes
+    before = changes(region, "dinsos")
+    dinsos.query("CREATE TABLE baru AS TABLE orang")
+    dinsos.query(f"UPDATE baru SET telepon = '0877' WHERE nik = '{nik(8)}'")
+    for digit in range(10):
+        dinsos.query(f"DELETE FROM orang WHERE nik LIKE '%{digit}'")
+        if digit == 4:
+            killed(dinsos)
+    mark(dinsos)
+    assert changes(region, "dinsos") == before and dinsos.value("SELECT count(*) FROM selaras.absent") == str(PEOPLE)
+    killed(dinsos)
+    assert dinkes.value("SELECT count(*) FROM orang") == str(PEOPLE)
+    for digit in range(10):
+        dinsos.query(f"INSERT INTO orang SELECT * FROM baru WHERE nik LIKE '%{digit}'")
+        if digit == 6:
+            killed(dinsos)
+    becomes(dinkes, f"SELECT telepon, catatan FROM orang WHERE nik = '{nik(8)}'", [("0877", "rak 8")])
+    mark(dinsos)
+    assert changes(region, "dinsos") == before + 1
+    becomes(dinsos, "SELECT count(*) FROM selaras.absent", [("0",)])
+    dinsos.query("DROP TABLE baru")
+
+
+def test_a_reload_in_two_transactions_where_the_database_makes_keys(region):
+    dinkes, dinsos = region.dinkes, region.dinsos
+    before = changes(region, "dinkes")
+    dinkes.query("CREATE TABLE baru AS SELECT nik, nama, telepon FROM orang")
+    dinkes.query(f"UPDATE baru SET telepon = '0866' WHERE nik = '{nik(9)}'")
+    dinkes.query("DELETE FROM orang")
+    mark(dinkes)
+    killed(dinkes)
+    dinkes.query("INSERT INTO orang (nik, nama, telepon) SELECT * FROM baru ORDER BY nik")
+    becomes(dinsos, f"SELECT telepon, catatan FROM orang WHERE nik = '{nik(9)}'", [("0866", "milik kami")])
+    mark(dinkes)
+    # Each has another key, which the broker must know; but no value beside the one is anybody's business.
+    assert changes(region, "dinkes") == before + PEOPLE
+    assert region.value("SELECT count(*) FROM selaras.entry WHERE kind = 'change' AND agency = 'dinkes' AND effect IS NOT NULL"
+                        " AND operation = 'update'") == "1"
+    dinsos.query(f"UPDATE orang SET nama = 'Warga Lain' WHERE nik = '{nik(10)}'")
+    becomes(dinkes, f"SELECT nama FROM orang WHERE nik = '{nik(10)}'", [("Warga Lain",)])
+    dinkes.query("DROP TABLE baru")
+
+
+def test_what_others_write_while_rows_are_away_is_there_when_they_are_back(region):
+    dinsos, dinkes = region.dinsos, region.dinkes
+    dinsos.query("CREATE TABLE baru AS TABLE orang")
+    dinsos.query(f"UPDATE baru SET nama = 'Warga Baru' WHERE nik = '{nik(11)}'")
+    dinsos.query(f"DELETE FROM orang WHERE nik BETWEEN '{nik(11)}' AND '{nik(13)}'")
+    mark(dinsos)
+    assert status(dinsos)["absent"] == 3
+    dinkes.query(f"UPDATE orang SET telepon = '0855' WHERE nik = '{nik(11)}'")
+    dinkes.query(f"UPDATE orang SET status = 'PINDAH' WHERE nik = '{nik(12)}'")  # it is not away: it was not deleted
+    dinkes.query(f"UPDATE orang SET telepon = '0844' WHERE nik = '{nik(13)}'")
+    becomes(dinsos, "SELECT count(*) FROM selaras.parked WHERE reason LIKE '%absence%'", [("3",)])
+    killed(dinsos)
+    dinsos.query(f"INSERT INTO orang SELECT * FROM baru WHERE nik BETWEEN '{nik(11)}' AND '{nik(13)}'")
+    becomes(dinsos, f"SELECT nama, telepon FROM orang WHERE nik BETWEEN '{nik(11)}' AND '{nik(13)}' ORDER BY nik",
+            [("Warga Baru", "0855"), ("Warga 13", "0844")])
+    becomes(dinkes, f"SELECT nama, telepon FROM orang WHERE nik = '{nik(11)}'", [("Warga Baru", "0855")])
+    assert seen(region, "dinkes", 13) == [("Warga 13", "0844")]
+    becomes(dinsos, "SELECT count(*) FROM selaras.parked", [("0",)])
+    dinsos.query("DROP TABLE baru")
+
+
+def test_a_deletion_that_stays_travels_when_it_is_due(region):
+    dinsos, dinkes = region.dinsos, region.dinkes
+    dinsos.query("DELETE FROM kegiatan WHERE kode IN ('K1', 'K2', 'K3')")
+    dinsos.kill()
+    dinkes.query("UPDATE kegiatan SET judul = 'Tetap' WHERE kode = 'K2'")
+    dinsos.start()
+    dinsos.query("INSERT INTO kegiatan VALUES ('K3', 'Kegiatan 3')")
+    becomes(dinkes, "SELECT kode FROM kegiatan WHERE kode IN ('K1', 'K3')", [("K3",)])
+    mark(dinsos)
+    assert dinsos.value("SELECT count(*) FROM kegiatan WHERE kode = 'K1'") == "0"
+    becomes(dinsos, "SELECT count(*) FROM selaras.absent", [("0",)])
+    becomes(dinsos, "SELECT count(*) FROM selaras.parked", [("0",)])
+    # What dinkes wrote was not known where it was deleted: both end with the same.
+    assert dinsos.query("SELECT judul FROM kegiatan WHERE kode = 'K2'") == dinkes.query("SELECT judul FROM kegiatan WHERE kode = 'K2'")
