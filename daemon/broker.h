@@ -151,6 +151,8 @@ struct peer_view {
 };
 /* An open hold, likewise. */
 const struct hold_row *broker_hold(const struct broker *broker, uint32_t at);
+/* Whether PostgreSQL has refused what its decision comes to: it waits for another decision. */
+bool broker_hold_refused(const struct broker *broker, uint32_t at);
 bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret);
 feed_position broker_head(const struct broker *broker);
 uint32_t broker_catalog_version(const struct broker *broker);

@@ -27,6 +27,17 @@ static void debt_settle(struct work *work, struct peer *peer, const struct debt 
     debts_remove(peer->debts, debt);
 }
 
+static void debt_lower(struct work *work, struct peer *peer, const struct debt *debt, feed_position position)
+{
+    struct writes *writes = &work->batch->writes;
+
+    writes->lowered =
+        room(work, writes->lowered, writes->lowered_count, &work->lowered_capacity, sizeof *writes->lowered);
+    writes->lowered[writes->lowered_count++] =
+        (struct lowered_debt){ .agency = peer->row.id, .entry = debt->entry, .position = position };
+    debts_lower(peer->debts, debt, position);
+}
+
 void debts_answered(struct work *work, struct peer *peer, feed_position base)
 {
     const struct debt *debt;
@@ -46,10 +57,14 @@ static void report_skipped(struct broker *broker, struct work *work, struct peer
         .block = report->block,
         .reason = nothing,
     };
+    const struct debt *answering;
 
     if (held_find(record, peer->index, UNIT_EXISTENCE))
         return; /* it will be sent the record whole when what is held has been settled */
-    if (debts_answer_comes(peer->debts, report->record, report->position))
+    answering = debts_answering(peer->debts, report->record, report->position);
+    if (answering && answering->position > report->position)
+        debt_lower(work, peer, answering, report->position);
+    if (answering)
         return; /* else a few bytes, said again and again, would each make an entry with the whole record */
     if (report->kind == REPORT_SKIPPED)
         links_remove(work->links, peer->row.id, report->block, report->record); /* it has no such row */

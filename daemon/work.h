@@ -64,7 +64,8 @@ struct work {
     struct exchange *exchange;   /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
     const struct canonical *created; /* by the newest change that has created one */
     bool second;                     /* keys without a link were looked up as identifiers too */
-    uint32_t entry_capacity, debt_capacity, settled_capacity, altered_capacity, record_capacity, held_capacity;
+    uint32_t entry_capacity, debt_capacity, settled_capacity, lowered_capacity, altered_capacity, record_capacity,
+        held_capacity;
     struct buffer scratch;
     struct brake *brake;    /* the batch's copy, once it is needed */
     const uint32_t *over;   /* by limit: the hold that the transaction's changes beyond it go to; NULL: none */
