@@ -175,7 +175,7 @@ void altered_settled(struct broker *broker, struct work *work, struct peer *writ
             altered_sent(work, &broker->peers[i], record, &outcome->effect);
     if (writer)
         altered_sent(work, writer, record, &outcome->reply);
-    if (!fields || altered_count(writer->altered) == 0)
+    if (!writer || !fields || altered_count(writer->altered) == 0)
         return;
     if (whole)
         altered_forget_all(work, writer, record);
