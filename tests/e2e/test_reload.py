@@ -4,6 +4,7 @@ Residents may be away for a minute, programmes for two seconds. dinsos finds res
 the keys and a status says who is one of theirs."""
 
 import json
+import signal
 
 import pytest
 
@@ -190,6 +191,25 @@ def test_a_reload_in_many_transactions_and_the_agent_is_killed_in_between(region
     assert changes(region, "dinsos") == before + 1
     becomes(dinsos, "SELECT count(*) FROM selaras.absent", [("0",)])
     dinsos.query("DROP TABLE baru")
+
+
+def test_what_was_kept_for_transactions_that_the_broker_does_not_have_is_made_anew(region):
+    """The broker does nothing while a row goes and while it comes back, and each time both are killed."""
+    dinsos, dinkes = region.dinsos, region.dinkes
+    before = changes(region, "dinsos")
+    for statement, kept in ((f"DELETE FROM orang WHERE nik = '{nik(14)}'", "settled IS NULL"),
+                            (f"INSERT INTO orang VALUES ('{nik(14)}', 'Warga 14', '0814')", "settled IS NOT NULL")):
+        region.broker.send(signal.SIGSTOP)
+        dinsos.query(statement)
+        becomes(dinsos, f"SELECT count(*) FROM selaras.absent WHERE {kept}", [("1",)])
+        dinsos.kill()
+        region.broker.kill()  # and with it what it had not read yet
+        region.start_broker()
+        dinsos.start()
+        mark(dinsos)
+    becomes(dinkes, f"SELECT telepon FROM orang WHERE nik = '{nik(14)}'", [("0814",)])
+    assert changes(region, "dinsos") == before + 1
+    assert region.value("SELECT operation FROM selaras.entry WHERE kind = 'change' AND agency = 'dinsos' ORDER BY position DESC LIMIT 1") == "update"
 
 
 def test_a_reload_in_two_transactions_where_the_database_makes_keys(region):
