@@ -279,6 +279,13 @@ const struct hold_row *broker_hold(const struct broker *broker, uint32_t at)
     return hold ? &hold->row : NULL;
 }
 
+bool broker_hold_refused(const struct broker *broker, uint32_t at)
+{
+    const struct hold *hold = brake_hold(broker->brake, at);
+
+    return hold && hold->refused;
+}
+
 feed_position broker_head(const struct broker *broker)
 {
     return broker->head;
