@@ -3,6 +3,7 @@
 #include "daemon/observe.h"
 #include "daemon/previewing.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,6 +159,7 @@ void preview_ask(struct broker *broker, const struct broker_event *event)
         answer(broker, event->request, why);
         return;
     }
+    assert(peer);
     preview = calloc(1, sizeof *preview);
     if (!preview)
         abort();
