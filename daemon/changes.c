@@ -228,6 +228,7 @@ static struct writer writer_of(const struct share *share, const struct piece *pi
         .nothing_seen = piece->nothing_seen,
         .restored = piece->nothing_seen && share->row.restored,
         .fed = block->fed,
+        .takes_none = !block->insert,
         .commit_time_us = piece->commit_time_us,
     };
 }
@@ -416,7 +417,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     feed_position seen = piece->nothing_seen ? share->row.load : piece->base;
     struct text key = { arena_copy(arena, change->key.bytes, change->key.length), change->key.length };
     uint32_t hold = 0;
-    feed_position position;
+    feed_position passed, position;
     struct entry_row *row;
     struct outcome outcome;
     struct target target;
@@ -431,11 +432,6 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     target = insert ? target_of_insert(broker, work, peer, block, change, fields, piece->base)
                     : (struct target){ .record = resolved ? record_numbered(work, resolved) : NULL,
                                        .held = resolved ? NULL : unknown_key };
-    if (target.record) {
-        feed_position passed = passed_at(work, peer, block, change, piece->base, target.record);
-
-        seen = passed > seen ? passed : seen;
-    }
     if (target.held && change->operation == OPERATION_DELETE) {
         row = change_entry(broker, work, share, piece, change, number);
         unknown_deleted(work, &outcome);
@@ -447,6 +443,8 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
         hold = hold_for(broker, work, peer, block->type, UNIT_EXISTENCE, HOLD_UNKNOWN, target.held)->row.number;
         target.record = record_create(broker, work, block->type);
     }
+    passed = passed_at(work, peer, block, change, piece->base, target.record);
+    seen = passed > seen ? passed : seen;
     row = change_entry(broker, work, share, piece, change, number);
     row->entry.record = target.record->number;
     if (hold)

@@ -88,6 +88,7 @@ static void shadow_make(struct broker *broker, struct preview *preview, const st
     shadow->row = peer->row;
     shadow->index = peer->index;
     shadow->debts = debts_new();
+    shadow->altered = altered_new();
     if (blocks_bind(preview->arena, broker->catalog, peer->index, preview->blocks, &shadow->blocks,
                     &shadow->block_count, &err) < 0)
         abort(); /* they fitted before */
@@ -168,6 +169,7 @@ void preview_ask(struct broker *broker, const struct broker_event *event)
     preview->modes = text_in(preview->arena, peer->row.modes);
     preview->blocks = text_in(preview->arena, peer->row.blocks);
     preview->incarnation = peer->row.incarnation;
+    preview->key = text_of("");
     preview->next_record = UINT64_C(1) << PREVIEW_NUMBERS_FROM;
     shadow_make(broker, preview, peer, event->table);
     result_make(broker, preview, event->table);
@@ -181,6 +183,7 @@ void preview_free(struct preview **preview)
     if (!old)
         return;
     debts_free(&old->shadow.debts);
+    altered_free(&old->shadow.altered);
     free(old->memory.slots);
     arena_free(&old->arena);
     free(old);

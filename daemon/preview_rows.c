@@ -380,6 +380,8 @@ void preview_decide(struct broker *broker, struct work *work)
         decide_row(broker, work, share, r);
     broker->preview->next_record = work->batch->writes.next_record;
     broker->actions->count = actions; /* nothing of it has happened */
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        altered_undo(broker->peers[i].altered);
 }
 
 void preview_fill(struct broker *broker, struct work *work)

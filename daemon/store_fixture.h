@@ -443,6 +443,11 @@ static inline void keep_debts(struct world *world, const struct writes *writes)
 {
     for (uint32_t i = 0; i < writes->debt_count; i++)
         world->debts[world->debt_count++] = (struct stored_debt){ .debt = writes->debts[i] };
+    for (uint32_t i = 0; i < writes->lowered_count; i++)
+        for (uint32_t j = 0; j < world->debt_count; j++)
+            if (world->debts[j].debt.agency == writes->lowered[i].agency &&
+                world->debts[j].debt.entry == writes->lowered[i].entry)
+                world->debts[j].debt.position = writes->lowered[i].position;
     for (uint32_t i = 0; i < writes->settled_count; i++)
         for (uint32_t j = 0; j < world->debt_count; j++)
             if (world->debts[j].debt.agency == writes->settled[i].agency &&
