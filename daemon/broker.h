@@ -49,7 +49,6 @@ enum broker_event_kind {
     BROKER_EVENT_REVOKE,    /* name, request */
     BROKER_EVENT_RELOAD,    /* name, ground, request: its next hello begins a load, whatever it says of its history */
     BROKER_EVENT_RESUME,    /* name, ground, request: lifts the quarantine of an agency whose batch was refused */
-    BROKER_EVENT_MODE,      /* name, mode, table (or "": all of them), ground, request: what becomes of its changes */
     BROKER_EVENT_REVEAL,    /* name (the record type, or ""), record, what, request */
     BROKER_EVENT_RELEASE,   /* record (the hold), what (a selection of records, or ""), ground, request */
     BROKER_EVENT_REJECT,    /* the same */

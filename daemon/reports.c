@@ -1,4 +1,5 @@
 /* What the agency's stream says became of items, and what is owed for it. */
+#include "daemon/references.h"
 #include "daemon/same.h"
 #include "daemon/work.h"
 
@@ -222,8 +223,8 @@ static void report_linked(struct broker *broker, struct work *work, struct peer 
                           struct canonical *record)
 {
     (void)broker;
-    (void)record;
     link_made(work, peer, report);
+    references_arrive(work, peer, record);
 }
 
 void take_links(struct work *work, const struct peer *peer, const struct piece *piece)
