@@ -179,22 +179,9 @@ static int operation_rank(enum operation operation)
     return operation == OPERATION_DELETE ? 0 : operation == OPERATION_UPDATE ? 1 : 2;
 }
 
-/* Deletions first, then updates, then insertions; blocks in the mapping's order, which is that of references (deletions
- * the other way round); within a block as they came. */
-static int compare_nets(const void *left, const void *right)
-{
-    const struct net *a = *(const struct net *const *)left, *b = *(const struct net *const *)right;
-    int by_operation = operation_rank(a->operation) - operation_rank(b->operation);
-
-    if (by_operation != 0)
-        return by_operation;
-    if (a->block != b->block)
-        return (a->block < b->block ? -1 : 1) * (a->operation == OPERATION_DELETE ? -1 : 1);
-    return (a->position > b->position) - (a->position < b->position);
-}
-
 struct folding {
     struct arena *arena;
+    const struct mapping *mapping;
     struct net_run *runs;
     uint32_t run_count;
     struct net **list; /* of the present run, then of the next, in one array */
@@ -202,6 +189,28 @@ struct folding {
     struct index index;
     struct index keyless; /* of all runs */
 };
+
+/* Deletions first, what refers before what it refers to; then record types in the order of references, so that a row
+ * is there before another one refers to it; of each type updates, then insertions; blocks in the mapping's order;
+ * within a block as they came. */
+static int compare_nets(const void *left, const void *right, void *context)
+{
+    const struct net *a = *(const struct net *const *)left, *b = *(const struct net *const *)right;
+    const struct mapping *mapping = ((const struct folding *)context)->mapping;
+    const struct catalog_type *a_type = mapping->blocks[a->block].type, *b_type = mapping->blocks[b->block].type;
+    bool deletes = a->operation == OPERATION_DELETE;
+    int by_operation = operation_rank(a->operation) - operation_rank(b->operation);
+
+    if (deletes != (b->operation == OPERATION_DELETE))
+        return by_operation;
+    if (a_type != b_type)
+        return (a_type < b_type ? -1 : 1) * (deletes ? -1 : 1); /* of one array, which is in that order */
+    if (by_operation != 0)
+        return by_operation;
+    if (a->block != b->block)
+        return (a->block < b->block ? -1 : 1) * (a->operation == OPERATION_DELETE ? -1 : 1);
+    return (a->position > b->position) - (a->position < b->position);
+}
 
 static void run_end(struct folding *folding)
 {
@@ -211,7 +220,7 @@ static void run_end(struct folding *folding)
         return;
     run->list = folding->list + folding->start;
     run->count = folding->used - folding->start;
-    qsort(run->list, run->count, sizeof *run->list, compare_nets);
+    qsort_r(run->list, run->count, sizeof *run->list, compare_nets, folding);
     folding->run_count++;
     folding->start = folding->used;
     folding->index.run++;
@@ -229,6 +238,7 @@ int net_fold(struct arena *arena, const struct mapping *mapping, const struct it
 {
     struct folding folding = {
         .arena = arena,
+        .mapping = mapping,
         .runs = arena_array(arena, count + 1u, sizeof *folding.runs),
         .list = arena_array(arena, count + 1u, sizeof *folding.list),
     };
@@ -236,10 +246,11 @@ int net_fold(struct arena *arena, const struct mapping *mapping, const struct it
     index_new(arena, &folding.index, count);
     index_new(arena, &folding.keyless, count);
     for (uint32_t i = 0; i < count; i++) {
-        struct net *net, **place, **keyless;
+        struct net *net = NULL, **place, **keyless;
 
         if (net_new(arena, mapping, items[i], &net, err) < 0)
             return err->code;
+        assert(net);
         if (net->operation == OPERATION_DELETE && mapping->blocks[net->block].delete == DELETE_IGNORE)
             continue;
         keyless = keyless_place(&folding, mapping, net);

@@ -23,7 +23,8 @@ struct net {
     bool waited;            /* its row has been waited for long enough (`absence`) */
 };
 
-/* What may be done together: no row twice, deletions first, then updates, then insertions. */
+/* What may be done together: no row twice, deletions first, then what is referred to before
+ * what refers to it, of each record type updates before insertions. */
 struct net_run {
     struct net **list;
     uint32_t count;

@@ -305,6 +305,35 @@ static void a_row_whose_key_is_yet_to_be_made_is_one_net_effect(void **state)
     assert_int_equal(world->runs[2].list[0]->record, 6);
 }
 
+/* Participants refer to cards, though the mapping has them first. */
+static void what_is_referred_to_comes_before_and_goes_after(void **state)
+{
+    static const struct catalog_type types[2];
+    static const struct {
+        enum operation operation;
+        uint64_t record;
+    } expected[] = { { OPERATION_DELETE, 1 }, { OPERATION_DELETE, 2 }, { OPERATION_UPDATE, 3 },
+                     { OPERATION_INSERT, 4 }, { OPERATION_UPDATE, 5 }, { OPERATION_INSERT, 6 } };
+    struct world *world = *state;
+
+    world->mapping.blocks[0].type = world->mapping.blocks[2].type = &types[1];
+    world->mapping.blocks[1].type = &types[0];
+    world->mapping.blocks[1].delete = DELETE_ROW;
+    feed(world, OPERATION_INSERT, "participant", 6, NULL, "nik", "F", NULL);
+    feed(world, OPERATION_UPDATE, "participant", 5, "E", "name", "E", NULL);
+    feed(world, OPERATION_INSERT, "card", 4, NULL, "number", "D", NULL);
+    feed(world, OPERATION_DELETE, "card", 2, "B", NULL);
+    feed(world, OPERATION_UPDATE, "card", 3, "C", "colour", "red", NULL);
+    feed(world, OPERATION_DELETE, "participant", 1, "A", NULL);
+    fold(world);
+    assert_int_equal(world->run_count, 1);
+    assert_int_equal(world->runs[0].count, 6);
+    for (uint32_t i = 0; i < 6; i++) {
+        assert_int_equal(world->runs[0].list[i]->operation, expected[i].operation);
+        assert_int_equal(world->runs[0].list[i]->record, expected[i].record);
+    }
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
@@ -316,6 +345,7 @@ int main(void)
         T(what_is_deleted_and_comes_back_keeps_its_row),
         T(a_deletion_that_the_mapping_ignores_leaves_what_came_before),
         T(deletions_come_first_and_insertions_last),
+        T(what_is_referred_to_comes_before_and_goes_after),
         T(nothing_is_folded_past_a_change_of_key),
         T(a_row_whose_key_is_yet_to_be_made_is_one_net_effect),
         T(a_key_that_is_set_to_itself_does_not_move),

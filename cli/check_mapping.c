@@ -64,7 +64,8 @@ static bool is_private(const struct mapping_block *block, const struct mapping_f
 {
     const struct catalog_field *known = &block->type->fields[field->field];
 
-    return known->personal || block->type->units[known->unit].identifier;
+    return known->personal || block->type->units[known->unit].identifier ||
+           (field->refers && !field->refers->generated); /* it is a key of somebody */
 }
 
 static bool has_column(const struct mapping_field *field, uint16_t column)
@@ -73,6 +74,16 @@ static bool has_column(const struct mapping_field *field, uint16_t column)
         if (field->columns[i] == column)
             return true;
     return false;
+}
+
+/* A reference as block and key. */
+static struct value shown(struct arena *arena, const struct mapping_field *field, struct value value)
+{
+    struct value block, key;
+
+    if (!field->refers || !reference_cut(value, &block, &key))
+        return value;
+    return value_text(arena_printf(arena, "%s %.*s", field->refers->name, (int)key.length, key.bytes));
 }
 
 static void row_print(const struct subject *subject, struct output *output, const struct example *example, int column,
@@ -96,7 +107,7 @@ static void row_print(const struct subject *subject, struct output *output, cons
     }
     if (field >= 0) {
         output_text(output, AT_FIELD, block->fields[field].name);
-        output_value(output, AT_VALUE, example->fields[field], masked);
+        output_value(output, AT_VALUE, shown(subject->arena, &block->fields[field], example->fields[field]), masked);
     }
 }
 

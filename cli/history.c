@@ -92,6 +92,20 @@ bool field_masked(const struct catalog_type *type, const char *field, bool revea
     return index < 0 || type->fields[index].personal;
 }
 
+struct value field_shown(struct arena *arena, const struct catalog *catalog, const struct catalog_type *type,
+                         const char *field, struct value value)
+{
+    int index = type ? catalog_field(type, field, strlen(field)) : -1;
+    struct value block, key;
+
+    if (index < 0 || type->fields[index].type != VALUE_REFERENCE || value.state != VALUE_SET)
+        return value;
+    if (reference_cut(value, &block, &key))
+        return value_text(arena_printf(arena, _("a row of %.*s"), (int)block.length, block.bytes));
+    return value_text(arena_printf(arena, "%s %.*s", catalog->types[type->fields[index].refers].name, (int)value.length,
+                                   value.bytes));
+}
+
 /* What an entry holds beside its columns, whichever kind it is. */
 struct contents {
     enum told told;
@@ -235,11 +249,15 @@ static void entry_cells(struct output *output, struct arena *arena, const struct
 }
 
 static void field_cells(struct output *output, struct arena *arena, const struct ledger_field *field,
-                        const struct contents *contents, bool masked)
+                        const struct contents *contents, const struct catalog_type *type,
+                        const struct history_options *options)
 {
+    bool masked = field_masked(type, field->name, options->reveal);
     struct value old, new;
 
     values_of(contents, field->name, &old, &new);
+    old = field_shown(arena, options->catalog, type, field->name, old);
+    new = field_shown(arena, options->catalog, type, field->name, new);
     output_text(output, AT_FIELD, field->name);
     output_text(output, AT_VERDICT, field->verdict);
     set_unless_empty(output, AT_RULE, field->rule);
@@ -276,8 +294,7 @@ void history_entry(struct output *output, struct arena *arena, const struct ledg
             continue;
         output_row(output, more);
         entry_cells(output, arena, entry, &contents, options->one_record);
-        field_cells(output, arena, field, &contents,
-                    field_masked(type < 0 ? NULL : &options->catalog->types[type], field->name, options->reveal));
+        field_cells(output, arena, field, &contents, type < 0 ? NULL : &options->catalog->types[type], options);
         more = true;
     }
     if (!more) {

@@ -21,6 +21,11 @@ bool change_unrecorded(const struct change *change);
 /* Whether a field's values must be masked. `type` may be NULL: unknown. */
 bool field_masked(const struct catalog_type *type, const char *field, bool reveal);
 
+/* A value as it may be shown: of a reference the record, "resident 17"; or, as an agency said it, of which block a row,
+ * never that row's key. `type` may be NULL: unknown. */
+struct value field_shown(struct arena *arena, const struct catalog *catalog, const struct catalog_type *type,
+                         const char *field, struct value value);
+
 struct history_options {
     const struct catalog *catalog;
     bool reveal;

@@ -137,8 +137,8 @@ static void sample_cells(struct output *output, const struct hold_sample *sample
     output_value(output, AT_GROUND, change->ground.state == VALUE_SET ? change->ground : (struct value){ 0 }, false);
 }
 
-static void sample_rows(struct output *output, struct arena *arena, const struct catalog_type *type,
-                        const struct hold_sample *sample)
+static void sample_rows(struct output *output, struct arena *arena, const struct catalog *catalog,
+                        const struct catalog_type *type, const struct hold_sample *sample)
 {
     struct change change;
     bool more = false;
@@ -149,14 +149,17 @@ static void sample_rows(struct output *output, struct arena *arena, const struct
         const char *name = arena_copy(arena, field->name.bytes, field->name.length);
         bool masked = field_masked(type, name, false);
 
+        struct value old = field_shown(arena, catalog, type, name, field->old);
+        struct value new = field_shown(arena, catalog, type, name, field->value);
+
         if (!is_of(type, sample->unit, field->name))
             continue;
         output_row(output, more);
         sample_cells(output, sample, &change);
         output_text(output, AT_FIELD, name);
-        output_text(output, AT_CHANGE, show_change(arena, field->old, field->value, masked));
-        output_value(output, AT_OLD, field->old, masked);
-        output_value(output, AT_NEW, field->value, masked);
+        output_text(output, AT_CHANGE, show_change(arena, old, new, masked));
+        output_value(output, AT_OLD, old, masked);
+        output_value(output, AT_NEW, new, masked);
         output_flag(output, AT_MASKED, masked);
         more = true;
     }
@@ -242,7 +245,7 @@ static int show(const struct call *call, uint64_t number, struct output *output,
     output_heading(output, _("Some of it, as the agency wrote it:"));
     output_table(output, "samples", sample_columns);
     for (int i = 0; i < sample_count; i++)
-        sample_rows(output, call->arena, type < 0 ? NULL : &catalog->types[type], &samples[i]);
+        sample_rows(output, call->arena, catalog, type < 0 ? NULL : &catalog->types[type], &samples[i]);
     output_table_end(output);
     if (hold->held > (uint64_t)sample_count)
         output_say(output, _("These are %d of them; there are more (--limit N)."), sample_count);

@@ -70,9 +70,10 @@ void ledger_reader_free(struct ledger_reader **reader);
 must_check int ledger_next(struct ledger_reader *reader, struct arena *arena, struct ledger_entry *ret, bool *ret_found,
                            struct error *err);
 
-/* The record with this identifier: its number, or 0. */
+/* The record with this identifier, a field's or a group's with the values in the unit's order: its number, or 0. */
 must_check int db_record_find(struct db *db, struct arena *arena, const struct catalog_type *type,
-                              const struct catalog_field *field, struct value value, uint64_t *ret, struct error *err);
+                              const struct catalog_unit *unit, const struct value *values, uint64_t *ret,
+                              struct error *err);
 /* Its values, by field of the type, canonical. *ret_found is false when there is no such record. */
 must_check int db_record(struct db *db, struct arena *arena, const struct catalog_type *type, uint64_t number,
                          struct value *values, bool *ret_found, bool *ret_exists, struct error *err);

@@ -13,16 +13,20 @@ static const char *column_name(struct arena *arena, const char *name)
     return arena_printf(arena, "\"%s\"", name);
 }
 
-int db_record_find(struct db *db, struct arena *arena, const struct catalog_type *type,
-                   const struct catalog_field *field, struct value value, uint64_t *ret, struct error *err)
+int db_record_find(struct db *db, struct arena *arena, const struct catalog_type *type, const struct catalog_unit *unit,
+                   const struct value *values, uint64_t *ret, struct error *err)
 {
-    const char *sql =
-        arena_printf(arena, "SELECT number FROM selaras.%s WHERE %s = $1 ORDER BY exists DESC, number LIMIT 1",
-                     column_name(arena, type->name), column_name(arena, field->name));
-    const char *parameters[] = { arena_copy(arena, value.bytes, value.length) };
+    const char *parameters[KEY_FIELDS_MAX], *sql;
     scoped(result_clear) PGresult *result = NULL;
 
-    if (query_run(db->connection, sql, parameters, 1, &result, err) < 0)
+    sql = arena_printf(arena, "SELECT number FROM selaras.%s WHERE true", column_name(arena, type->name));
+    for (uint16_t i = 0; i < unit->field_count; i++) {
+        sql =
+            arena_printf(arena, "%s AND %s = $%u", sql, column_name(arena, type->fields[unit->fields[i]].name), i + 1u);
+        parameters[i] = arena_copy(arena, values[i].bytes, values[i].length);
+    }
+    sql = arena_printf(arena, "%s ORDER BY exists DESC, number LIMIT 1", sql);
+    if (query_run(db->connection, sql, parameters, unit->field_count, &result, err) < 0)
         return err->code;
     *ret = PQntuples(result) ? (uint64_t)cell_number(result, 0, 0) : 0;
     return 0;

@@ -108,7 +108,9 @@ static void values_print(struct output *output, struct arena *arena, const struc
     for (int i = 0; i < subject->type->field_count; i++) {
         const char *field = subject->type->fields[i].name;
 
-        field_row(output, arena, subject, field, subject->values[i], field_masked(subject->type, field, reveal));
+        field_row(output, arena, subject, field,
+                  field_shown(arena, subject->catalog, subject->type, field, subject->values[i]),
+                  field_masked(subject->type, field, reveal));
     }
     output_table_end(output);
 }

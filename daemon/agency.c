@@ -96,6 +96,62 @@ static int constant_bind(struct arena *arena, const struct catalog_type *type, c
     return 0;
 }
 
+static int reference_bind(struct arena *arena, const struct catalog_type *type, const struct block *block,
+                          const struct block_reference *reference, struct text *references, struct error *err)
+{
+    int field = field_bind(type, block, reference->field, err);
+
+    if (field < 0)
+        return err->code;
+    if (type->fields[field].type != VALUE_REFERENCE)
+        return error_set(err, ERR_REJECT, "block %.*s: field %s is no reference", (int)block->name.length,
+                         block->name.bytes, type->fields[field].name);
+    references[field] =
+        (struct text){ arena_copy(arena, reference->block.bytes, reference->block.length), reference->block.length };
+    return 0;
+}
+
+/* A reference says by which block's keys; one agency's key of another row is none of a record. */
+static int references_check(const struct catalog_type *type, const struct block *block,
+                            const struct agency_block *bound, struct error *err)
+{
+    for (uint16_t i = 0; i < block->field_count; i++) {
+        int field = field_bind(type, block, block->fields[i], err);
+
+        if (field < 0)
+            return err->code;
+        if (type->fields[field].type == VALUE_REFERENCE && bound->references[field].length == 0)
+            return error_set(err, ERR_REJECT, "block %.*s maps field %s, a reference, without saying to which block",
+                             (int)block->name.length, block->name.bytes, type->fields[field].name);
+    }
+    for (uint8_t i = 0; i < bound->key_count; i++)
+        if (type->fields[bound->key_fields[i]].type == VALUE_REFERENCE)
+            return error_set(err, ERR_REJECT, "block %.*s: field %s is a reference and cannot be part of the key",
+                             (int)block->name.length, block->name.bytes, type->fields[bound->key_fields[i]].name);
+    return 0;
+}
+
+/* Whether the blocks that references are to are there, and of the type that they are to. */
+static int targets_check(const struct catalog *catalog, const struct agency_block *blocks, uint16_t count,
+                         const struct agency_block *block, struct error *err)
+{
+    const struct catalog_type *type = &catalog->types[block->type];
+
+    for (uint16_t i = 0; i < type->field_count; i++) {
+        const struct text name = block->references[i];
+        bool there = name.length == 0;
+
+        for (uint16_t b = 0; b < count && !there; b++)
+            there = blocks[b].type == type->fields[i].refers && blocks[b].name.length == name.length &&
+                    memcmp(blocks[b].name.bytes, name.bytes, name.length) == 0;
+        if (!there)
+            return error_set(err, ERR_REJECT, "block %.*s: field %s refers to %s, of which there is no block %.*s",
+                             (int)block->name.length, block->name.bytes, type->fields[i].name,
+                             catalog->types[type->fields[i].refers].name, (int)name.length, name.bytes);
+    }
+    return 0;
+}
+
 /* "A mapping holds a group whole or only reads it." */
 static int groups_check(const struct catalog_type *type, agency_index agency, const struct block *block,
                         const bool *mapped, struct error *err)
@@ -133,6 +189,7 @@ static int block_bind(struct arena *arena, const struct catalog *catalog, agency
         .key_count = block->key_field_count,
         .fed = arena_array(arena, type->unit_count, sizeof *ret->fed),
         .fields = arena_array(arena, type->field_count, sizeof *ret->fields),
+        .references = arena_array(arena, type->field_count, sizeof *ret->references),
         .constants = arena_array(arena, type->field_count, sizeof *ret->constants),
     };
     for (uint8_t i = 0; i < block->key_field_count; i++) {
@@ -142,6 +199,11 @@ static int block_bind(struct arena *arena, const struct catalog *catalog, agency
             return err->code;
         ret->key_fields[i] = (uint16_t)field;
     }
+    for (uint8_t i = 0; i < block->reference_count; i++)
+        if (reference_bind(arena, type, block, &block->references[i], ret->references, err) < 0)
+            return err->code;
+    if (references_check(type, block, ret, err) < 0)
+        return err->code;
     for (uint8_t i = 0; i < block->constant_count; i++)
         if (constant_bind(arena, type, block, &block->constants[i], ret->constants, err) < 0)
             return err->code;
@@ -199,6 +261,9 @@ int blocks_bind(struct arena *arena, const struct catalog *catalog, agency_index
                                  (int)bound[j].name.length, bound[j].name.bytes, (int)bound[i].name.length,
                                  bound[i].name.bytes, catalog->types[bound[i].type].name);
     }
+    for (uint16_t i = 0; i < count; i++)
+        if (targets_check(catalog, bound, count, &bound[i], err) < 0)
+            return err->code;
     *ret = bound;
     *ret_count = count;
     return 0;

@@ -40,6 +40,7 @@ struct agency_block {
     uint16_t key_fields[KEY_FIELDS_MAX]; /* fields of the type */
     bool *fed;                           /* by unit: items on it are sent */
     bool *fields;                        /* by field of the type: it is mapped here */
+    struct text *references;             /* by field of the type: the block that a reference is to; else empty */
     struct value *constants;             /* by field of the type: what it is in each of its records; absent: anything */
 };
 

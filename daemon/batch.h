@@ -116,6 +116,11 @@ struct debt {
     feed_position entry;    /* the answer to a skip: changes on a base from here on have seen it */
     struct text block, reason;
 };
+/* A parked record whose item refers to one that has no row there. */
+struct awaiting {
+    uint64_t record, awaited;
+    char block[64], type[64]; /* of the parked one; of the awaited one */
+};
 struct settled_debt {
     uint16_t agency;
     feed_position entry; /* as the debt has it */
@@ -289,6 +294,9 @@ struct scan {
         struct text sending;    /* effect, or reply when it is the writer's own */
     } * rows;
     uint32_t row_count;
+    const struct catalog *catalog;
+    struct link *links; /* of the records that the items refer to, at this agency */
+    uint32_t link_count;
     feed_position end; /* everything up to here has been seen; a boundary, unless a transaction is cut */
     uint8_t leaf[HASH_BYTES];
 };

@@ -207,6 +207,7 @@ struct hold *brake_hold_open(struct brake *brake, uint16_t agency, uint16_t type
                                                             .entry = entry });
 
     hold->changed = true;
+    hold->looked_at = true; /* it was just now */
     return hold;
 }
 
@@ -281,6 +282,10 @@ struct brake *brake_copy(const struct brake *brake)
         hold->after = brake->holds[i].after;
         hold->stuck = brake->holds[i].stuck;
         hold->refused = brake->holds[i].refused;
+        hold->looked_at = brake->holds[i].looked_at;
+        hold->tried_changes = brake->holds[i].tried_changes;
+        hold->tried_ms = brake->holds[i].tried_ms;
+        hold->pause_ms = brake->holds[i].pause_ms;
     }
     copy->uses = arena_array(arena, brake->use_count, sizeof *copy->uses);
     copy->use_count = copy->use_capacity = brake->use_count;

@@ -24,6 +24,10 @@ struct hold {
     uint32_t stuck;      /* of those, so many could not be released */
     bool refused;        /* the broker's database does not take it: not before the next start, or another decision */
     bool changed;        /* the row must be written */
+    /* Of one that waits for what is referred to: see references.h. Not stored. */
+    bool looked_at;         /* nothing has come since that was tried */
+    uint32_t tried_changes; /* how many were held then */
+    int64_t tried_ms, pause_ms;
 };
 
 struct brake *brake_new(const struct catalog *catalog, const struct ledger_state *state);

@@ -106,11 +106,15 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
 
 void *broker_abandoned(struct broker *broker)
 {
-    if (broker->admins)
-        return admin_pop(&broker->admins);
-    if (broker->preview)
-        return preview_abandoned(broker);
-    return broker->work ? work_abandoned(broker->work) : NULL;
+    void *request = NULL;
+
+    while (broker->admins && !request)
+        request = admin_pop(&broker->admins);
+    if (!request && broker->preview)
+        request = preview_abandoned(broker);
+    if (!request && broker->work)
+        request = work_abandoned(broker->work);
+    return request;
 }
 
 void broker_free(struct broker **broker)

@@ -2,9 +2,11 @@
 #include "daemon/hold.h"
 #include "daemon/identity.h"
 #include "daemon/observe.h"
+#include "daemon/references.h"
 #include "daemon/same.h"
 #include "daemon/work.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -78,7 +80,7 @@ static struct canonical *record_create(struct broker *broker, struct work *work,
     return record;
 }
 
-static bool is_written(const struct canonical *record)
+bool record_is_written(const struct canonical *record)
 {
     bool written = record->exists;
 
@@ -107,7 +109,7 @@ static struct canonical *record_put_back(const struct work *work, const struct p
     for (uint32_t at = 0; (number = links_ever(work->links, peer->row.id, block->name, change->key, at)) != 0; at++) {
         struct canonical *record = record_numbered(work, number);
 
-        if (record && record->type == &work->batch->catalog->types[block->type] && !is_written(record))
+        if (record && record->type == &work->batch->catalog->types[block->type] && !record_is_written(record))
             return record;
     }
     return NULL;
@@ -182,6 +184,14 @@ void fields_of_change(const struct catalog_type *type, const struct change *chan
     }
 }
 
+/* ... with the records that its references are to, as far as they are known. */
+static void fields_meant(const struct work *work, const struct peer *peer, const struct piece *piece,
+                         const struct catalog_type *type, const struct change *change, struct value *fields)
+{
+    fields_of_change(type, change, fields);
+    references_translate(work, peer, piece->base, type, fields);
+}
+
 uint64_t taken_by_other(void *context, const struct canonical *record, uint16_t unit, const struct value *values)
 {
     const struct work *work = context;
@@ -251,7 +261,7 @@ void exchange_change(struct broker *broker, struct work *work, const struct shar
         return;
     writer = writer_of(share, piece, block, resolved);
     fields = arena_array(work->batch->arena, type->field_count, sizeof *fields);
-    fields_of_change(type, change, fields);
+    fields_meant(work, share->peer, piece, type, change, fields);
     writer.holds = limits_holds(broker, work, share, change, record_numbered(work, resolved), fields);
     exchange_ask(broker, work->exchange, &writer, record_numbered(work, resolved), fields);
 }
@@ -275,7 +285,7 @@ struct canonical *change_record(struct broker *broker, struct work *work, const 
     uint64_t linked;
 
     if (change->operation != OPERATION_DELETE)
-        fields_of_change(type, change, fields);
+        fields_meant(work, peer, piece, type, change, fields);
     if (change->operation != OPERATION_INSERT && change->operation != OPERATION_LOAD)
         return resolved ? record_numbered(work, resolved) : NULL;
     for (uint16_t u = 0; u < type->unit_count; u++) {
@@ -428,10 +438,12 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
         return;
     }
     if (change->operation != OPERATION_DELETE)
-        fields_of_change(type, change, fields);
-    target = insert ? target_of_insert(broker, work, peer, block, change, fields, piece->base)
-                    : (struct target){ .record = resolved ? record_numbered(work, resolved) : NULL,
-                                       .held = resolved ? NULL : unknown_key };
+        fields_meant(work, peer, piece, type, change, fields);
+    target = !insert ? (struct target){ .record = resolved ? record_numbered(work, resolved) : NULL,
+                                        .held = resolved ? NULL : unknown_key }
+             : references_unknown(type, fields, true)
+                 ? (struct target){ .held = unknown_reference }
+                 : target_of_insert(broker, work, peer, block, change, fields, piece->base);
     if (target.held && change->operation == OPERATION_DELETE) {
         row = change_entry(broker, work, share, piece, change, number);
         unknown_deleted(work, &outcome);
@@ -443,6 +455,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
         hold = hold_for(broker, work, peer, block->type, UNIT_EXISTENCE, HOLD_UNKNOWN, target.held)->row.number;
         target.record = record_create(broker, work, block->type);
     }
+    assert(target.record);
     passed = passed_at(work, peer, block, change, piece->base, target.record);
     seen = passed > seen ? passed : seen;
     row = change_entry(broker, work, share, piece, change, number);
@@ -482,4 +495,6 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
         target.record->dirty = true; /* even one that was refused keeps its number */
     record_write(work, target.record);
     hold_notes(broker, work, peer, target.record, target.record->number, &outcome, position, NULL);
+    if (insert && record_is_written(target.record))
+        references_arrive(work, peer, target.record);
 }

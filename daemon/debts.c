@@ -1,11 +1,15 @@
 #include "daemon/debts.h"
 
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct node {
     struct debt debt;             /* first: what is given out is it */
     struct node *next;            /* in its bucket, newest first */
     struct node *earlier, *later; /* of the skips, by their answers */
+    struct awaiting *awaiting;    /* what it waits for; NULL: nothing that can be told */
+    bool due;                     /* it must be looked at whether that is there */
 };
 
 struct debts {
@@ -13,8 +17,10 @@ struct debts {
     size_t bucket_count;   /* a power of two */
     struct node *first_skip, *last_skip;
     uint32_t counts[DEBT_KIND_COUNT], count;
+    uint32_t awaiting_count, due_count;
     struct step { /* what was done since debts_keep, oldest first */
         struct debt debt;
+        struct awaiting *awaiting; /* of one that was removed */
         bool added;
     } * steps;
     uint32_t step_count, step_capacity;
@@ -55,6 +61,7 @@ void debts_free(struct debts **debts)
     if (!old)
         return;
     debts_clear(old);
+    debts_keep(old);
     free(old->buckets);
     free(old->steps);
     free(old);
@@ -115,7 +122,7 @@ static void skip_unlink(struct debts *debts, struct node *node)
     *(node->later ? &node->later->earlier : &debts->last_skip) = node->earlier;
 }
 
-static void note(struct debts *debts, const struct debt *debt, bool added)
+static void note(struct debts *debts, const struct debt *debt, struct awaiting *awaiting, bool added)
 {
     if (debts->step_count == debts->step_capacity) {
         debts->step_capacity = debts->step_capacity ? debts->step_capacity * 2 : 16;
@@ -123,7 +130,79 @@ static void note(struct debts *debts, const struct debt *debt, bool added)
         if (!debts->steps)
             abort();
     }
-    debts->steps[debts->step_count++] = (struct step){ *debt, added };
+    debts->steps[debts->step_count++] = (struct step){ *debt, awaiting, added };
+}
+
+/* "resident 17 is not here" */
+static struct awaiting *awaiting_read(const struct debt *debt)
+{
+    static const char end[] = " is not here";
+    struct awaiting *awaiting;
+    char text[128], *number, *behind;
+
+    if (debt->kind != DEBT_PARKED || debt->reason.length >= sizeof text || debt->block.length == 0 ||
+        debt->block.length >= sizeof awaiting->block)
+        return NULL;
+    memcpy(text, debt->reason.bytes, debt->reason.length);
+    text[debt->reason.length] = '\0';
+    number = strchr(text, ' ');
+    if (!number || number - text >= (ptrdiff_t)sizeof awaiting->type || number[1] < '1' || number[1] > '9')
+        return NULL;
+    awaiting = calloc(1, sizeof *awaiting);
+    if (!awaiting)
+        abort();
+    awaiting->record = debt->record;
+    awaiting->awaited = strtoull(number + 1, &behind, 10);
+    memcpy(awaiting->block, debt->block.bytes, debt->block.length);
+    memcpy(awaiting->type, text, (size_t)(number - text));
+    if (strcmp(behind, end) == 0)
+        return awaiting;
+    free(awaiting);
+    return NULL;
+}
+
+static void due_set(struct debts *debts, struct node *node, bool due)
+{
+    debts->due_count = debts->due_count + due - node->due;
+    node->due = due;
+}
+
+uint32_t debts_awaiting(const struct debts *debts)
+{
+    return debts->awaiting_count;
+}
+
+bool debts_to_look_at(const struct debts *debts)
+{
+    return debts->due_count > 0;
+}
+
+uint32_t debts_due(const struct debts *debts, struct awaiting *ret, uint32_t most)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < debts->bucket_count; i++)
+        for (const struct node *node = debts->buckets[i]; node && count < most && count < debts->due_count;
+             node = node->next)
+            if (node->due)
+                ret[count++] = *node->awaiting;
+    return count;
+}
+
+void debts_wake(struct debts *debts, uint64_t awaited)
+{
+    for (size_t i = 0; i < debts->bucket_count && debts->awaiting_count > 0; i++)
+        for (struct node *node = debts->buckets[i]; node; node = node->next)
+            if (node->awaiting && node->awaiting->awaited == awaited)
+                due_set(debts, node, true);
+}
+
+void debts_looked_at(struct debts *debts, const struct awaiting *list, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        for (struct node *node = *bucket_of(debts, list[i].record); node; node = node->next)
+            if (node->due && node->debt.record == list[i].record)
+                due_set(debts, node, false);
 }
 
 void debts_add(struct debts *debts, const struct debt *debt)
@@ -133,6 +212,9 @@ void debts_add(struct debts *debts, const struct debt *debt)
     if (!node)
         abort();
     node->debt = *debt;
+    node->awaiting = awaiting_read(debt);
+    due_set(debts, node, node->awaiting != NULL);
+    debts->awaiting_count += node->awaiting != NULL;
     node->debt.block = node->debt.reason = (struct text){ "", 0 };
     if (debts->count >= debts->bucket_count)
         grow(debts);
@@ -141,7 +223,7 @@ void debts_add(struct debts *debts, const struct debt *debt)
         skip_insert(debts, node);
     debts->counts[debt->kind]++;
     debts->count++;
-    note(debts, &node->debt, true);
+    note(debts, &node->debt, NULL, true);
 }
 
 const struct debt *debts_find(const struct debts *debts, uint64_t record, enum debt_kind kind)
@@ -176,7 +258,9 @@ void debts_remove(struct debts *debts, const struct debt *debt)
         at = &(*at)->next;
     node = *at;
     *at = node->next;
-    note(debts, &node->debt, false);
+    due_set(debts, node, false);
+    debts->awaiting_count -= node->awaiting != NULL;
+    note(debts, &node->debt, node->awaiting, false);
     if (node->debt.kind == DEBT_SKIPPED)
         skip_unlink(debts, node);
     debts->counts[node->debt.kind]--;
@@ -202,6 +286,8 @@ void debts_clear(struct debts *debts)
 
 void debts_keep(struct debts *debts)
 {
+    for (uint32_t i = 0; i < debts->step_count; i++)
+        free(debts->steps[i].awaiting);
     debts->step_count = 0;
 }
 
@@ -214,15 +300,28 @@ static const struct debt *debt_like(const struct debts *debts, const struct debt
     return &node->debt;
 }
 
+/* One that was removed, with what it waited for. */
+static void debt_again(struct debts *debts, const struct step *step)
+{
+    struct node *node;
+
+    debts_add(debts, &step->debt);
+    node = *bucket_of(debts, step->debt.record);
+    node->awaiting = step->awaiting;
+    due_set(debts, node, node->awaiting != NULL);
+    debts->awaiting_count += node->awaiting != NULL;
+}
+
 void debts_undo(struct debts *debts)
 {
     for (uint32_t i = debts->step_count; i-- > 0;) {
         const struct step step = debts->steps[i];
 
+        debts->steps[i].awaiting = NULL; /* it goes back */
         if (step.added)
             debts_remove(debts, debt_like(debts, &step.debt));
         else
-            debts_add(debts, &step.debt);
+            debt_again(debts, &step);
     }
     debts_keep(debts);
 }

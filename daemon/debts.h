@@ -12,7 +12,7 @@ struct debts;
 struct debts *debts_new(void);
 void debts_free(struct debts **debts);
 
-/* Keeps a copy, without block and reason. */
+/* Keeps a copy, without block and reason, but for what the reason says that it waits for. */
 void debts_add(struct debts *debts, const struct debt *debt);
 /* One of this kind about the record, the newest first, or NULL. Borrowed until it is removed. */
 const struct debt *debts_find(const struct debts *debts, uint64_t record, enum debt_kind kind);
@@ -33,6 +33,15 @@ uint32_t debts_count(const struct debts *debts, enum debt_kind kind);
  * they are again what they were at the last debts_keep. */
 void debts_keep(struct debts *debts);
 void debts_undo(struct debts *debts);
+
+/* PROTOCOL 5.1: a parked record waits for another one when its reason is "TYPE NUMBER is not here". How many do,
+ * whether any of them is to be looked at, and which: when it is added, and when what it waits for may be there. */
+uint32_t debts_awaiting(const struct debts *debts);
+bool debts_to_look_at(const struct debts *debts);
+uint32_t debts_due(const struct debts *debts, struct awaiting *ret, uint32_t most);
+void debts_wake(struct debts *debts, uint64_t awaited);
+/* They have been looked at, and it was to no avail yet. */
+void debts_looked_at(struct debts *debts, const struct awaiting *list, uint32_t count);
 
 /* PROTOCOL 5.1: until they are settled, changes of that record count as made just before the first such item. */
 feed_position debts_base(const struct debts *debts, uint64_t record, feed_position base);

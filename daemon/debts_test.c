@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -110,6 +111,49 @@ static void what_a_refused_batch_did_is_undone(void **state)
     debts_free(&debts);
 }
 
+static void park(struct debts *debts, uint64_t record, const char *reason)
+{
+    struct debt debt = { .kind = DEBT_PARKED, .record = record, .position = 5, .entry = 5 + record };
+
+    debt.block = (struct text){ "lines", 5 };
+    debt.reason = (struct text){ reason, (uint32_t)strlen(reason) };
+    debts_add(debts, &debt);
+}
+
+static void what_a_reason_waits_for_is_looked_at_when_it_comes(void **state)
+{
+    struct debts *debts = debts_new();
+    struct awaiting due[4];
+
+    (void)state;
+    park(debts, 1, "resident 17 is not here");
+    park(debts, 2, "resident 18 is not here");
+    park(debts, 3, "resident 17 is not here, says a trigger");
+    park(debts, 4, "resident 0 is not here");
+    assert_int_equal(debts_awaiting(debts), 2);
+    assert_int_equal(debts_due(debts, due, 4), 2); /* it may have come before that was said */
+    debts_looked_at(debts, due, 2);
+    assert_false(debts_to_look_at(debts));
+    debts_wake(debts, 16);
+    assert_false(debts_to_look_at(debts));
+    debts_wake(debts, 18);
+    assert_int_equal(debts_due(debts, due, 4), 1);
+    assert_int_equal(due[0].record, 2);
+    assert_int_equal(due[0].awaited, 18);
+    assert_string_equal(due[0].type, "resident");
+    assert_string_equal(due[0].block, "lines");
+    /* A batch that was refused has settled nothing. */
+    debts_keep(debts);
+    debts_remove(debts, debts_find(debts, 2, DEBT_PARKED));
+    assert_int_equal(debts_awaiting(debts), 1);
+    debts_undo(debts);
+    assert_int_equal(debts_awaiting(debts), 2);
+    debts_looked_at(debts, due, 1);
+    debts_wake(debts, 18);
+    assert_int_equal(debts_due(debts, due, 4), 1);
+    debts_free(&debts);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -120,6 +164,7 @@ int main(void)
         T(one_that_is_removed_leaves_the_others),
         T(what_a_refused_batch_did_is_undone),
         T(a_base_is_lowered_to_before_the_first_item_it_has_seen),
+        T(what_a_reason_waits_for_is_looked_at_when_it_comes),
     };
 
     return cmocka_run_group_tests_name("debts", tests, NULL, NULL);

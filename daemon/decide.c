@@ -3,6 +3,7 @@
 #include "daemon/hold.h"
 #include "daemon/identity.h"
 #include "daemon/observe.h"
+#include "daemon/references.h"
 #include "daemon/same.h"
 #include "daemon/work.h"
 
@@ -12,6 +13,42 @@
 enum {
     BATCH_MEMORY = 48 * 1024 * 1024, /* that one batch should take */
 };
+
+enum { ANY_TYPE = UINT16_MAX };
+enum kept_changes { ALL_CHANGES, DELETIONS, ALL_BUT_DELETIONS };
+
+/* Of one type or all, and of one kind or all. */
+static void decide_changes(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
+                           const uint64_t *resolved, uint16_t type, enum kept_changes kept)
+{
+    for (uint32_t i = 0; i < piece->change_count; i++) {
+        const struct change *change = &piece->changes[i];
+        bool deletion = change->operation == OPERATION_DELETE;
+
+        if ((type == ANY_TYPE || peer_block_named(share->peer, change->block)->type == type) &&
+            (kept == ALL_CHANGES || deletion == (kept == DELETIONS)))
+            decide_change(broker, work, share, piece, change, i, resolved[i]);
+    }
+}
+
+/* A transaction in which rows may refer to each other, whatever order its agent has them in: what refers goes before
+ * what it refers to, and comes after it. */
+static bool decide_in_order(struct broker *broker, struct work *work, struct share *share, uint32_t first,
+                            uint32_t count, uint64_t *const *resolved)
+{
+    uint16_t types = broker->catalog->type_count;
+    bool refers = false;
+
+    for (uint16_t b = 0; b < share->peer->block_count; b++)
+        refers = refers || broker->catalog->types[share->peer->blocks[b].type].refers;
+    for (uint16_t type = types; refers && type-- > 0;)
+        for (uint32_t p = 0; p < count; p++)
+            decide_changes(broker, work, share, share->pieces[first + p], resolved[p], type, DELETIONS);
+    for (uint16_t type = 0; refers && type < types; type++)
+        for (uint32_t p = 0; p < count; p++)
+            decide_changes(broker, work, share, share->pieces[first + p], resolved[p], type, ALL_BUT_DELETIONS);
+    return refers;
+}
 
 /* Changes whose agency says neither who made them nor why; what was there when it was loaded nobody has changed. */
 static uint32_t unrecorded(const struct piece *piece)
@@ -27,9 +64,7 @@ static uint32_t unrecorded(const struct piece *piece)
     return count;
 }
 
-/* One piece; `resolved` are the records of its changes. */
-static void decide_piece(struct broker *broker, struct work *work, struct share *share, const struct piece *piece,
-                         const uint64_t *resolved)
+static void decide_reports(struct broker *broker, struct work *work, struct share *share, const struct piece *piece)
 {
     if (piece->lsn > 0)
         debts_answered(work, share->peer, piece->base);
@@ -40,8 +75,11 @@ static void decide_piece(struct broker *broker, struct work *work, struct share 
         if (record)
             decide_report(broker, work, share->peer, report, record);
     }
-    for (uint32_t i = 0; i < piece->change_count; i++)
-        decide_change(broker, work, share, piece, &piece->changes[i], i, resolved[i]);
+}
+
+/* What is left of a piece when its changes are decided. */
+static void piece_decided(struct broker *broker, struct work *work, struct share *share, const struct piece *piece)
+{
     share->row.changes += piece->change_count;
     share->row.unrecorded += unrecorded(piece);
     share->write = true;
@@ -147,7 +185,12 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
     meet_limits(broker, work, share, first, count, resolved);
     exchange_find(broker, work, share, first, count, resolved);
     for (uint32_t p = 0; p < count; p++)
-        decide_piece(broker, work, share, share->pieces[first + p], resolved[p]);
+        decide_reports(broker, work, share, share->pieces[first + p]);
+    if (!decide_in_order(broker, work, share, first, count, resolved))
+        for (uint32_t p = 0; p < count; p++)
+            decide_changes(broker, work, share, share->pieces[first + p], resolved[p], ANY_TYPE, ALL_CHANGES);
+    for (uint32_t p = 0; p < count; p++)
+        piece_decided(broker, work, share, share->pieces[first + p]);
     set_boundaries(writes, before, &changes, &bytes, true);
     work->working->agency = 0;
     return count;
@@ -170,7 +213,9 @@ static void decide_part(struct broker *broker, struct work *work, struct share *
             resolved[c] = parts->resolved_count > 0 && is_resolved_first(&piece->changes[c])
                               ? parts_resolved(parts)
                               : target_resolve(broker, work, share->peer, piece, &piece->changes[c]);
-        decide_piece(broker, work, share, piece, resolved);
+        decide_reports(broker, work, share, piece);
+        decide_changes(broker, work, share, piece, resolved, ANY_TYPE, ALL_CHANGES);
+        piece_decided(broker, work, share, piece);
     }
     set_boundaries(writes, 0, &parts->changes, &parts->bytes, parts->last);
 }
@@ -252,7 +297,7 @@ static bool want_more(struct broker *broker, struct work *work, bool resolving)
                 more |= (!resolving || broker->parts.counting || is_resolved_first(&piece->changes[c])) &&
                         want_key_as_identifier(work, work->shares[s].peer, piece, &piece->changes[c], &capacity);
         }
-    return more;
+    return more | references_want_identified(broker, work, &capacity);
 }
 
 static void *joined(struct arena *arena, const void *left, uint32_t left_count, const void *right, uint32_t right_count,
@@ -317,6 +362,7 @@ static void decide_shares(struct broker *broker, struct work *work)
             decide_hello(broker, work, share);
         if (share->fill && share->row.state == STATE_FILLING)
             decide_fill(broker, work, share);
+        references_decide_wakes(broker, work, share);
     }
     work->exchange = NULL;
     decide_settle(broker, work);
@@ -366,10 +412,10 @@ enum decided decide_found(struct broker *broker)
     work->links = links_new(batch);
     work->records = map_new(batch->arena, batch->hash_key);
     work->identifiers = map_new(batch->arena, batch->hash_key);
-    if (want_more(broker, work, is_part && parts->resolving))
-        return DECIDED_MORE;
     for (uint32_t i = 0; i < batch->found.record_count; i++)
         index_record(work, batch->found.records[i]);
+    if (want_more(broker, work, is_part && parts->resolving))
+        return DECIDED_MORE;
     if (is_part && parts->resolving) {
         work_on_piece(work->working, parts->peer, work->shares[0].pieces[0]);
         resolve_part(broker, work, &work->shares[0]);

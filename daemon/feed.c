@@ -62,12 +62,69 @@ static struct scan *scan_new(const struct broker *broker, const struct peer *pee
 
     scan->arena = arena;
     scan->agency = peer->row.id;
+    scan->catalog = broker->catalog;
     snprintf(scan->agency_name, sizeof scan->agency_name, "%s", peer->row.name);
     scan->after = peer->feed_scanned;
     scan->limit = broker->options.feed_items;
     scan->most = BATCH_ITEMS_MOST;
     scan->most_bytes = BATCH_BYTES_MOST;
     return scan;
+}
+
+/* ---- references ---- */
+
+/* Whether a row's item refers to a record: how its reader knows that one is the store's to say. */
+static bool row_refers(struct broker *broker, struct arena *arena, const struct scan_row *row)
+{
+    int type = catalog_type(broker->catalog, row->type.bytes, row->type.length);
+    struct item item;
+    struct error ignored;
+
+    if (type < 0 || !broker->catalog->types[type].refers ||
+        effect_read(arena, row->sending.bytes, row->sending.length, &item, &ignored) < 0)
+        return false;
+    for (uint16_t i = 0; i < item.field_count; i++) {
+        int field = catalog_field(&broker->catalog->types[type], item.fields[i].name.bytes, item.fields[i].name.length);
+
+        if (field >= 0 && broker->catalog->types[type].fields[field].type == VALUE_REFERENCE &&
+            item.fields[i].value.state == VALUE_SET)
+            return true;
+    }
+    return false;
+}
+
+static bool scan_refers(struct broker *broker, const struct scan *scan)
+{
+    for (uint32_t i = 0; i < scan->row_count; i++)
+        if (row_refers(broker, scan->arena, &scan->rows[i]))
+            return true;
+    return false;
+}
+
+static int compare_links(const void *left, const void *right)
+{
+    const struct link *a = left, *b = right;
+
+    return (a->record > b->record) - (a->record < b->record);
+}
+
+/* The record's number, or, where the reader has a row of it at this position, that row's key. */
+static struct value reference_sent(const struct scan *scan, const struct agency_block *block, int field,
+                                   struct value value, feed_position position)
+{
+    const struct text target = block->references[field];
+    struct link wanted = { .record = reference_number(value) };
+    const struct link *found =
+        scan->link_count > 0 ? bsearch(&wanted, scan->links, scan->link_count, sizeof wanted, compare_links) : NULL;
+
+    while (found && found > scan->links && found[-1].record == wanted.record)
+        found--;
+    for (; found && found < scan->links + scan->link_count && found->record == wanted.record; found++)
+        if (found->since < position && (found->until == 0 || found->until >= position) &&
+            found->block.length == target.length && memcmp(found->block.bytes, target.bytes, target.length) == 0)
+            return reference_local(scan->arena, arena_copy(scan->arena, target.bytes, target.length), found->key.bytes,
+                                   found->key.length);
+    return value;
 }
 
 static void scan_take(struct broker *broker, struct peer *peer, struct scan *scan);
@@ -79,7 +136,14 @@ void feed_wake(struct broker *broker, struct peer *peer)
     while (peer_is_fed(peer) && !peer->scanning && !peer->out && peer->feed_scanned < broker->head) {
         struct scan *scan = scan_new(broker, peer);
 
-        if (recent_scan(broker->recent, broker->cache, scan)) {
+        bool recent = recent_scan(broker->recent, broker->cache, scan);
+
+        if (recent && scan_refers(broker, scan)) {
+            arena_free(&scan->arena);
+            scan = scan_new(broker, peer);
+            recent = false;
+        }
+        if (recent) {
             scan_take(broker, peer, scan);
             feed_flush(broker, peer);
         } else {
@@ -90,9 +154,10 @@ void feed_wake(struct broker *broker, struct peer *peer)
 }
 
 /* Turns one row into an item of what the agency reads. False: nothing of it is for this agency. */
-static bool item_make(struct broker *broker, struct peer *peer, struct arena *arena, const struct scan_row *row,
+static bool item_make(struct broker *broker, struct peer *peer, const struct scan *scan, const struct scan_row *row,
                       struct item *item)
 {
+    struct arena *arena = scan->arena;
     int type_index = catalog_type(broker->catalog, row->type.bytes, row->type.length);
     const struct agency_block *block;
     const struct catalog_type *type;
@@ -125,8 +190,12 @@ static bool item_make(struct broker *broker, struct peer *peer, struct arena *ar
     for (uint16_t i = 0; i < item->field_count; i++) {
         int field = catalog_field(type, item->fields[i].name.bytes, item->fields[i].name.length);
 
-        if (field >= 0 && block->fields[field] && block->fed[type->fields[field].unit])
-            item->fields[kept++] = item->fields[i];
+        if (field < 0 || !block->fields[field] || !block->fed[type->fields[field].unit])
+            continue;
+        item->fields[kept] = item->fields[i];
+        if (type->fields[field].type == VALUE_REFERENCE)
+            item->fields[kept].value = reference_sent(scan, block, field, item->fields[i].value, row->position);
+        kept++;
     }
     item->field_count = kept;
     if (item->operation == OPERATION_INSERT)
@@ -191,8 +260,10 @@ static void scan_take(struct broker *broker, struct peer *peer, struct scan *sca
     bool quiet;
 
     items = arena_array(scan->arena, scan->row_count, sizeof *items);
+    if (scan->link_count > 0)
+        qsort(scan->links, scan->link_count, sizeof *scan->links, compare_links);
     for (uint32_t i = 0; i < scan->row_count; i++)
-        count += item_make(broker, peer, scan->arena, &scan->rows[i], &items[count]);
+        count += item_make(broker, peer, scan, &scan->rows[i], &items[count]);
     if (peer->feed_scanned == peer->feed_sent)
         peer->feed_quiet_ms = broker->now_ms;
     peer->feed_scanned = scan->end;

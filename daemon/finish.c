@@ -1,6 +1,6 @@
 /* A batch that is committed: what is now true is taken over, and whoever waits is answered. */
 #include "daemon/decide.h"
-#include "daemon/work.h"
+#include "daemon/references.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -162,6 +162,7 @@ static void finish_share(struct broker *broker, struct share *share)
         debts_clear(peer->debts);
         altered_clear(peer->altered);
     }
+    references_committed(broker, share);
     debts_keep(peer->debts);
     if (share->fill)
         finish_fill(share);
@@ -231,7 +232,11 @@ static void finish_admins(struct broker *broker, struct work *work)
 
 void *work_abandoned(struct work *work)
 {
-    return work->admins ? admin_pop(&work->admins) : NULL;
+    void *request = NULL;
+
+    while (work->admins && !request)
+        request = admin_pop(&work->admins); /* one of the broker itself has nobody who waits */
+    return request;
 }
 
 void work_free(struct work *work)

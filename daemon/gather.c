@@ -3,6 +3,7 @@
 #include "daemon/hold.h"
 #include "daemon/identity.h"
 #include "daemon/observe.h"
+#include "daemon/references.h"
 #include "daemon/work.h"
 
 #include <assert.h>
@@ -150,7 +151,7 @@ bool take_hello(struct broker *broker, struct work *work, struct peer *peer)
 static bool has_work(const struct broker *broker, const struct peer *peer)
 {
     return peer->ready > 0 || peer->hello_waits || peer->quarantine_waits ||
-           (peer->row.state == STATE_FILLING && peer->bound) ||
+           (peer->row.state == STATE_FILLING && peer->bound) || references_wake_waits(peer) ||
            (peer->applied > peer->row.applied && broker->now_ms - broker->applied_ms >= 200);
 }
 
@@ -168,7 +169,8 @@ void want_identifier(struct work *work, uint16_t type, uint16_t unit, const stru
 }
 
 /* What a change says of identifiers; a writer of a group sends all of it, its constants included. */
-static void want_identifiers(struct work *work, uint16_t type, const struct change *change, uint32_t *capacity)
+static void want_identifiers(struct work *work, const struct peer *peer, uint16_t type, const struct change *change,
+                             uint32_t *keys, uint32_t *capacity)
 {
     const struct catalog_type *known = &work->batch->catalog->types[type];
     struct value fields[CATALOG_FIELDS_MAX] = { 0 }, values[KEY_FIELDS_MAX];
@@ -177,10 +179,12 @@ static void want_identifiers(struct work *work, uint16_t type, const struct chan
     for (uint16_t u = 0; u < known->unit_count; u++)
         if (identity_values(known, u, fields, values))
             want_identifier(work, type, u, values, capacity);
+    if (change->operation != OPERATION_DELETE)
+        references_want(work, peer, known, fields, keys, capacity);
 }
 
-static void want_key(struct work *work, const struct peer *peer, const struct agency_block *block, struct text key,
-                     uint32_t *capacity)
+void want_key(struct work *work, const struct peer *peer, const struct agency_block *block, struct text key,
+              uint32_t *capacity)
 {
     struct wanted *wanted = &work->batch->wanted;
 
@@ -191,7 +195,7 @@ static void want_key(struct work *work, const struct peer *peer, const struct ag
         (struct wanted_key){ .agency = peer->row.id, .type = block->type, .block = block->name, .key = key };
 }
 
-static void want_record(struct work *work, uint16_t type, uint64_t number, uint32_t *capacity)
+void want_record(struct work *work, uint16_t type, uint64_t number, uint32_t *capacity)
 {
     struct wanted *wanted = &work->batch->wanted;
 
@@ -230,7 +234,7 @@ static void want_pieces(const struct broker *broker, struct work *work)
                     want_record(work, block->type, broker->parts.resolved[ahead++], &records);
                 want_key(work, share->peer, block, change->key, &keys);
                 want_key(work, share->peer, block, change->old_key, &keys);
-                want_identifiers(work, block->type, change, &identifiers);
+                want_identifiers(work, share->peer, block->type, change, &keys, &identifiers);
             }
             for (uint32_t r = 0; r < piece->report_count && !resolving; r++) {
                 const struct agency_block *block = peer_block_named(share->peer, piece->reports[r].block);
@@ -296,6 +300,8 @@ static void take_all(struct broker *broker, struct work *work)
         if (peer->quarantine_waits)
             continue; /* what it sent may be what must not even be looked up */
         take_fill(broker, work, peer);
+        if (references_wake_waits(peer))
+            references_take_wakes(broker, work, peer);
         if (left.changes > 0 && left.bytes > 0)
             take_transactions(work, peer, &left);
         amount_take(&left, &share_of(work, peer)->taken);
@@ -332,9 +338,11 @@ static void batch_begin(struct broker *broker)
 
 bool decide_start(struct broker *broker)
 {
-    bool others = any_work(broker);
+    bool others;
 
     assert(!broker->batch);
+    references_heal(broker);
+    others = any_work(broker);
     if (preview_is_due(broker, others)) {
         batch_begin(broker);
         preview_take(broker, broker->work);

@@ -5,8 +5,6 @@
 #include <assert.h>
 #include <string.h>
 
-enum { KEY_SEPARATOR = 0x1f };
-
 bool identity_values(const struct catalog_type *type, uint16_t unit, const struct value *fields, struct value *ret)
 {
     const struct catalog_unit *identifier = &type->units[unit];
@@ -15,10 +13,15 @@ bool identity_values(const struct catalog_type *type, uint16_t unit, const struc
         return false;
     for (uint16_t i = 0; i < identifier->field_count; i++) {
         ret[i] = fields[identifier->fields[i]];
-        if (ret[i].state != VALUE_SET)
+        if (ret[i].state != VALUE_SET || reference_is_local(&type->fields[identifier->fields[i]], ret[i]))
             return false;
     }
     return true;
+}
+
+bool reference_is_local(const struct catalog_field *field, struct value value)
+{
+    return field->type == VALUE_REFERENCE && value.state == VALUE_SET && reference_number(value) == 0;
 }
 
 /* Each value but the last one with its length before it. */

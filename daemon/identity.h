@@ -6,6 +6,8 @@
 #include "daemon/agency.h"
 #include "daemon/canonical.h"
 
+/* Whether a reference is still as the agency says it: which record it is to is not known. It finds nothing. */
+bool reference_is_local(const struct catalog_field *field, struct value value);
 /* The values of this identifier among `fields` (by field of the type), into ret[KEY_FIELDS_MAX]. False: the unit is
  * none, or one of them is not set. */
 bool identity_values(const struct catalog_type *type, uint16_t unit, const struct value *fields, struct value *ret);

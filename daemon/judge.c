@@ -1,5 +1,7 @@
 #include "daemon/judge.h"
 
+#include "daemon/identity.h"
+
 #include <assert.h>
 #include <regex.h>
 #include <stdio.h>
@@ -256,6 +258,8 @@ uint64_t judge_collision(const struct question *question, uint16_t index)
     return question->taken(question->context, question->record, index, values);
 }
 
+const char unknown_reference[] = "unknown reference";
+
 /* What is wrong with the unit's new values, whoever wrote them; NULL when nothing is. */
 static const char *defect(const struct question *question, uint16_t index)
 {
@@ -270,6 +274,8 @@ static const char *defect(const struct question *question, uint16_t index)
             return "required";
         if (value.state != VALUE_SET)
             continue;
+        if (reference_is_local(field, value))
+            return unknown_reference;
         if (!matches_pattern(question, number, value))
             return "pattern";
     }

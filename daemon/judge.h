@@ -49,6 +49,9 @@ struct question {
     void *context; /* of `taken` */
 };
 
+/* The rule of a value that refers to a record which the broker does not know. */
+extern const char unknown_reference[];
+
 /* What one unit comes to, and by which rule. */
 struct judgement {
     enum verdict verdict;

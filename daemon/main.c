@@ -71,8 +71,9 @@ static void act(struct program *program, const struct broker_action *action)
         break;
     case BROKER_ACTION_ANSWER:
         request = action->request;
-        control_answer(&request, action->ok,
-                       action->preview ? preview_json(&program->json, action->preview) : action->text);
+        if (request) /* what the broker asks of itself, nobody waits for */
+            control_answer(&request, action->ok,
+                           action->preview ? preview_json(&program->json, action->preview) : action->text);
         break;
     case BROKER_ACTION_LOG:
         log_about((enum log_level)action->level,

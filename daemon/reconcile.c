@@ -107,6 +107,12 @@ static void decide_unit(struct decision *decision, uint16_t index)
 
     if (join_unit(decision, index, judgement))
         return;
+    if (judgement.rule == unknown_reference) { /* its agency is right to say so: it is we who do not know yet */
+        judgement.verdict = VERDICT_HELD;
+        hold_defect(decision, index);
+        add_verdicts(decision, index, judgement);
+        return;
+    }
     if (judgement.verdict != VERDICT_UNCHANGED && judgement.verdict != VERDICT_PUT_BACK &&
         hold_if_limited(decision, index, OPERATION_UPDATE))
         return;

@@ -1,4 +1,5 @@
 /* What the agency's stream says became of items, and what is owed for it. */
+#include "daemon/references.h"
 #include "daemon/same.h"
 #include "daemon/work.h"
 
@@ -252,8 +253,8 @@ static uint64_t link_robs(struct work *work, const struct peer *peer, const stru
 static void report_linked(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                           struct canonical *record)
 {
-    (void)record;
     link_made(work, peer, report); /* a skip before it may have undone that */
+    references_arrive(work, peer, record);
     for (struct robbed *robbed = work->robbed; robbed; robbed = robbed->next) {
         struct canonical *was = robbed->record ? record_numbered(work, robbed->record) : NULL;
 

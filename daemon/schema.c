@@ -293,13 +293,24 @@ static int agencies_read(PGconn *connection, struct arena *arena, struct ledger_
     return 0;
 }
 
+static const char *text_at(struct arena *arena, const PGresult *result, int row, int column)
+{
+    return read_text(arena, result, row, column).bytes;
+}
+
+static struct text string_text(const char *string)
+{
+    return (struct text){ string, (uint32_t)strlen(string) };
+}
+
 static int debts_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)
 {
     scoped(result_clear) PGresult *result = NULL;
 
     if (query(connection,
-              "SELECT agency, record, kind = 'parked', position, entry FROM selaras.debt WHERE settled IS NULL", 0,
-              NULL, "reading debts", &result, err) < 0)
+              "SELECT agency, record, kind = 'parked', position, entry, block, reason FROM selaras.debt"
+              " WHERE settled IS NULL",
+              0, NULL, "reading debts", &result, err) < 0)
         return err->code;
     ret->debt_count = (uint32_t)PQntuples(result);
     ret->debts = arena_array(arena, ret->debt_count, sizeof *ret->debts);
@@ -310,6 +321,8 @@ static int debts_read(PGconn *connection, struct arena *arena, struct ledger_sta
             .kind = PQgetvalue(result, (int)i, 2)[0] == 't' ? DEBT_PARKED : DEBT_SKIPPED,
             .position = number_at(result, (int)i, 3),
             .entry = number_at(result, (int)i, 4),
+            .block = string_text(text_at(arena, result, (int)i, 5)),
+            .reason = string_text(text_at(arena, result, (int)i, 6)),
         };
     return 0;
 }
@@ -344,11 +357,6 @@ static const char sql_holds[] =
     " selaras.held d WHERE d.hold = h.number AND d.settled IS NULL), h.decision, h.decided, h.decided_by, h.ground,"
     " h.selection FROM selaras.hold h WHERE h.closed_at IS NULL ORDER BY h.number";
 static const char sql_next_hold[] = "SELECT coalesce(pg_catalog.max(number), 0) + 1 FROM selaras.hold";
-
-static const char *text_at(struct arena *arena, const PGresult *result, int row, int column)
-{
-    return read_text(arena, result, row, column).bytes;
-}
 
 static int holds_read(PGconn *connection, struct arena *arena, struct ledger_state *ret, struct error *err)
 {

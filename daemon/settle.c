@@ -2,6 +2,7 @@
  * on where it was after a restart. */
 #include "daemon/hold.h"
 #include "daemon/identity.h"
+#include "daemon/references.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -71,14 +72,6 @@ bool take_settle(struct broker *broker, struct work *work)
     return true;
 }
 
-static void want_record(struct work *work, uint64_t number)
-{
-    struct wanted *wanted = &work->batch->wanted;
-
-    wanted->records = room(work, wanted->records, wanted->record_count, &work->settle_records, sizeof *wanted->records);
-    wanted->records[wanted->record_count++] = (struct wanted_record){ .type = work->settling_type, .number = number };
-}
-
 /* Who else may have an identifier that is held. */
 static void want_identifiers_of(struct work *work, const struct canonical *record, const struct held *held)
 {
@@ -105,27 +98,61 @@ static void want_identified_by_key(struct broker *broker, struct work *work, con
     }
 }
 
-/* First the records of what was found, then whoever has the identifiers that stand in them. */
+/* What is held, of the records that were found. */
+static const struct held *held_of(const struct work *work, const struct canonical *record)
+{
+    for (uint16_t h = 0; h < record->held_count; h++)
+        if (record->helds[h].hold == work->settling)
+            return &record->helds[h];
+    return NULL;
+}
+
+/* ... refers to; and, once that is known, is found by. */
+static void want_referred(struct work *work, const struct peer *peer, const struct canonical *record,
+                          const struct held *held)
+{
+    struct value fields[CATALOG_FIELDS_MAX], values[KEY_FIELDS_MAX];
+    uint32_t keys = work->batch->wanted.key_count;
+
+    if (!record->type->refers)
+        return;
+    memcpy(fields, held->values, record->type->field_count * sizeof *fields);
+    if (work->settle_step == 2) {
+        references_want(work, peer, record->type, fields, &keys, &work->settle_identifiers);
+        return;
+    }
+    references_translate(work, peer, held->base, record->type, fields);
+    for (uint16_t u = 0; u < record->type->unit_count; u++)
+        if (identity_values(record->type, u, fields, values))
+            want_identifier(work, work->settling_type, u, values, &work->settle_identifiers);
+}
+
+/* First the records of what was found, then whoever has the identifiers that stand in them, and what they refer to;
+ * then whoever has identifiers that have such references in them. */
 bool settle_wants(struct broker *broker, struct work *work)
 {
     struct batch *batch = work->batch;
+    const struct peer *peer;
 
-    if (!work->settling || work->settle_step == 2)
+    if (!work->settling || work->settle_step == (batch->catalog->types[work->settling_type].refers ? 3 : 2))
         return false;
     work->settle_step++;
     work->settle_records = batch->wanted.record_count; /* what others have put there is full */
     work->settle_identifiers = batch->wanted.identifier_count;
     if (work->settle_step == 1) {
         for (uint32_t i = 0; i < batch->found.settle_count; i++)
-            want_record(work, batch->found.settles[i]);
+            want_record(work, work->settling_type, batch->found.settles[i], &work->settle_records);
         return batch->found.settle_count > 0;
     }
+    peer = peer_by_id(broker, brake_hold_numbered(broker->brake, work->settling)->row.agency);
     for (uint32_t i = 0; i < batch->found.record_count; i++) {
         const struct canonical *record = batch->found.records[i];
+        const struct held *held = held_of(work, record);
 
-        for (uint16_t h = 0; h < record->held_count; h++)
-            if (record->helds[h].hold == work->settling)
-                want_identifiers_of(work, record, &record->helds[h]);
+        if (!held)
+            continue;
+        want_identifiers_of(work, record, held);
+        want_referred(work, peer, record, held);
     }
     want_identified_by_key(broker, work, brake_hold_numbered(broker->brake, work->settling));
     return true;
@@ -256,6 +283,11 @@ static bool settle_record(struct settling *settling)
         settling->block = peer_block(peer, work->settling_type, settling->record->values);
     if (settling->block)
         who.fed = settling->block->fed;
+    if (release) {
+        references_translate(work, peer, held->base, type, held->values);
+        if (references_unknown(type, held->values, false))
+            return false;
+    }
     if (release && settling->hold->row.cause == HOLD_UNKNOWN) {
         if (!find_record(settling, held))
             return false;
@@ -270,6 +302,8 @@ static bool settle_record(struct settling *settling)
     position = settle_entry(settling, &was, content, &outcome);
     hold_notes(settling->broker, work, peer, settling->record, listed, &outcome, position,
                release ? "released" : "rejected");
+    if (record_is_written(settling->record))
+        references_arrive(work, peer, settling->record);
     return true;
 }
 
@@ -277,7 +311,7 @@ static void tell_end(struct broker *broker, const struct peer *peer, const struc
 {
     action_log(broker, LOG_LEVEL_NOTE, peer, "hold %" PRIu32 " is settled by %s: %" PRIu32 " changes are still held",
                hold->row.number, hold->row.by, hold->row.changes);
-    if (hold->stuck > 0)
+    if (hold->stuck > 0 && strcmp(hold->row.by, references_healer) != 0)
         action_log(
             broker, LOG_LEVEL_WARN, peer,
             "%" PRIu32 " changes of hold %" PRIu32

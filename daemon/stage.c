@@ -67,6 +67,8 @@ static int check_value(struct arena *arena, const struct catalog_field *field, s
         return 0;
     if (value_parse(arena, field->type, field->scale, value.bytes, value.length, &canonical, err) < 0)
         return error_wrap(err, "field %s", field->name);
+    if (field->type == VALUE_REFERENCE && reference_number(value) != 0)
+        return error_set(err, ERR_REJECT, "field %s: a reference of an agency is by its own key", field->name);
     if (!value_equal(value, canonical))
         return error_set(err, ERR_REJECT, "field %s: not the canonical spelling of a %s", field->name,
                          value_type_name(field->type));

@@ -441,8 +441,11 @@ static inline void forget_observed(struct world *world, uint16_t agency)
 
 static inline void keep_debts(struct world *world, const struct writes *writes)
 {
-    for (uint32_t i = 0; i < writes->debt_count; i++)
-        world->debts[world->debt_count++] = (struct stored_debt){ .debt = writes->debts[i] };
+    for (uint32_t i = 0; i < writes->debt_count; i++) {
+        world->debts[world->debt_count] = (struct stored_debt){ .debt = writes->debts[i] };
+        world->debts[world->debt_count].debt.block = kept(world, writes->debts[i].block);
+        world->debts[world->debt_count++].debt.reason = kept(world, writes->debts[i].reason);
+    }
     for (uint32_t i = 0; i < writes->lowered_count; i++)
         for (uint32_t j = 0; j < world->debt_count; j++)
             if (world->debts[j].debt.agency == writes->lowered[i].agency &&
@@ -751,6 +754,10 @@ static inline void store_scan_entries(struct world *world, struct scan *scan)
         rows_at_end = rows_at_boundary;
     }
     assert_non_null(end);
+    scan->links = arena_array(scan->arena, world->link_count + 1, sizeof *scan->links);
+    for (uint32_t i = 0; i < world->link_count; i++)
+        if (world->links[i].agency == scan->agency)
+            scan->links[scan->link_count++] = world->links[i];
     scan->row_count = rows_at_end;
     scan->end = end->entry.position;
     leaf_hash(end->leaf.bytes, end->leaf.length, scan->leaf);

@@ -66,6 +66,83 @@ static void take_scan(struct scan *scan, const PGresult *result)
     }
 }
 
+/* ---- what the items refer to ---- */
+
+static const char sql_links[] = "SELECT record, block, key, since, coalesce(until, 0) FROM selaras.link"
+                                " WHERE agency = $1::smallint AND record = ANY ($2::int8[])";
+
+static void on_links(void *context, const struct pg_outcome *outcome)
+{
+    struct scanning *scanning = context;
+    struct scan *scan = scanning->scan;
+    const PGresult *result;
+
+    if (!outcome->ok) {
+        struct store *store = scanning->store;
+
+        arena_free(&scan->arena);
+        if (outcome->sqlstate[0])
+            store_restart(store, &outcome->err);
+        return;
+    }
+    result = outcome->results[0];
+    scan->links = arena_array(scan->arena, (size_t)PQntuples(result) + 1, sizeof *scan->links);
+    for (int i = 0; i < PQntuples(result); i++)
+        scan->links[scan->link_count++] = (struct link){
+            .agency = scan->agency,
+            .record = (uint64_t)pg_result_int8(result, i, 0),
+            .block = read_text(scan->arena, result, i, 1),
+            .key = read_text(scan->arena, result, i, 2),
+            .since = (feed_position)pg_result_int8(result, i, 3),
+            .until = (feed_position)pg_result_int8(result, i, 4),
+        };
+    scanning->store->sink.scanned(scanning->store->sink.context, scan);
+}
+
+/* The records that one row's item refers to. */
+static uint32_t add_referred(const struct scan *scan, const struct scan_row *row, struct pg_array *records)
+{
+    int index = catalog_type(scan->catalog, row->type.bytes, row->type.length);
+    const struct catalog_type *type = index < 0 ? NULL : &scan->catalog->types[index];
+    struct item item;
+    struct error ignored;
+    uint32_t count = 0;
+
+    if (!type || !type->refers ||
+        effect_read(scan->arena, row->sending.bytes, row->sending.length, &item, &ignored) < 0)
+        return 0;
+    for (uint16_t i = 0; i < item.field_count; i++) {
+        int field = catalog_field(type, item.fields[i].name.bytes, item.fields[i].name.length);
+
+        if (field < 0 || type->fields[field].type != VALUE_REFERENCE || reference_number(item.fields[i].value) == 0)
+            continue;
+        pg_array_int8(records, (int64_t)reference_number(item.fields[i].value));
+        count++;
+    }
+    return count;
+}
+
+/* How this agency knows what its items refer to. False: they refer to nothing. */
+static bool ask_links(struct scanning *scanning)
+{
+    struct scan *scan = scanning->scan;
+    struct pg_array records = { 0 };
+    struct pg_parameters parameters = { 0 };
+    uint32_t count = 0;
+
+    pg_array_start(&records, PG_OID_INT8);
+    for (uint32_t i = 0; i < scan->row_count && scan->catalog; i++)
+        count += add_referred(scan, &scan->rows[i], &records);
+    if (count > 0) {
+        pg_text(&parameters, arena_printf(scan->arena, "%u", scan->agency));
+        pg_array_parameter(&parameters, &records);
+        pg_statement(scanning->store->reader, sql_links, true, &parameters);
+        pg_sync(scanning->store->reader, on_links, scanning);
+    }
+    pg_array_free(&records);
+    return count > 0;
+}
+
 static void on_scan(void *context, const struct pg_outcome *outcome)
 {
     struct scanning *scanning = context;
@@ -88,7 +165,8 @@ static void on_scan(void *context, const struct pg_outcome *outcome)
         return;
     }
     take_scan(scan, outcome->results[0]);
-    store->sink.scanned(store->sink.context, scan);
+    if (!ask_links(scanning))
+        store->sink.scanned(store->sink.context, scan);
 }
 
 void store_scan(struct store *store, struct scan *scan)

@@ -8,6 +8,7 @@ const char *field_column_type(struct arena *arena, const struct catalog_field *f
 {
     switch (field->type) {
     case VALUE_INTEGER:
+    case VALUE_REFERENCE:
         return "bigint";
     case VALUE_DECIMAL:
         return arena_printf(arena, "numeric(38,%u)", field->scale);

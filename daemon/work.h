@@ -34,10 +34,15 @@ struct share {
     bool write;          /* the row has changed */
     bool reset;
     bool quarantined;
-    bool asked;    /* it has asked for a load itself: that was looked at */
-    bool reloaded; /* an operator has asked for a load: its session ends */
-    bool moded;    /* or for another mode: what was observed is forgotten */
-    bool rekeyed;  /* its key was revoked or replaced */
+    bool asked;         /* it has asked for a load itself: that was looked at */
+    bool reloaded;      /* an operator has asked for a load: its session ends */
+    bool moded;         /* or for another mode: what was observed is forgotten */
+    bool rekeyed;       /* its key was revoked or replaced */
+    bool arrived;       /* it has got rows that others may refer to ... */
+    uint64_t *arrivals; /* ... of these records, when something parked may wait for them */
+    uint32_t arrival_count, arrival_capacity;
+    struct awaiting *wakes; /* parked records that are looked at again */
+    uint32_t wake_count;
 };
 
 /* A record that an agency had as a row which it has taken for another one: a row of its own is sent to it again. */
@@ -101,6 +106,10 @@ bool take_admins(struct broker *broker, struct work *work);
 bool take_hello(struct broker *broker, struct work *work, struct peer *peer);
 bool take_fill(struct broker *broker, struct work *work, struct peer *peer);
 
+/* What this key of the agency means must be known, and this record. */
+void want_key(struct work *work, const struct peer *peer, const struct agency_block *block, struct text key,
+              uint32_t *capacity);
+void want_record(struct work *work, uint16_t type, uint64_t number, uint32_t *capacity);
 /* A record that has this identifier must be known; `values` are copied, what they borrow is not. */
 void want_identifier(struct work *work, uint16_t type, uint16_t unit, const struct value *values, uint32_t *capacity);
 
@@ -202,6 +211,8 @@ struct canonical *held_target(struct work *work, const struct peer *peer, const 
                               struct canonical *shell, struct text key, const struct value *values, bool part,
                               const char **ret_why);
 struct canonical *record_numbered(const struct work *work, uint64_t number);
+/* Whether anybody's change of it has ever taken effect. */
+bool record_is_written(const struct canonical *record);
 /* The record that an update or deletion is about, by what its keys meant before the transaction; 0: none, or an insert.
  * All of a transaction are resolved before any is decided: within it keys may be exchanged. */
 uint64_t target_resolve(struct broker *broker, struct work *work, const struct peer *peer, const struct piece *piece,

@@ -1,6 +1,7 @@
 #include "proto/catalog.h"
 
 #include "proto/catalog_limit.h"
+#include "proto/catalog_order.h"
 #include "proto/message.h"
 
 #include <assert.h>
@@ -268,6 +269,21 @@ static int pattern_build(const struct builder *builder, const struct tree *tree,
     return 0;
 }
 
+/* What a reference has, and nothing else has. The type that it is to is built already. */
+static int reference_details(const struct builder *builder, const struct tree *tree, struct catalog_field *field)
+{
+    const struct tree *to = tree_child(tree, "to"), *pattern = tree_child(tree, "pattern");
+
+    if (to && field->type != VALUE_REFERENCE)
+        return tree_error(to, builder->err, "is for references only");
+    if ((!to || !*to->value) && field->type == VALUE_REFERENCE)
+        return tree_error(tree, builder->err, "has no \"to\": to which record type does it refer?");
+    if (pattern && field->type == VALUE_REFERENCE)
+        return tree_error(pattern, builder->err, "is for values: a reference has none of its own");
+    field->refers = to ? catalog_type(builder->catalog, to->value, strlen(to->value)) : -1;
+    return 0;
+}
+
 /* What only some types have. */
 static int field_details(const struct builder *builder, const struct tree *tree, struct catalog_field *field)
 {
@@ -281,6 +297,8 @@ static int field_details(const struct builder *builder, const struct tree *tree,
     if (scale && tree_number(scale, 0, DECIMAL_SCALE_MAX, &digits, builder->err) < 0)
         return builder->err->code;
     field->scale = (unsigned)digits;
+    if (reference_details(builder, tree, field) < 0)
+        return builder->err->code;
     if (compare && field->compare != COMPARE_EXACT && field->type != VALUE_TEXT)
         return tree_error(compare, builder->err, "\"%s\" is for text only", compare_words[field->compare]);
     if (tree_child(tree, "pattern") && pattern_build(builder, tree_child(tree, "pattern"), &field->pattern) < 0)
@@ -290,8 +308,8 @@ static int field_details(const struct builder *builder, const struct tree *tree,
 
 static int field_build(const struct builder *builder, const struct tree *tree, struct catalog_field *field)
 {
-    static const char *const known[] = { "type",    "scale", "identifier", "required", "personal", "compare",
-                                         "pattern", "group", POLICY_KEYS,  LATER_KEYS, NULL };
+    static const char *const known[] = { "type",    "scale", "identifier", "required",  "personal", "compare",
+                                         "pattern", "group", "to",         POLICY_KEYS, LATER_KEYS, NULL };
     const char *type_words[VALUE_TYPE_COUNT + 1] = { NULL };
     unsigned type, compare;
 
@@ -552,9 +570,18 @@ static int head_build(struct builder *builder, const struct tree *head)
     return 0;
 }
 
+/* Marks what a type refers to: all of it is built already. */
+static void references_mark(struct catalog_type *types, struct catalog_type *type)
+{
+    for (uint16_t f = 0; f < type->field_count; f++)
+        if (type->fields[f].type == VALUE_REFERENCE)
+            type->refers = types[type->fields[f].refers].referred = true;
+}
+
 static int types_build(const struct builder *builder, const struct tree *record)
 {
     size_t count = tree_count(record);
+    const struct tree **ordered;
     struct catalog_type *types;
 
     if (*record->value)
@@ -565,9 +592,13 @@ static int types_build(const struct builder *builder, const struct tree *record)
         return tree_error(record, builder->err, "must have 1 to %d record types", CATALOG_TYPES_MAX);
     types = arena_array(builder->arena, count, sizeof *types);
     builder->catalog->types = types;
-    for (const struct tree *tree = record->child; tree; tree = tree->next)
-        if (type_build(builder, tree, &types[builder->catalog->type_count++]) < 0)
+    if (catalog_order(builder->arena, record, &ordered, builder->err) < 0)
+        return builder->err->code;
+    for (size_t i = 0; i < count; i++) {
+        if (type_build(builder, ordered[i], &types[builder->catalog->type_count++]) < 0)
             return builder->err->code;
+        references_mark(types, &types[i]);
+    }
     return 0;
 }
 

@@ -58,6 +58,7 @@ struct catalog_field {
     bool required;
     bool personal;
     enum compare compare;
+    int refers;          /* index of the record type that a reference is to, in catalog.types; -1: it is none */
     const char *pattern; /* POSIX extended regular expression over the whole value, or NULL */
     uint16_t unit;
 };
@@ -77,6 +78,8 @@ struct catalog_type {
     uint16_t unit_count;
     const struct catalog_field *fields;
     const struct catalog_unit *units;
+    bool refers;   /* a field of it is a reference */
+    bool referred; /* a field of another type refers to it */
 };
 
 struct catalog {
@@ -84,13 +87,14 @@ struct catalog {
     uint8_t hash[32]; /* SHA-256 of the file's bytes */
     uint8_t agency_count;
     const char *const *agencies;
-    uint16_t type_count; /* in reference order: a type refers only to earlier ones */
+    uint16_t type_count; /* in reference order: a type refers only to earlier ones, wherever the file has them */
     const struct catalog_type *types;
 };
 
 /* Builds a catalog from a parsed file, in `arena`; `text` is the file itself, for its hash. Unknown or duplicate keys,
  * agencies, types and values, an owner who cannot read, an identifier in a group (a whole group may be one), a pattern
- * that does not compile: each is ERR_REJECT with the path in the file and, for an unknown word, the nearest known one.
+ * that does not compile, a reference to no type or round a circle: each is ERR_REJECT with the path in the file and,
+ * for an unknown word, the nearest known one.
  */
 must_check int catalog_build(struct arena *arena, const struct tree *tree, const char *text, size_t length,
                              const struct catalog **ret, struct error *err);

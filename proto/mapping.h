@@ -31,7 +31,9 @@ struct mapping_field {
     const struct mapping_code *code_lines; /* as the file has them */
     uint16_t code_count;
     enum unknown_code unknown;
-    const char *constant; /* after mapping_bind in the catalog's spelling; NULL: it has columns */
+    const char *block;                  /* the block by whose keys a reference says what it is to; NULL: it is none */
+    const struct mapping_block *refers; /* set by mapping_bind; NULL: it is no reference */
+    const char *constant;               /* after mapping_bind in the catalog's spelling; NULL: it has columns */
     const char *constant_line;
 };
 
@@ -86,7 +88,8 @@ must_check int mapping_build(struct arena *arena, const struct tree *tree, struc
 
 /* Ties names to the catalog's types and fields, and checks that codes are values of their field. ERR_STOP with the path
  * ("mapping/peserta_jkn/fields/premi") and the nearest field when the catalog has no such thing, when part of a group
- * is mapped and `agency` may write the group, or when a key field is no identifier or the key holds none whole. */
+ * is mapped and `agency` may write the group, when a key field is no identifier or the key holds none whole, or when
+ * the agency has no rows that a reference could be to. */
 must_check int mapping_bind(struct arena *arena, struct mapping *mapping, const struct catalog *catalog,
                             const char *agency, struct error *err);
 

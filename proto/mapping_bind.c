@@ -111,6 +111,91 @@ static int field_bind(const struct binder *binder, struct mapping_block *block, 
     return codes_bind(binder, &type->fields[field], mapped) < 0 ? field_error(binder, block, mapped) : 0;
 }
 
+/* ---- references ---- */
+
+/* The block whose keys a reference holds. Its name is asked for even where there is but one: hello declares it before
+ * the catalog is known. */
+static int target_find(const struct binder *binder, const struct mapping *mapping, const char *type,
+                       struct mapping_field *mapped)
+{
+    const char *known = NULL;
+
+    for (uint16_t i = 0; i < mapping->block_count; i++) {
+        const struct mapping_block *block = &mapping->blocks[i];
+
+        if (strcmp(block->type_name, type) != 0)
+            continue;
+        known = block->name;
+        if (mapped->block && strcmp(block->name, mapped->block) == 0)
+            mapped->refers = block;
+    }
+    if (mapped->refers)
+        return 0;
+    if (!known)
+        return error_set(binder->err, ERR_STOP,
+                         "it refers to record type %s, of which this mapping has no block: a row can say which one it "
+                         "means only by the key of a row here. Map the table of those too, or leave this field out",
+                         type);
+    return mapped->block
+               ? error_set(binder->err, ERR_STOP, "the mapping has no block %s of record type %s: %s is one",
+                           mapped->block, type, known)
+               : error_set(binder->err, ERR_STOP,
+                           "it refers to record type %s: say by the key of which block: block = %s", type, known);
+}
+
+static int reference_bind(const struct binder *binder, const struct mapping *mapping, const struct mapping_block *block,
+                          struct mapping_field *mapped)
+{
+    const struct catalog_field *field = &block->type->fields[mapped->field];
+
+    mapped->refers = NULL;
+    if (field->type != VALUE_REFERENCE)
+        return !mapped->block ? 0
+                              : error_set(binder->err, ERR_STOP, "\"block\" is for references, and this is %s",
+                                          value_type_name(field->type));
+    if (mapped->constant_line || mapped->code_count > 0 || mapped->trim || mapped->join)
+        return error_set(binder->err, ERR_STOP,
+                         "it is a reference: its columns hold a key of another row, as that row has it, without "
+                         "constant, codes, trim or join");
+    if (target_find(binder, mapping, binder->catalog->types[field->refers].name, mapped) < 0)
+        return binder->err->code;
+    if (mapped->column_count != mapped->refers->key_column_count)
+        return error_set(binder->err, ERR_STOP,
+                         "it has %u columns, and the key of block %s has %u: name them in that order",
+                         mapped->column_count, mapped->refers->name, mapped->refers->key_column_count);
+    return 0;
+}
+
+static bool is_key_field(const struct mapping_block *block, uint16_t field)
+{
+    for (uint8_t i = 0; i < block->key_count; i++)
+        if (block->key[i] == field)
+            return true;
+    return false;
+}
+
+static int references_bind(const struct binder *binder, struct mapping *mapping, struct mapping_block *block)
+{
+    uint16_t count = 0;
+
+    for (uint16_t i = 0; i < block->field_count; i++) {
+        struct mapping_field *mapped = &block->fields[i];
+
+        if (reference_bind(binder, mapping, block, mapped) < 0)
+            return field_error(binder, block, mapped);
+        count = (uint16_t)(count + (mapped->refers != NULL));
+        if (mapped->refers && is_key_field(block, i))
+            return error_set(binder->err, ERR_STOP,
+                             "mapping/%s/key: %s is a reference, which another agency's database has as another key: "
+                             "give a column that the database fills itself, key = generated COLUMN",
+                             block->name, mapped->name);
+        if (count > BLOCK_REFERENCES_MAX)
+            return error_set(binder->err, ERR_STOP, "mapping/%s/fields: has more than %d references", block->name,
+                             BLOCK_REFERENCES_MAX);
+    }
+    return 0;
+}
+
 static const struct mapping_field *field_bound(const struct mapping_block *block, int field)
 {
     for (uint16_t i = 0; i < block->field_count; i++)
@@ -228,6 +313,9 @@ int mapping_bind(struct arena *arena, struct mapping *mapping, const struct cata
     for (uint16_t i = 0; i < mapping->block_count; i++)
         if (block_bind(&binder, &mapping->blocks[i]) < 0)
             return err->code;
+    for (uint16_t i = 0; i < mapping->block_count; i++)
+        if (references_bind(&binder, mapping, &mapping->blocks[i]) < 0)
+            return err->code;
     return constants_check(&binder, mapping);
 }
 
@@ -260,6 +348,9 @@ struct block *mapping_declare(struct arena *arena, const struct mapping *mapping
             if (field->constant_line)
                 declared[b].constants[declared[b].constant_count++] =
                     (struct item_field){ text_of(field->name), value_text(field->constant_line) };
+            if (field->block && declared[b].reference_count < BLOCK_REFERENCES_MAX)
+                declared[b].references[declared[b].reference_count++] =
+                    (struct block_reference){ text_of(field->name), text_of(field->block) };
         }
     }
     return declared;

@@ -62,12 +62,14 @@ static int parts_build(struct block_builder *build, const struct tree *tree, con
         return err->code;
     if (count < 2 || count > FIELD_COLUMNS_MAX)
         return tree_error(columns, err, "must name 2 to %d columns; a single one is \"column\"", FIELD_COLUMNS_MAX);
-    if (!join)
+    if (field->block && join)
+        return tree_error(join, err, "is for values: the columns of a reference are those of a key");
+    if (!join && !field->block)
         return tree_error(tree, err,
                           "has no \"join\": what stands between the parts, so that they can be told apart again?");
-    if (text_build(build->builder, tree, "join", &field->join) < 0)
+    if (join && text_build(build->builder, tree, "join", &field->join) < 0)
         return err->code;
-    if (strlen(field->join) > JOIN_BYTES_MAX)
+    if (join && strlen(field->join) > JOIN_BYTES_MAX)
         return tree_error(join, err, "is longer than %d bytes", JOIN_BYTES_MAX);
     places = arena_array(build->builder->arena, count, sizeof *places);
     field->columns = places;
@@ -112,7 +114,7 @@ static int unknown_build(const struct builder *builder, const struct tree *tree,
 
 static int field_build(struct block_builder *build, const struct tree *tree, struct mapping_field *field)
 {
-    static const char *const known[] = { "column", "columns", "join", "trim", "codes", "unknown", NULL };
+    static const char *const known[] = { "column", "columns", "join", "trim", "codes", "unknown", "block", NULL };
     const struct tree *column = tree_child(tree, "column"), *columns = tree_child(tree, "columns");
     struct error *err = build->builder->err;
 
@@ -120,6 +122,8 @@ static int field_build(struct block_builder *build, const struct tree *tree, str
         return err->code;
     field->name = kept(build->builder, tree->name);
     field->field = -1;
+    if (tree_child(tree, "block") && text_build(build->builder, tree, "block", &field->block) < 0)
+        return err->code;
     if (!column == !columns)
         return tree_error(tree, err, "must have either \"column\" or \"columns\"");
     if ((column ? column_build(build, tree, column, field) : parts_build(build, tree, columns, field)) < 0 ||

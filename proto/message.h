@@ -15,6 +15,7 @@ enum {
     BLOCK_FIELDS_MAX = 128,
     KEY_FIELDS_MAX = 8,
     BLOCK_CONSTANTS_MAX = 8,
+    BLOCK_REFERENCES_MAX = 8,
     KEY_BYTES_MAX = 1024, /* of a local key: it must fit into an index */
     HASH_BYTES = 32,
     MESSAGE_HEAD_BYTES = 96, /* at most this much of a changes or feed message is neither piece nor item */
@@ -55,6 +56,11 @@ struct block {
     uint16_t field_count;
     struct item_field constants[BLOCK_CONSTANTS_MAX]; /* fields of these that have one value in all of its records */
     uint8_t constant_count;
+    /* Fields of these that are references, and by keys of which block the agency's rows say what they refer to. */
+    struct block_reference {
+        struct text field, block;
+    } references[BLOCK_REFERENCES_MAX];
+    uint8_t reference_count;
 };
 
 struct source {

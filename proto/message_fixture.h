@@ -111,7 +111,9 @@ static inline struct message hello_fixture(void)
                                 .fields = &stage,
                                 .field_count = 1,
                                 .constants = { { TEXT("stage"), VALUE("original") } },
-                                .constant_count = 1 };
+                                .constant_count = 1,
+                                .references = { { TEXT("stage"), TEXT("penerima_bantuan") } },
+                                .reference_count = 1 };
     hello->version = PROTOCOL_VERSION;
     hello->agency = (struct text)TEXT("dinsos");
     hello->software = (struct text)TEXT("selaras-agent 0.1.0");

@@ -3,8 +3,9 @@
 
 /* The fewest bytes that one of these takes: what holds a claimed count against the bytes that are left. */
 enum {
-    BLOCK_BYTES_LEAST = 11,
+    BLOCK_BYTES_LEAST = 12,
     CONSTANT_BYTES_LEAST = 4,
+    REFERENCE_BYTES_LEAST = 5,
     PIECE_BYTES_LEAST = 9,
     REPORT_BYTES_LEAST = 7,
     CHANGE_BYTES_LEAST = 2 + 2 * (2 + HASH_BYTES) + 2,
@@ -67,13 +68,34 @@ static void read_constants(struct cursor *cursor, struct block *block, const str
     block->constant_count = (uint8_t)count;
 }
 
+/* References are mapped fields, each to one block. */
+static void read_references(struct cursor *cursor, struct block *block, const struct text *fields)
+{
+    uint32_t count = cursor_list(cursor, "references", 0, BLOCK_REFERENCES_MAX, REFERENCE_BYTES_LEAST);
+
+    for (uint32_t i = 0; i < count && cursor_ok(cursor); i++) {
+        struct block_reference *reference = &block->references[i];
+
+        cursor_tuple(cursor, NULL, 2);
+        reference->field = cursor_name(cursor, "field");
+        if (text_among(reference->field, block->references, i, sizeof *block->references))
+            cursor_refuse(cursor, "a reference of this field stands there already");
+        else if (!text_among(reference->field, fields, block->field_count, sizeof *fields))
+            cursor_refuse(cursor, "is none of the block's fields");
+        reference->block = cursor_name(cursor, "block");
+        cursor_leave(cursor);
+    }
+    cursor_leave(cursor);
+    block->reference_count = (uint8_t)count;
+}
+
 /* Reads the block at `index`; those before it are read. */
 static void read_block(struct cursor *cursor, struct block *blocks, uint32_t index)
 {
     struct block *block = &blocks[index];
     struct text fields[BLOCK_FIELDS_MAX];
 
-    cursor_tuple(cursor, NULL, 8);
+    cursor_tuple(cursor, NULL, 9);
     block->name = cursor_name(cursor, "block");
     if (text_among(block->name, blocks, index, sizeof *blocks))
         cursor_refuse(cursor, "a block of this name stands there already");
@@ -84,6 +106,7 @@ static void read_block(struct cursor *cursor, struct block *blocks, uint32_t ind
     block->delete = (enum delete_mode)cursor_uint(cursor, "delete", DELETE_IGNORE, DELETE_ROW);
     block->field_count = (uint16_t)read_names(cursor, "fields", fields, BLOCK_FIELDS_MAX);
     read_constants(cursor, block, fields);
+    read_references(cursor, block, fields);
     cursor_leave(cursor);
     if (!cursor_ok(cursor))
         return;

@@ -117,18 +117,27 @@ static void names_stand_once_in_a_hello(void **state)
 
     blocks[1].name = blocks[0].name;
     expect_refusal(*state, &message,
-                   "hello message: blocks[1].block, at byte 161: a block of this name stands there already");
+                   "hello message: blocks[1].block, at byte 162: a block of this name stands there already");
     blocks[1].name = (struct text)TEXT("keluarga");
     blocks[0].fields = fields;
     expect_refusal(*state, &message, "hello message: blocks[0].fields[2], at byte 150: this name stands there already");
     fields[2] = (struct text)TEXT("eligible");
     blocks[1].constants[0].value = (struct value){ .state = VALUE_NULL };
     expect_refusal(*state, &message,
-                   "hello message: blocks[1].constants[0].field, at byte 193: a constant has a value");
+                   "hello message: blocks[1].constants[0].field, at byte 194: a constant has a value");
     blocks[1].constants[0] = (struct item_field){ TEXT("step"), VALUE("original") };
     expect_refusal(*state, &message,
-                   "hello message: blocks[1].constants[0].field, at byte 193: is none of the block's fields");
+                   "hello message: blocks[1].constants[0].field, at byte 194: is none of the block's fields");
     blocks[1].constants[0] = (struct item_field){ TEXT("stage"), VALUE("original") };
+    blocks[1].references[1] = blocks[1].references[0];
+    blocks[1].reference_count = 2;
+    expect_refusal(*state, &message,
+                   "hello message: blocks[1].references[1].field, at byte 235: a reference of this field stands there "
+                   "already");
+    blocks[1].references[1].field = (struct text)TEXT("step");
+    expect_refusal(*state, &message,
+                   "hello message: blocks[1].references[1].field, at byte 235: is none of the block's fields");
+    blocks[1].reference_count = 1;
 }
 
 static void a_hello_of_another_version_is_read_up_to_its_version(void **state)
@@ -213,7 +222,7 @@ static void the_smallest_elements_are_read(void **state)
           TEXT("\x90") },                                                                                  /* reports */
         { TEXT("\x97\x05\x01\x01\xc2\x00\xc0\x9a"), TEXT("\x97\x00\xa1k\x00\x01\xc0\x90\xc0"), TEXT("") }, /* items */
     };
-    static const char block[] = "\x91\x98\xa1k\xa1t\xc2\x90\xc2\x00\x90\x90";
+    static const char block[] = "\x91\x99\xa1k\xa1t\xc2\x90\xc2\x00\x90\x90\x90";
     struct block *blocks;
     uint16_t count;
     struct error err = { 0 };

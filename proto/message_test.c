@@ -67,6 +67,11 @@ static void same_block(const struct block *left, const struct block *right)
         SAME_TEXT(constants[i].name);
         assert_true(value_equal(left->constants[i].value, right->constants[i].value));
     }
+    SAME(reference_count);
+    for (int i = 0; i < left->reference_count; i++) {
+        SAME_TEXT(references[i].field);
+        SAME_TEXT(references[i].block);
+    }
 }
 
 static void same_hello(const struct message *first, const struct message *second)

@@ -125,7 +125,7 @@ void pack_blocks(msgpack_packer *packer, const struct block *blocks, uint16_t co
     for (uint16_t i = 0; i < count; i++) {
         const struct block *block = &blocks[i];
 
-        msgpack_pack_array(packer, 8);
+        msgpack_pack_array(packer, 9);
         pack_text(packer, block->name);
         pack_text(packer, block->type);
         pack_bool(packer, block->generated);
@@ -134,5 +134,11 @@ void pack_blocks(msgpack_packer *packer, const struct block *blocks, uint16_t co
         msgpack_pack_uint8(packer, (uint8_t)block->delete);
         pack_names(packer, block->fields, block->field_count);
         pack_item_fields(packer, block->constants, block->constant_count);
+        msgpack_pack_array(packer, block->reference_count);
+        for (uint8_t r = 0; r < block->reference_count; r++) {
+            msgpack_pack_array(packer, 2);
+            pack_text(packer, block->references[r].field);
+            pack_text(packer, block->references[r].block);
+        }
     }
 }

@@ -3,8 +3,6 @@
 #include <assert.h>
 #include <string.h>
 
-enum { KEY_SEPARATOR = 0x1f };
-
 static bool is_white(char letter)
 {
     return letter == ' ' || (letter >= '\t' && letter <= '\r');
@@ -115,6 +113,31 @@ static int code_read(const struct row *row, const struct mapping_field *field, s
 }
 
 static int field_read(const struct row *row, const struct mapping_field *field, const struct value *columns,
+                      struct value *ret);
+
+/* The key that these columns hold, as the row that has it says it: they are its key's columns, in order. */
+static int reference_read(const struct row *row, const struct mapping_field *field, const struct value *columns,
+                          struct value *ret)
+{
+    const struct mapping_block *target = field->refers;
+    struct row there = { .arena = row->arena, .block = target, .err = row->err };
+    struct value *theirs = arena_array(row->arena, target->column_count, sizeof *theirs);
+    struct value *fields = arena_array(row->arena, target->field_count, sizeof *fields);
+    struct text key;
+
+    for (uint8_t i = 0; i < field->column_count; i++)
+        theirs[target->key_columns[i]] = columns[field->columns[i]];
+    for (uint8_t i = 0; i < target->key_count; i++)
+        if (field_read(&there, &target->fields[target->key[i]], theirs, &fields[target->key[i]]) < 0)
+            return column_error(row, field, 0, "holds what no key of the rows that it refers to can be");
+    key = row_key(row->arena, target, theirs, fields);
+    if (key.length == 0 || key.length > REFERENCE_KEY_BYTES_MAX)
+        return column_error(row, field, 0, "holds what no key of the rows that it refers to can be");
+    *ret = reference_local(row->arena, target->name, key.bytes, key.length);
+    return 0;
+}
+
+static int field_read(const struct row *row, const struct mapping_field *field, const struct value *columns,
                       struct value *ret)
 {
     const struct catalog_field *catalog_field = &row->block->type->fields[field->field];
@@ -133,6 +156,8 @@ static int field_read(const struct row *row, const struct mapping_field *field, 
         *ret = (struct value){ .state = state };
         return 0;
     }
+    if (field->refers)
+        return reference_read(row, field, columns, ret);
     if (field->column_count > 1 && parts_join(row, field, columns, &local) < 0)
         return row->err->code;
     if (field->trim)
@@ -211,11 +236,31 @@ static int constant_write(const struct row *row, const struct mapping_field *fie
                      field->name);
 }
 
+/* Gives the columns the key. The number of a record is none: there is no row of it here, or it is not known which. */
+static int reference_write(const struct row *row, const struct mapping_field *field, struct value value,
+                           struct value *columns)
+{
+    struct value block, key, parts[KEY_COLUMNS_MAX] = { 0 };
+
+    if (!reference_cut(value, &block, &key))
+        return error_set(row->err, ERR_REJECT, "%s %.*s is not here", field->refers->type_name, (int)value.length,
+                         value.bytes);
+    if (!value_is(block, field->refers->name))
+        return column_error(row, field, 0, "cannot refer to a row of that block");
+    if (row_key_columns(row->arena, field->refers, (struct text){ key.bytes, key.length }, parts, row->err) < 0)
+        return row->err->code;
+    for (uint8_t i = 0; i < field->column_count; i++)
+        columns[field->columns[i]] = parts[i];
+    return 0;
+}
+
 static int field_write(const struct row *row, const struct mapping_field *field, struct value value,
                        struct value *columns)
 {
     if (field->constant)
         return constant_write(row, field, value);
+    if (value.state == VALUE_SET && field->refers)
+        return reference_write(row, field, value, columns);
     if (value.state == VALUE_SET) {
         if (field->code_count > 0 && code_write(row, field, value, &value) < 0)
             return row->err->code;

@@ -9,8 +9,9 @@ enum {
 };
 
 static const char *const type_names[VALUE_TYPE_COUNT] = {
-    [VALUE_TEXT] = "text",       [VALUE_INTEGER] = "integer", [VALUE_DECIMAL] = "decimal",
-    [VALUE_BOOLEAN] = "boolean", [VALUE_DATE] = "date",       [VALUE_TIMESTAMP] = "timestamp",
+    [VALUE_TEXT] = "text",           [VALUE_INTEGER] = "integer", [VALUE_DECIMAL] = "decimal",
+    [VALUE_BOOLEAN] = "boolean",     [VALUE_DATE] = "date",       [VALUE_TIMESTAMP] = "timestamp",
+    [VALUE_REFERENCE] = "reference",
 };
 
 const char *value_type_name(enum value_type type)
@@ -446,6 +447,70 @@ static size_t read_timestamp(struct cursor cursor, const struct spelling *spelli
     return 27;
 }
 
+/* A name of PROTOCOL.md, 2. */
+static bool is_block_name(struct value name)
+{
+    bool valid = name.length >= 1 && name.length <= 63 && name.bytes[0] >= 'a' && name.bytes[0] <= 'z';
+
+    for (uint32_t i = 1; valid && i < name.length; i++)
+        valid = (name.bytes[i] >= 'a' && name.bytes[i] <= 'z') || is_digit(name.bytes[i]) || name.bytes[i] == '_';
+    return valid;
+}
+
+bool reference_cut(struct value value, struct value *ret_block, struct value *ret_key)
+{
+    const char *cut = value.state == VALUE_SET ? memchr(value.bytes, KEY_SEPARATOR, value.length) : NULL;
+
+    if (!cut)
+        return false;
+    *ret_block = (struct value){ .bytes = value.bytes, .length = (uint32_t)(cut - value.bytes), .state = VALUE_SET };
+    *ret_key = (struct value){ .bytes = cut + 1, .length = value.length - ret_block->length - 1, .state = VALUE_SET };
+    return true;
+}
+
+struct value reference_local(struct arena *arena, const char *block, const char *key, uint32_t key_length)
+{
+    size_t name = strlen(block);
+    char *bytes = arena_alloc(arena, name + 1 + key_length), *at = mempcpy(bytes, block, name);
+
+    *at++ = KEY_SEPARATOR;
+    memcpy(at, key, key_length);
+    return (struct value){ .bytes = bytes, .length = (uint32_t)(name + 1 + key_length), .state = VALUE_SET };
+}
+
+uint64_t reference_number(struct value value)
+{
+    uint64_t number = 0;
+
+    if (value.state != VALUE_SET || value.length > 19)
+        return 0;
+    for (uint32_t i = 0; i < value.length; i++) {
+        if (!is_digit(value.bytes[i]))
+            return 0;
+        number = number * 10 + (uint64_t)(value.bytes[i] - '0');
+    }
+    return number <= INT64_MAX ? number : 0;
+}
+
+struct value reference_to(struct arena *arena, uint64_t record)
+{
+    return value_text(arena_printf(arena, "%llu", (unsigned long long)record));
+}
+
+/* Either form. */
+static int read_reference(const char *bytes, size_t length, struct value *ret, struct error *err)
+{
+    struct value value = { .bytes = bytes, .length = (uint32_t)length, .state = VALUE_SET }, block, key;
+    bool local = reference_cut(value, &block, &key);
+
+    if (local ? !is_block_name(block) || key.length == 0 || key.length > REFERENCE_KEY_BYTES_MAX ||
+                    !text_is_utf8(key.bytes, key.length)
+              : reference_number(value) == 0 || bytes[0] == '0')
+        return error_set(err, ERR_REJECT, "is neither a record's number nor a key of a block");
+    *ret = value;
+    return 0;
+}
+
 static spelling_reader *const readers[VALUE_TYPE_COUNT] = {
     [VALUE_INTEGER] = read_integer, [VALUE_DECIMAL] = read_decimal,     [VALUE_BOOLEAN] = read_boolean,
     [VALUE_DATE] = read_date,       [VALUE_TIMESTAMP] = read_timestamp,
@@ -501,6 +566,8 @@ int value_parse_in(struct arena *arena, enum value_type type, unsigned scale, co
         *ret = (struct value){ .bytes = bytes, .length = (uint32_t)length, .state = VALUE_SET };
         return 0;
     }
+    if (type == VALUE_REFERENCE)
+        return read_reference(bytes, length, ret, err);
     spelled = readers[type]((struct cursor){ bytes, bytes + length }, &allowed, spelling, &why);
     if (spelled == 0)
         return error_set(err, ERR_REJECT, "%s", why);

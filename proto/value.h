@@ -9,6 +9,7 @@
  *   boolean     "true" or "false"
  *   date        "YYYY-MM-DD", a real day, years 0001 to 9999
  *   timestamp   UTC, "YYYY-MM-DDTHH:MM:SS.ffffffZ"
+ *   reference   a record's number; or, as an agency knows that record, BLOCK U+001F KEY, which the broker translates
  */
 #ifndef SELARAS_VALUE_H
 #define SELARAS_VALUE_H
@@ -27,6 +28,7 @@ enum value_type {
     VALUE_BOOLEAN,
     VALUE_DATE,
     VALUE_TIMESTAMP,
+    VALUE_REFERENCE,
     VALUE_TYPE_COUNT,
 };
 
@@ -44,6 +46,10 @@ struct value {
 };
 
 #define VALUE_LENGTH_MAX (256u * 1024) /* bytes of one value: a quarter of a frame */
+
+/* What stands between the parts of a local key, and between a block and a key of it. */
+#define KEY_SEPARATOR '\x1f'
+#define REFERENCE_KEY_BYTES_MAX 1024u /* of a key in a reference, as of any local key */
 
 const char *value_type_name(enum value_type type);
 /* VALUE_TYPE_COUNT when no type has this name. */
@@ -70,6 +76,14 @@ must_check int value_parse_in(struct arena *arena, enum value_type type, unsigne
 /* A canonical timestamp as the clocks of `zone` showed it, with how far they are from UTC: "2026-01-02
  * 11:04:05.600000+08:00:00". A column with zone stores the moment, one without what the clocks showed. */
 struct value value_local_time(struct arena *arena, const struct zone *zone, struct value value);
+
+/* A reference as an agency knows it. */
+struct value reference_local(struct arena *arena, const char *block, const char *key, uint32_t key_length);
+/* Cuts such a one; false: it is a number, or no value. Borrows from it. */
+bool reference_cut(struct value value, struct value *ret_block, struct value *ret_key);
+/* The number, as the broker knows the record; 0: it is as an agency knows it, or no value. */
+uint64_t reference_number(struct value value);
+struct value reference_to(struct arena *arena, uint64_t record);
 
 /* Whether the bytes are valid UTF-8 (RFC 3629) without NUL. */
 bool text_is_utf8(const char *bytes, size_t length);

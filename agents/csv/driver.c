@@ -190,6 +190,9 @@ static const char *unfit(const struct mapping *mapping, const struct mapping_blo
         return _("actor and ground: are not read from a list's columns; a change has who saved the list, and its name");
     if (block->absence_s > 0 || block->reload)
         return _("absence and reload: a list is compared with the one before, whatever was deleted in between");
+    for (uint16_t i = 0; i < block->field_count; i++)
+        if (block->fields[i].refers)
+            return _("fields: a list cannot refer to records of another type by this version");
     for (const struct mapping_block *other = mapping->blocks; other < mapping->blocks + mapping->block_count; other++)
         if (other != block && strcmp(other->table, block->table) == 0)
             return _("table: a list is one block by this version");

@@ -357,6 +357,7 @@ static int make_rows(struct apply_batch *batch, const struct net_run *runs, uint
     for (uint32_t r = 0; r < run_count; r++)
         for (uint32_t i = 0; i < runs[r].count; i++) {
             batch_key_find(batch, runs[r].list[i]);
+            batch_references_find(batch, runs[r].list[i]);
             if (apply_row_make(batch->arena, batch->work->sql, runs[r].list[i], batch->row_count,
                                &batch->rows[batch->row_count], err) < 0)
                 return err->code;

@@ -67,11 +67,21 @@ void batch_finish(struct apply_batch *batch, const struct error *err);
 bool batch_keys_ask(struct apply_batch *batch, void (*then)(struct apply_batch *batch));
 /* Gives a net effect whose item names no key the one that our own links say, or that this pass has made. */
 void batch_key_find(const struct apply_batch *batch, struct net *net);
+/* The key of the row here that is this record: as our own links say, or as this pass has made it. NULL: not known. */
+const struct text *batch_key_of(const struct apply_batch *batch, uint16_t block, uint64_t record);
 /* Takes over what a row of APPLY_MAKE or APPLY_JOIN has become; false: it must be parked. */
 bool batch_made(struct apply_batch *batch, const PGresult *result, struct apply_row *row);
 /* Leaves in `made` what selaras.link is to be told: of each record once, what became of it last. A row that we delete
  * here leaves no link behind: its key may be another row's one day. */
 void batch_keys_settle(struct apply_batch *batch);
+
+/* ---- apply_references.c ---- */
+
+/* Gives references of a net effect that are numbers of records the keys of their rows here, as far as they are known.
+ */
+void batch_references_find(struct apply_batch *batch, struct net *net);
+/* Whether the item refers to that record. */
+bool item_refers_to(const struct mapping *mapping, const struct item *item, const struct net *net);
 
 /* apply_exchange.c: tries what has collided again, together, and then goes on: with code 0 whatever became of it, as
  * long as the transaction stands. False: nothing has, or it cannot be tried. */

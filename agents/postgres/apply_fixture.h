@@ -49,6 +49,19 @@ static const char catalog_lines[] = "catalog\n"
                                     "                write = applytest\n"
                                     "            code\n"
                                     "                type = text\n"
+                                    "                write = applytest\n"
+                                    "    enrolment\n"
+                                    "        existence\n"
+                                    "            write = applytest\n"
+                                    "        read\n"
+                                    "            applytest = \"law\"\n"
+                                    "        fields\n"
+                                    "            person\n"
+                                    "                type = reference\n"
+                                    "                to = resident\n"
+                                    "                write = applytest\n"
+                                    "            cost\n"
+                                    "                type = integer\n"
                                     "                write = applytest\n";
 
 static const char mapping_lines[] = "member\n"
@@ -74,11 +87,12 @@ static const char mapping_lines[] = "member\n"
                                     "            column = kode\n";
 
 static const char table_sql[] =
-    "DROP SCHEMA IF EXISTS selaras CASCADE; DROP PUBLICATION IF EXISTS selaras; DROP TABLE IF EXISTS member;"
+    "DROP SCHEMA IF EXISTS selaras CASCADE; DROP PUBLICATION IF EXISTS selaras; DROP TABLE IF EXISTS enrolment, member;"
     "CREATE TABLE member (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, nik char(20) NOT NULL UNIQUE,"
     " nama text NOT NULL, iuran numeric(12,2) CHECK (iuran >= 0), status text NOT NULL DEFAULT 'NONAKTIF', kode "
     "varchar(4),"
     " catatan text DEFAULT 'theirs');"
+    "CREATE TABLE enrolment (id serial PRIMARY KEY, member bigint REFERENCES member, biaya bigint);"
     "INSERT INTO member (nik, nama, iuran) VALUES ('A', 'Ani', 1), ('B', 'Budi', 2), ('C', 'Citra', 3)";
 
 static const char slot_sql[] =

@@ -16,27 +16,36 @@ static int compare_made(const void *left, const void *right)
 }
 
 /* In the pass row by row an item may be about a row that one before it has made. */
-static const struct text *made_find(const struct apply_batch *batch, const struct net *net)
+static const struct text *made_find(const struct apply_batch *batch, uint16_t block, uint64_t record)
 {
     for (uint32_t i = batch->made_count; i > 0; i--)
-        if (batch->made[i - 1].block == net->block && batch->made[i - 1].record == net->record)
+        if (batch->made[i - 1].block == block && batch->made[i - 1].record == record)
             return &batch->made[i - 1].key;
     return NULL;
 }
 
+const struct text *batch_key_of(const struct apply_batch *batch, uint16_t block, uint64_t record)
+{
+    struct made_key wanted = { .block = block, .record = record };
+    const struct text *made = made_find(batch, block, record);
+    const struct made_key *known;
+
+    if (made)
+        return made;
+    known = batch->key_count > 0 ? bsearch(&wanted, batch->keys, batch->key_count, sizeof wanted, compare_made) : NULL;
+    return known ? &known->key : NULL;
+}
+
 void batch_key_find(const struct apply_batch *batch, struct net *net)
 {
-    struct made_key wanted = { .block = net->block, .record = net->record };
-    const struct made_key *known;
-    const struct text *made;
+    const struct text *key;
 
     if (net->key.length > 0 || !batch->work->mapping->blocks[net->block].generated)
         return;
-    made = made_find(batch, net);
-    known = made ? NULL : bsearch(&wanted, batch->keys, batch->key_count, sizeof wanted, compare_made);
-    if (!made && !known)
+    key = batch_key_of(batch, net->block, net->record);
+    if (!key)
         return;
-    net->key = made ? *made : known->key;
+    net->key = *key;
     net->key_of_ours = true;
 }
 
@@ -110,8 +119,8 @@ struct question {
     void (*then)(struct apply_batch *batch);
 };
 
-static const char sql_keys[] = "SELECT l.block, l.record, l.key FROM selaras.link l"
-                               " JOIN unnest($1::text[], $2::int8[]) AS k(block, record) USING (block, record)";
+const char sql_link_keys[] = "SELECT l.block, l.record, l.key FROM selaras.link l"
+                             " JOIN unnest($1::text[], $2::int8[]) AS k(block, record) USING (block, record)";
 
 static void on_keys(void *context, const struct pg_outcome *outcome)
 {
@@ -140,6 +149,23 @@ static void on_keys(void *context, const struct pg_outcome *outcome)
     question->then(batch);
 }
 
+static uint32_t item_references_ask(const struct mapping *mapping, const struct mapping_block *block,
+                                    const struct item *item, struct pg_array *blocks, struct pg_array *records)
+{
+    struct value fields[BLOCK_FIELDS_MAX] = { 0 };
+    bool refers = false;
+
+    for (uint16_t i = 0; i < item->field_count; i++) {
+        int field = mapping_field_named(block, item->fields[i].name);
+
+        if (field < 0 || !block->fields[field].refers)
+            continue;
+        fields[field] = item->fields[i].value;
+        refers = true;
+    }
+    return refers ? references_ask(mapping, block, fields, blocks, records) : 0;
+}
+
 bool batch_keys_ask(struct apply_batch *batch, void (*then)(struct apply_batch *batch))
 {
     struct pg_array blocks = { 0 }, records = { 0 };
@@ -152,9 +178,12 @@ bool batch_keys_ask(struct apply_batch *batch, void (*then)(struct apply_batch *
     pg_array_start(&records, PG_OID_INT8);
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct item *item = batch->items[i];
-        int block = item->key.length == 0 ? mapping_block_named(batch->work->mapping, item->block) : -1;
+        int block = mapping_block_named(batch->work->mapping, item->block);
 
-        if (block < 0 || !batch->work->mapping->blocks[block].generated)
+        if (block >= 0)
+            count += item_references_ask(batch->work->mapping, &batch->work->mapping->blocks[block], item, &blocks,
+                                         &records);
+        if (block < 0 || item->key.length > 0 || !batch->work->mapping->blocks[block].generated)
             continue;
         pg_array_bytes(&blocks, item->block.bytes, item->block.length);
         pg_array_int8(&records, (int64_t)item->record);
@@ -163,7 +192,7 @@ bool batch_keys_ask(struct apply_batch *batch, void (*then)(struct apply_batch *
     if (count > 0) {
         pg_array_parameter(&parameters, &blocks);
         pg_array_parameter(&parameters, &records);
-        pg_statement(batch->work->pg, sql_keys, true, &parameters);
+        pg_statement(batch->work->pg, sql_link_keys, true, &parameters);
         pg_sync(batch->work->pg, on_keys, question);
     }
     pg_array_free(&blocks);

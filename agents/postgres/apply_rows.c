@@ -77,10 +77,11 @@ static void queue_row(struct apply_batch *batch, struct apply_row *row)
     batch->waiting++;
 }
 
-static bool in_wave(const struct apply_batch *batch, uint32_t first_row, uint64_t record)
+static bool in_wave(const struct apply_batch *batch, uint32_t first_row, const struct item *item)
 {
     for (uint32_t i = first_row; i < batch->row_count; i++)
-        if (batch->rows[i]->net->record == record)
+        if (batch->rows[i]->net->record == item->record ||
+            item_refers_to(batch->work->mapping, item, batch->rows[i]->net))
             return true;
     return false;
 }
@@ -97,6 +98,7 @@ static int row_next(struct apply_batch *batch, struct error *err)
         return err->code;
     batch->next++;
     batch_key_find(batch, net);
+    batch_references_find(batch, net);
     park = batch_park_find(batch, net->block, net->record);
     if (park)
         return net_add(batch->arena, batch->work->mapping, park->net, item, err);
@@ -122,7 +124,8 @@ static void on_exchanged(struct apply_batch *batch, const struct error *err)
     batch_conclude(batch);
 }
 
-/* Sends rows without waiting for each, but never a second item of a record before it is known what became of the first.
+/* Sends rows without waiting for each, but never a second item of a record, nor one that refers to it, before it is
+ * known what became of the first.
  */
 static void wave(struct apply_batch *batch)
 {
@@ -130,7 +133,7 @@ static void wave(struct apply_batch *batch)
     struct error err = { 0 };
 
     while (batch->next < batch->normal_count && batch->waiting < WAVE_ROWS &&
-           (batch->waiting == 0 || !in_wave(batch, first_row, batch->normal[batch->next]->record))) {
+           (batch->waiting == 0 || !in_wave(batch, first_row, batch->normal[batch->next]))) {
         if (row_next(batch, &err) == 0)
             continue;
         batch->trouble = err;
@@ -181,6 +184,7 @@ void batch_rows_start(struct apply_batch *batch)
         if (net_new(batch->arena, batch->work->mapping, batch->normal[i], &net, &ignored) < 0)
             continue;
         batch_key_find(batch, net);
+        batch_references_find(batch, net);
         if (apply_row_make(batch->arena, batch->work->sql, net, 0, &rows[count], &ignored) == 0)
             count++;
     }

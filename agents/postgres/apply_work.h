@@ -64,6 +64,19 @@ const char *work_reason(struct arena *arena, const struct pg_outcome *outcome);
 must_check int work_parked_read(struct arena *arena, const struct apply_work *work, const PGresult *result, int row,
                                 struct net **ret, struct error *err);
 
+/* ---- references (apply_references.c) ---- */
+
+/* Adds to the lists the rows that references among `fields` (in the block's order) are to, of which only the record is
+ * said and whose keys this database makes: block and record. How many. */
+uint32_t references_ask(const struct mapping *mapping, const struct mapping_block *block, const struct value *fields,
+                        struct pg_array *blocks, struct pg_array *records);
+/* Puts keys in the place of records, as far as `key_of` knows them. */
+typedef const struct text *reference_key(void *context, uint16_t block, uint64_t record);
+void references_give(struct arena *arena, const struct mapping *mapping, struct net *net, reference_key *key_of,
+                     void *context);
+/* What our own links have of these: block, record, key. */
+extern const char sql_link_keys[];
+
 /* ---- one batch (apply_batch.c) ---- */
 
 struct apply_batch;

@@ -94,6 +94,23 @@ static void a_row_is_a_record_of_each_block_it_belongs_to(void **state)
     assert_string_equal(ended_several(), "people delete 1 null/null; sick delete 1+flu null/null; ");
 }
 
+/* "people" refers to "sick", though the mapping has it first. */
+static void what_is_referred_to_is_told_of_first(void **state)
+{
+    struct person sick = { "x", "1", "Siti", "3", "n" }, sicker = { "x", "2", "Sita", "3", "n" };
+    struct catalog_type types[2] = { fixture_type, fixture_type };
+
+    (void)state;
+    types[1].refers = true;
+    several_blocks[0].type = &types[1];
+    several_blocks[1].type = several_blocks[2].type = &types[0];
+    insert(sick);
+    insert(sicker);
+    assert_string_equal(ended_several(),
+                        "sick insert 1+flu n/Siti; sick insert 2+flu n/Sita; people insert 1 null/null; "
+                        "people insert 2 null/null; ");
+}
+
 static void what_leaves_a_block_and_comes_back_is_nothing(void **state)
 {
     struct person well = { "x", "1", "Siti", "2", "n" }, sick = { "x", "1", "Siti", "3", "n" };
@@ -248,6 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SEVERAL(a_row_is_a_record_of_each_block_it_belongs_to),
+        SEVERAL(what_is_referred_to_is_told_of_first),
         SEVERAL(what_leaves_a_block_and_comes_back_is_nothing),
         SEVERAL(a_row_outside_of_a_block_is_no_problem_of_it),
         SEVERAL(a_condition_needs_the_whole_old_row),

@@ -232,6 +232,7 @@ static bool holds(char category, enum value_type type)
 {
     switch (type) {
     case VALUE_TEXT:
+    case VALUE_REFERENCE: /* see reference_fits() */
         return true;
     case VALUE_INTEGER:
     case VALUE_DECIMAL:
@@ -247,6 +248,27 @@ static bool holds(char category, enum value_type type)
     return false;
 }
 
+/* A key and what refers to it are one kind of value: a number, a text. */
+static int reference_fits(const struct inspection *inspection, const struct mapping *mapping, uint16_t block,
+                          const struct mapping_field *field, struct error *err)
+{
+    const struct inspect_table *here = &inspection->tables[block];
+    const struct inspect_table *there = &inspection->tables[field->refers - mapping->blocks];
+
+    for (uint8_t i = 0; i < field->column_count; i++) {
+        const struct inspect_column *column = &here->columns[field->columns[i]];
+        const struct inspect_column *key = &there->columns[field->refers->key_columns[i]];
+
+        if (column->category != key->category)
+            return error_set(err, ERR_STOP,
+                             "mapping/%s/fields/%s: column %s is %s, but the key of block %s that it would hold is "
+                             "column %s, which is %s: map the column that refers to those rows",
+                             mapping->blocks[block].name, field->name, column->name, column->type, field->refers->name,
+                             key->name, key->type);
+    }
+    return 0;
+}
+
 int inspect_types(const struct inspection *inspection, const struct mapping *mapping, struct error *err)
 {
     for (uint16_t b = 0; b < mapping->block_count; b++) {
@@ -257,7 +279,9 @@ int inspect_types(const struct inspection *inspection, const struct mapping *map
             const struct catalog_field *wanted = &block->type->fields[field->field];
             const struct inspect_column *column;
 
-            if (field->code_count > 0 || field->column_count != 1)
+            if (field->refers && reference_fits(inspection, mapping, b, field, err) < 0)
+                return err->code;
+            if (field->refers || field->code_count > 0 || field->column_count != 1)
                 continue;
             column = &inspection->tables[b].columns[field->columns[0]];
             if (!holds(column->category, wanted->type))

@@ -33,7 +33,7 @@ struct load {
     uint32_t change_count, change_capacity;
     size_t piece_bytes;
     uint32_t piece_number; /* of the last one given */
-    uint16_t block;
+    uint16_t place;        /* in the order of references */
     int batch_rows;
     bool paused;
     bool held; /* the next FETCH waits for the pause to end */
@@ -133,9 +133,22 @@ static const char *cursor_sql(struct arena *arena, const struct mapping_block *b
     return arena_printf(arena, "DECLARE selaras_load NO SCROLL CURSOR FOR SELECT %s FROM %s", columns, table.bytes);
 }
 
+/* What is referred to is read first, so that it is known when something refers to it; blocks of one type as the mapping
+ * has them. */
 static const struct mapping_block *block_now(const struct load *load)
 {
-    return &load->options.mapping->blocks[load->block];
+    const struct mapping *mapping = load->options.mapping;
+
+    for (uint16_t i = 0; i < mapping->block_count; i++) {
+        uint16_t before = 0;
+
+        for (uint16_t j = 0; j < mapping->block_count; j++) /* types stand in an array of that order */
+            before += mapping->blocks[j].type < mapping->blocks[i].type ||
+                      (mapping->blocks[j].type == mapping->blocks[i].type && j < i);
+        if (before == load->place)
+            return &mapping->blocks[i];
+    }
+    abort();
 }
 
 static void give_piece(struct load *load)
@@ -236,7 +249,7 @@ static void fetch(struct load *load);
 static void open_block(struct load *load)
 {
     load->batch_rows = BATCH_ROWS_FIRST;
-    if (load->block < load->options.mapping->block_count) {
+    if (load->place < load->options.mapping->block_count) {
         scoped(arena_free) struct arena *arena = arena_new();
 
         pg_statement(load->pg, cursor_sql(arena, block_now(load)), false, NULL);
@@ -277,7 +290,7 @@ static void fetched(void *context, const struct pg_outcome *outcome)
             fetch(load);
     } else if (!quiet(load)) {
         pg_statement(load->pg, "CLOSE selaras_load", false, NULL);
-        load->block++;
+        load->place++;
         open_block(load);
     }
     leave(load);

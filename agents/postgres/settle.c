@@ -221,6 +221,89 @@ static void on_tried(void *context, const struct pg_outcome *outcome)
     commit(settle, reports, count, settle->row, on_settled);
 }
 
+static void try_net(struct settle *settle, struct net *net)
+{
+    struct apply_work *work = settle->work;
+    struct error err;
+
+    if (apply_row_make(settle->arena, work->sql, net, 0, &settle->row, &err) < 0) {
+        abandon(settle);
+        note_refusal(settle, err.text);
+        return;
+    }
+    pg_statement(work->pg, "SET CONSTRAINTS ALL IMMEDIATE", false, NULL);
+    settle->results = 1;
+    if (settle->row->kind != APPLY_NOTHING) {
+        if (settle->row->key)
+            apply_queue_lock(work->sql, work->pg, &settle->row, 1, true);
+        settle->results +=
+            (settle->row->key != NULL) + (int)notice_queue(work->pg, work->mapping, work->inspection, settle->row);
+        apply_queue(work->sql, work->pg, &settle->row, 1);
+    }
+    pg_sync(work->pg, on_tried, settle);
+}
+
+/* What it refers to may have a row here by now. */
+struct looking {
+    struct settle *settle;
+    struct net *net;
+    const PGresult *links;
+    struct text key;
+};
+
+static const struct text *key_of_links(void *context, uint16_t block, uint64_t record)
+{
+    struct looking *looking = context;
+    const char *name = looking->settle->work->mapping->blocks[block].name;
+
+    for (int i = 0; i < PQntuples(looking->links); i++)
+        if (strcmp(PQgetvalue(looking->links, i, 0), name) == 0 &&
+            (uint64_t)pg_result_int8(looking->links, i, 1) == record) {
+            looking->key = text_of(PQgetvalue(looking->links, i, 2));
+            return &looking->key;
+        }
+    return NULL;
+}
+
+static void on_links(void *context, const struct pg_outcome *outcome)
+{
+    struct looking *looking = context;
+    struct settle *settle = looking->settle;
+
+    if (!outcome->ok) {
+        work_reset(settle->work);
+        finish(settle, &outcome->err);
+        return;
+    }
+    looking->links = outcome->results[0];
+    references_give(settle->arena, settle->work->mapping, looking->net, key_of_links, looking);
+    try_net(settle, looking->net);
+}
+
+/* False: it refers to nothing that our own links could know. */
+static bool ask_links(struct settle *settle, struct net *net)
+{
+    const struct mapping *mapping = settle->work->mapping;
+    struct looking *looking = arena_alloc(settle->arena, sizeof *looking);
+    struct pg_array blocks = { 0 }, records = { 0 };
+    struct pg_parameters parameters = { 0 };
+    uint32_t count;
+
+    *looking = (struct looking){ .settle = settle, .net = net };
+    pg_array_start(&blocks, PG_OID_TEXT);
+    pg_array_start(&records, PG_OID_INT8);
+    count = references_ask(mapping, &mapping->blocks[net->block], net->fields, &blocks, &records);
+    if (count > 0) {
+        pg_array_parameter(&parameters, &blocks);
+        pg_array_parameter(&parameters, &records);
+        pg_statement(settle->work->pg, sql_link_keys, true, &parameters);
+        pg_sync(settle->work->pg, on_links, looking);
+    }
+    pg_array_free(&blocks);
+    pg_array_free(&records);
+    return count > 0;
+}
+
 static void on_effect(void *context, const struct pg_outcome *outcome)
 {
     struct settle *settle = context;
@@ -246,21 +329,8 @@ static void on_effect(void *context, const struct pg_outcome *outcome)
         return;
     }
     net->waited = !row_may_come(settle, net, pg_result_int8(outcome->results[WORK_BEGIN_STATEMENTS], 0, 6));
-    if (apply_row_make(settle->arena, work->sql, net, 0, &settle->row, &err) < 0) {
-        abandon(settle);
-        note_refusal(settle, err.text);
-        return;
-    }
-    pg_statement(work->pg, "SET CONSTRAINTS ALL IMMEDIATE", false, NULL);
-    settle->results = 1;
-    if (settle->row->kind != APPLY_NOTHING) {
-        if (settle->row->key)
-            apply_queue_lock(work->sql, work->pg, &settle->row, 1, true);
-        settle->results +=
-            (settle->row->key != NULL) + (int)notice_queue(work->pg, work->mapping, work->inspection, settle->row);
-        apply_queue(work->sql, work->pg, &settle->row, 1);
-    }
-    pg_sync(work->pg, on_tried, settle);
+    if (!ask_links(settle, net))
+        try_net(settle, net);
 }
 
 static void try_target(struct settle *settle)

@@ -352,6 +352,52 @@ static struct touched *key_giver(const struct touched_set *set, const struct tou
     return key_index_find(&set->before, touched->block, key_text(touched->now_key));
 }
 
+/* How many blocks are of types that come before this one's: catalog.h has them in an array of that order. */
+static uint16_t place_of_type(const struct mapping *mapping, uint16_t block)
+{
+    uint16_t place = 0;
+
+    for (uint16_t i = 0; i < mapping->block_count; i++)
+        place += mapping->blocks[i].type < mapping->blocks[block].type;
+    return place;
+}
+
+static bool any_refers(const struct mapping *mapping)
+{
+    bool refers = false;
+
+    for (uint16_t i = 0; i < mapping->block_count; i++)
+        refers = refers || (mapping->blocks[i].type && mapping->blocks[i].type->refers);
+    return refers;
+}
+
+/* What is referred to comes before what refers to it, otherwise all stays in order: a transaction that is too large to
+ * be decided at once is decided as it comes. */
+static void order_by_type(struct touched_set *set)
+{
+    struct touched *first[BLOCKS_MAX] = { NULL }, *last[BLOCKS_MAX] = { NULL }, *newest = NULL;
+    uint16_t places[BLOCKS_MAX];
+
+    for (uint16_t i = 0; i < set->mapping->block_count; i++)
+        places[i] = place_of_type(set->mapping, i);
+    for (struct touched *touched = set->oldest; touched; touched = touched->next) {
+        uint16_t place = places[touched->block];
+
+        *(first[place] ? &last[place]->chain : &first[place]) = touched;
+        touched->chain = NULL;
+        last[place] = touched;
+    }
+    set->oldest = NULL;
+    for (uint16_t place = 0; place < set->mapping->block_count; place++)
+        for (struct touched *touched = first[place]; touched; touched = touched->chain) {
+            touched->previous = newest;
+            touched->next = NULL;
+            *(newest ? &newest->next : &set->oldest) = touched;
+            newest = touched;
+        }
+    set->newest = newest;
+}
+
 void touched_order(struct touched_set *set)
 {
     struct touched *newest = NULL, *following;
@@ -383,6 +429,8 @@ void touched_order(struct touched_set *set)
         following = touched;
     }
     set->oldest = following;
+    if (any_refers(set->mapping))
+        order_by_type(set);
 }
 
 void touched_clear(struct touched_set *set)

@@ -58,8 +58,8 @@ void touched_was(struct touched_set *set, struct touched *come, const struct loc
 /* A record whose row an earlier transaction deleted is gone from here on. */
 void touched_gone(struct touched_set *set, const struct local_key *key, const struct packed_row *row);
 void touched_forget(struct touched_set *set, struct touched *touched);
-/* Forgets the records of which nothing comes and puts each behind the one whose key it takes. Nothing may be added
- * after. */
+/* Forgets the records of which nothing comes, puts each behind the one whose key it takes, and those of a type behind
+ * all that it refers to. Nothing may be added after. */
 void touched_order(struct touched_set *set);
 void touched_clear(struct touched_set *set);
 

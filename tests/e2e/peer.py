@@ -154,9 +154,10 @@ def read(frame):
 # 4.1, 5: what an agent sends.
 
 def block(name, record_type, key_fields, fields, generated=False, insert=True, delete=DELETE_ROW,
-          constants=None):
+          constants=None, references=None):
     return [name, record_type, generated, list(key_fields), insert, delete, list(fields),
-            [[field, value] for field, value in (constants or {}).items()]]
+            [[field, value] for field, value in (constants or {}).items()],
+            [[field, block] for field, block in (references or {}).items()]]
 
 
 def change(operation, block_name, key, changed, old_key=None, actor=None, ground=None, salt=None, commitment=None):
