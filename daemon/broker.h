@@ -53,7 +53,6 @@ enum broker_event_kind {
     BROKER_EVENT_REVEAL,    /* name (the record type, or ""), record, what, request */
     BROKER_EVENT_RELEASE,   /* record (the hold), what (a selection of records, or ""), ground, request */
     BROKER_EVENT_REJECT,    /* the same */
-    BROKER_EVENT_MODE,      /* name, mode, table (or "": all of them), ground, request: what becomes of its changes */
     BROKER_EVENT_PREVIEW,   /* name, table, record (how many samples), request: what the agency would do in mode full */
     BROKER_EVENT_SAME,      /* name (the record type), record, other (which is the same), dry, ground, request */
     BROKER_EVENT_DIFFERENT, /* the same */
