@@ -327,6 +327,161 @@ static void two_rows_with_one_identifier_are_refused_with_both_lines(void **stat
     assert_int_equal(import_all(HEADER "1;B;;;\n4;A;;;\n", true), IMPORT_TAKEN); /* they may change it between them */
 }
 
+/* The mapping of the fixture with these lines instead of `delete = row`, and these at its end. */
+static void setup_catalog_where(const char *catalog, const char *instead, const char *more)
+{
+    const char *delete = strstr(list_mapping, "    delete = row\n");
+    char mapping[4096];
+
+    snprintf(mapping, sizeof mapping, "%.*s%s%s%s", (int)(delete - list_mapping), list_mapping, instead,
+             delete + strlen("    delete = row\n"), more);
+    setup_with(catalog, mapping);
+}
+
+static void setup_where(const char *instead)
+{
+    setup_catalog_where(list_catalog, instead, "");
+}
+
+#define WHERE_HEADER COLUMNS ";Program;Status\n"
+
+static void rows_that_are_not_of_the_block_say_nothing(void **state)
+{
+    (void)state;
+    setup_where("    delete = row\n    where\n        Program = PKH\n        Status = AKTIF CUTI\n");
+    assert_int_equal(import_all(WHERE_HEADER "1;A;;;;PKH;AKTIF\n1;A;;;;BPNT;AKTIF\n2;B;x;y;z;PKH;PINDAH\n"
+                                             "3;C;;;;PKH;CUTI\n;;;;;BPNT;\n",
+                                true),
+                     IMPORT_TAKEN);
+    assert_string_equal(waiting(0), "insert 1 (5 fields, base 100);insert 3 (5 fields, base 100);");
+    assert_int_equal(import_all(WHERE_HEADER "1;A;;;;PKH;PINDAH\n3;Z;;;;BPNT;CUTI\n", false), IMPORT_TAKEN);
+    assert_string_equal(waiting(1), ""); /* they may be other rows than those */
+    assert_int_equal(import_all(WHERE_HEADER "1;A;;;;PKH;PINDAH\n3;Z;;;;PKH;CUTI\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(1), "delete 1 (5 fields, base 100);update 3 (1 fields, base 100);");
+    assert_int_equal(import_all(WHERE_HEADER "3;Z;;;;PKH;CUTI\n3;Z;;;;PKH;AKTIF\n", true), IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_KEY_TWICE);
+}
+
+static void a_column_says_that_a_row_is_gone(void **state)
+{
+    struct amend *amend;
+    struct item back[] = { item_of(OPERATION_INSERT, 1, "", "nik=1,name=A") };
+
+    (void)state;
+    setup_where("    delete = \"set Status BERHENTI\"\n    where\n        Program = PKH\n        Status = AKTIF\n");
+    back[0] = item_of(OPERATION_INSERT, 1, "", "nik=1,name=A");
+    assert_int_equal(import_all(WHERE_HEADER "1;A;;;;PKH;AKTIF\n2;B;;;;PKH;AKTIF\n3;C;;;;PKH;AKTIF\n", true),
+                     IMPORT_TAKEN);
+    assert_int_equal(import_all(WHERE_HEADER "1;A;x;;;PKH;BERHENTI\n2;B;;;;BPNT;BERHENTI\n"
+                                             "3;C;;;;PKH;BERHENTI\n3;C;;;;PKH;AKTIF\n4;D;;;;PKH;BERHENTI\n",
+                                false),
+                     IMPORT_TAKEN);
+    assert_string_equal(waiting(1), "delete 1 (5 fields, base 100);");
+    assert_null(should("1"));
+    amend = amend_new(state_now, &fixture.mapping);
+    feed_all(amend, back, 1, 300); /* the broker would not have it */
+    assert_int_equal(to_correct(), 1);
+    assert_int_equal(import_all(WHERE_HEADER "1;A;;;;PKH;BERHENTI\n", false), IMPORT_TAKEN);
+    assert_string_equal(should("1"), "1|A|-|-|-");
+    assert_int_equal(import_all(WHERE_HEADER "1;A;;;;PKH;AKTIF\n", false), IMPORT_TAKEN);
+    assert_int_equal(to_correct(), 0);
+    amend_free(&amend);
+}
+
+/* Or whoever is misspelt would be removed. */
+static void a_code_that_is_not_known_makes_no_row_another(void **state)
+{
+    (void)state;
+    setup_where("    delete = row\n    where\n        Berhak = YA\n");
+    assert_int_equal(import_all(HEADER "1;A;;;YA\n2;B;;;TIDAK\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(0), "insert 1 (5 fields, base 100);");
+    assert_int_equal(import_all(HEADER "1;A;;;Ya.\n", true), IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_CODE);
+}
+
+static void what_makes_a_row_one_of_the_block_it_cannot_lack(void **state)
+{
+    struct item items[1];
+    struct amend *amend;
+
+    (void)state;
+    setup_where("    delete = row\n    where\n        Lahir = not null\n");
+    amend = amend_new(state_now, &fixture.mapping);
+    items[0] = item_of(OPERATION_INSERT, 7, "", "nik=7,name=A");
+    feed_all(amend, items, 1, 300);
+    assert_string_equal(waiting(0), "parked 7;");
+    assert_null(should("7"));
+    amend_free(&amend);
+}
+
+/* ---- several blocks in one list ---- */
+
+static const char enrolments[] = "    enrolment\n"
+                                 "        existence\n"
+                                 "            write = dinkes\n"
+                                 "        read\n"
+                                 "            dinkes = law\n"
+                                 "        fields\n"
+                                 "            program\n"
+                                 "                type = text\n"
+                                 "                group = which\n"
+                                 "            member\n"
+                                 "                type = text\n"
+                                 "                group = which\n"
+                                 "            amount\n"
+                                 "                type = text\n"
+                                 "                write = dinkes\n"
+                                 "        groups\n"
+                                 "            which\n"
+                                 "                identifier = yes\n"
+                                 "                write = dinkes\n";
+
+/* PKH and BPNT of one sheet, each with a column that says whether and one that says how much. */
+#define PROGRAM(name, title)                                                                                           \
+    name "\n"                                                                                                          \
+         "    type = enrolment\n    table = warga\n    key = member program\n    insert = yes\n"                       \
+         "    delete = \"set " title " TIDAK\"\n    where\n        " title " = YA\n"                                   \
+         "    fields\n        member\n            column = NIK\n"                                                      \
+         "        amount\n            column = \"Nilai " title "\"\n"                                                  \
+         "    constants\n        program = " name "\n"
+
+static void setup_programs(void)
+{
+    char catalog[4096];
+
+    snprintf(catalog, sizeof catalog, "%s%s", list_catalog, enrolments);
+    setup_catalog_where(catalog, "    delete = ignore\n", PROGRAM("pkh", "PKH") PROGRAM("bpnt", "BPNT"));
+}
+
+#define PROGRAMS_HEADER COLUMNS ";PKH;Nilai PKH;BPNT;Nilai BPNT\n"
+
+static void a_list_has_the_rows_of_all_its_blocks(void **state)
+{
+    struct file_name name;
+
+    (void)state;
+    setup_programs();
+    name = file_name_read(&fixture.mapping, fixture.forms, "warga-1.csv");
+    assert_int_equal(name.block, 0);
+    assert_int_equal(
+        import_all(PROGRAMS_HEADER "1;A;;;;YA;100;YA;200\n2;B;;;;YA;100;TIDAK;\n3;C;;;;TIDAK;;TIDAK;\n", true),
+        IMPORT_TAKEN);
+    assert_string_equal(waiting(0), "insert 1 (5 fields, base 100);insert 2 (5 fields, base 100);"
+                                    "insert 3 (5 fields, base 100);insert 1\x1fpkh (3 fields, base 100);"
+                                    "insert 2\x1fpkh (3 fields, base 100);insert 1\x1f"
+                                    "bpnt (3 fields, base 100);");
+    assert_int_equal(state_now->number, 1); /* one list is one transaction */
+    assert_int_equal(import_all(PROGRAMS_HEADER "1;A;;;;TIDAK;;YA;250\n2;Z;;;;YA;100;TIDAK;\n", false), IMPORT_TAKEN);
+    assert_string_equal(waiting(1), "update 2 (1 fields, base 100);delete 1\x1fpkh (3 fields, base 100);update 1\x1f"
+                                    "bpnt (1 fields, base 100);");
+    assert_int_equal(import_all(PROGRAMS_HEADER "1E5;A;;;;YA;100;YA;200\n1;A;;;;YA;1;YA;1\n1;A;;;;YA;1;YA;1\n", true),
+                     IMPORT_REFUSED);
+    assert_int_equal(refusals.count, 2); /* once for all blocks */
+    assert_int_equal(refusals.list[0].kind, REFUSAL_SCIENTIFIC);
+    assert_int_equal(refusals.list[0].count, 1);
+    assert_int_equal(refusals.list[1].kind, REFUSAL_KEY_TWICE);
+}
+
 static void nobody_else_reads_what_is_known_of_the_lists(void **state)
 {
     static const char *const endings[] = { "", "-wal", "-shm" };
@@ -622,6 +777,11 @@ int main(void)
         UNIT(a_change_says_whose_list_it_comes_from),
         UNIT(a_row_may_say_by_whom_and_why_it_changed),
         UNIT(two_rows_with_one_identifier_are_refused_with_both_lines),
+        UNIT(rows_that_are_not_of_the_block_say_nothing),
+        UNIT(a_column_says_that_a_row_is_gone),
+        UNIT(a_code_that_is_not_known_makes_no_row_another),
+        UNIT(what_makes_a_row_one_of_the_block_it_cannot_lack),
+        UNIT(a_list_has_the_rows_of_all_its_blocks),
         UNIT(nobody_else_reads_what_is_known_of_the_lists),
         UNIT(a_list_saved_before_a_feed_did_not_know_of_it),
         UNIT(each_piece_has_the_reports_of_its_changes),
