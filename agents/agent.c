@@ -329,9 +329,25 @@ static void on_failed(struct agent *agent, const struct agent_event *event, stru
     agent_stop(agent, "stopped", event->text, out);
 }
 
+/* The next hello is answered with a load. While the broker cannot be told it is found again. */
+static void ask_for_load(struct agent *agent, const struct agent_event *event, struct agent_actions *out)
+{
+    struct message message = { .kind = MESSAGE_ERROR };
+
+    message.error.code = agent_text(event->code);
+    message.error.text = agent_text(event->text);
+    if (agent->link_up)
+        agent_send(agent, &message, out);
+    on_closed(agent, event, out);
+}
+
 /* The broker quarantines the agency. While it cannot be told we wait for the link, with the database closed. */
 static void on_doubted(struct agent *agent, const struct agent_event *event, struct agent_actions *out)
 {
+    if (strcmp(event->code, "reload") == 0) {
+        ask_for_load(agent, event, out);
+        return;
+    }
     if (agent->link_up) {
         agent_stop(agent, event->code, event->text, out);
         return;

@@ -45,7 +45,8 @@ enum agent_event_kind {
     AGENT_EVENT_OPENED,    /* progress: the database is open and checked */
     AGENT_EVENT_CLOSED,    /* text: it was lost; the driver opens it again by itself */
     AGENT_EVENT_FAILED,    /* text: it cannot go on without a person */
-    AGENT_EVENT_DOUBTED,   /* text, code (PROTOCOL 4.4): what was or is in it cannot be known */
+    AGENT_EVENT_DOUBTED,   /* text, code (PROTOCOL 4.4): what was or is in it cannot be known; with `reload` the driver
+                              opens it again by itself */
     AGENT_EVENT_LINK_UP,   /* the connection to the broker is up */
     AGENT_EVENT_LINK_DOWN, /* text: it was lost, and with it whatever was on its way */
     AGENT_EVENT_MESSAGE,   /* message, size: from the broker */

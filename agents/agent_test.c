@@ -565,6 +565,24 @@ static void a_doubt_waits_for_the_link_so_that_the_broker_hears_of_it(void **sta
     assert_string_equal(action(world, AGENT_ACTION_STOP, 0)->text, "the slot is gone");
 }
 
+static void a_load_is_asked_for_and_the_agent_goes_on(void **state)
+{
+    struct world *world = *state;
+    struct message message;
+
+    stream(world, 1 << 20);
+    step(world, (struct agent_event){ .kind = AGENT_EVENT_DOUBTED, .text = "it was truncated", .code = "reload" });
+    message = sent(world, MESSAGE_ERROR);
+    assert_memory_equal(message.error.code.bytes, "reload", 6);
+    assert_null(action(world, AGENT_ACTION_STOP, 0));
+    tick(world, 60000);
+    assert_false(sends(world)); /* the database is not open */
+    step(world, (struct agent_event){ .kind = AGENT_EVENT_LINK_DOWN, .text = "lost" });
+    step(world, (struct agent_event){ .kind = AGENT_EVENT_DOUBTED, .text = "it was truncated", .code = "reload" });
+    step(world, (struct agent_event){ .kind = AGENT_EVENT_LINK_UP });
+    assert_false(sends(world)); /* it will be found again */
+}
+
 /* Else the broker would take a session that begins anew for one of an older copy. */
 static void hello_names_the_newest_fence_row_that_was_sent(void **state)
 {
@@ -670,6 +688,7 @@ int main(void)
         T(doubt_about_history_stops_the_agent_for_good),
         T(a_database_in_doubt_is_told_to_the_broker),
         T(a_doubt_waits_for_the_link_so_that_the_broker_hears_of_it),
+        T(a_load_is_asked_for_and_the_agent_goes_on),
         T(hello_names_the_newest_fence_row_that_was_sent),
         T(a_database_that_was_loaded_is_loaded_anew_when_the_broker_wants_it),
         T(another_incarnation_or_agency_stops_the_agent),

@@ -43,7 +43,8 @@ struct driver_sink {
      * person is needed: the agent says why and stops. */
     void (*failed)(void *context, const struct error *err);
     /* ERR_DOUBT or ERR_LOST: it stops too, and the broker is told, so that it quarantines the agency. Found again
-     * whenever the agent is started again. */
+     * whenever the agent is started again. ERR_RELOAD: the broker is told, so that it wants a load, and the driver goes
+     * on as after ERR_RETRY. */
     void (*doubted)(void *context, const struct error *err);
 };
 

@@ -339,7 +339,7 @@ static void on_failed(void *context, const struct error *err)
 
 static void on_doubted(void *context, const struct error *err)
 {
-    const char *code = err->code == ERR_LOST ? "lost" : "history";
+    const char *code = err->code == ERR_LOST ? "lost" : err->code == ERR_RELOAD ? "reload" : "history";
 
     forget_fed(context);
     step(context, (struct agent_event){ .kind = AGENT_EVENT_DOUBTED, .text = err->text, .code = code });

@@ -156,7 +156,13 @@ static bool advise_holds(struct output *output, const struct json_object *holds)
     for (size_t i = 0; (hold = answer_element(holds, i)); i++) {
         uint64_t held = answer_number(hold, "held"), number = answer_number(hold, "hold");
 
-        if (!*answer_text(hold, "decision"))
+        if (json_object_get_boolean(json_object_object_get(hold, "refused")))
+            output_say(output,
+                       _("What was decided about hold %" PRIu64 " of %s is refused by the broker's database (see the "
+                         "broker's log): nothing of it has changed. When the cause is gone, decide again: selaras hold "
+                         "show %" PRIu64),
+                       number, answer_text(hold, "agency"), number);
+        else if (!*answer_text(hold, "decision"))
             output_say(output,
                        ngettext("%" PRIu64 " change of %s is held (%s %s: %s): selaras hold show %" PRIu64,
                                 "%" PRIu64 " changes of %s are held (%s %s: %s): selaras hold show %" PRIu64, held),

@@ -287,6 +287,18 @@ static void decide_reload(struct broker *broker, struct work *work, struct share
     share->reloaded = true;
 }
 
+/* The same, by the agency's own word: what it holds is sound, only what led to it cannot be known. */
+void reload_itself(struct broker *broker, struct work *work, struct share *share, const char *reason)
+{
+    share->asked = true;
+    if (share->row.state < STATE_FILLING || share->row.state == STATE_QUARANTINED)
+        return; /* it is to be loaded anyhow, or a person must decide first */
+    entry_say(broker, work, entry_add(broker, work, ENTRY_RESUMED, share->peer), "to be loaded anew by itself", reason);
+    share->row.state = STATE_NEW;
+    share->reloaded = true;
+    share->write = true;
+}
+
 /* What its tables have is looked at anew in the new mode, and as by a first load: nothing that it was sent or has said
  * in the old one is of use for it. */
 static void decide_mode(struct broker *broker, struct work *work, struct share *share, const struct admin *admin)

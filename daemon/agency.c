@@ -16,7 +16,7 @@ static const char *const state_names[STATE_COUNT] = {
 
 static const char *const quarantine_names[QUARANTINE_COUNT] = {
     [QUARANTINE_NONE] = "none",       [QUARANTINE_HISTORY] = "history", [QUARANTINE_LOST] = "lost",
-    [QUARANTINE_REFUSED] = "refused", [QUARANTINE_CRASHED] = "crashed",
+    [QUARANTINE_REFUSED] = "refused", [QUARANTINE_CRASHED] = "crashed", [QUARANTINE_RELOAD] = "reload",
 };
 
 const char *agency_mode_name(enum agency_mode mode)

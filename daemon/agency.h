@@ -14,6 +14,7 @@ enum quarantine {
     QUARANTINE_LOST,    /* it is, but changes of it can never be known: the same */
     QUARANTINE_REFUSED, /* PostgreSQL refuses what it sent: it can, once an operator has seen to it */
     QUARANTINE_CRASHED, /* the broker crashes on what it sent: the same */
+    QUARANTINE_RELOAD,  /* none: its agent asks for a load, after which nothing is in doubt; never stored */
     QUARANTINE_COUNT,
 };
 const char *agency_mode_name(enum agency_mode mode);

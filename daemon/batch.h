@@ -127,6 +127,13 @@ struct settled_debt {
     const char *how;     /* "answered", "released", "closed" */
 };
 
+/* The answer to a skip turns out to be one to an earlier item too. */
+struct lowered_debt {
+    uint16_t agency;
+    feed_position entry; /* as the debt has it */
+    feed_position position;
+};
+
 /* What an agency's trigger made other than it was fed; or that this is no more known. */
 struct altered_write {
     uint16_t agency;
@@ -213,6 +220,8 @@ struct writes {
     uint32_t debt_count;
     struct settled_debt *settled;
     uint32_t settled_count;
+    struct lowered_debt *lowered;
+    uint32_t lowered_count;
     struct altered_write *altered; /* in the order in which it was found */
     uint32_t altered_count;
     struct agency_write *agencies;

@@ -96,6 +96,10 @@ int broker_new(const struct broker_options *options, const struct catalog *catal
     }
     for (uint32_t i = 0; i < state->altered_count; i++)
         altered_start(broker, &state->altered[i]);
+    for (uint32_t i = 0; i < broker->peer_count; i++) { /* what a batch, or a preview, is undone to */
+        debts_keep(broker->peers[i].debts);
+        altered_keep(broker->peers[i].altered);
+    }
     *ret = broker;
     return 0;
 }
@@ -277,6 +281,13 @@ const struct hold_row *broker_hold(const struct broker *broker, uint32_t at)
     const struct hold *hold = brake_hold(broker->brake, at);
 
     return hold ? &hold->row : NULL;
+}
+
+bool broker_hold_refused(const struct broker *broker, uint32_t at)
+{
+    const struct hold *hold = brake_hold(broker->brake, at);
+
+    return hold && hold->refused;
 }
 
 feed_position broker_head(const struct broker *broker)

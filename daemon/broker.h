@@ -49,10 +49,10 @@ enum broker_event_kind {
     BROKER_EVENT_REVOKE,    /* name, request */
     BROKER_EVENT_RELOAD,    /* name, ground, request: its next hello begins a load, whatever it says of its history */
     BROKER_EVENT_RESUME,    /* name, ground, request: lifts the quarantine of an agency whose batch was refused */
+    BROKER_EVENT_MODE,      /* name, mode, table (or "": all of them), ground, request: what becomes of its changes */
     BROKER_EVENT_REVEAL,    /* name (the record type, or ""), record, what, request */
     BROKER_EVENT_RELEASE,   /* record (the hold), what (a selection of records, or ""), ground, request */
     BROKER_EVENT_REJECT,    /* the same */
-    BROKER_EVENT_MODE,      /* name, mode, table (or "": all of them), ground, request: what becomes of its changes */
     BROKER_EVENT_PREVIEW,   /* name, table, record (how many samples), request: what the agency would do in mode full */
     BROKER_EVENT_SAME,      /* name (the record type), record, other (which is the same), dry, ground, request */
     BROKER_EVENT_DIFFERENT, /* the same */
@@ -152,6 +152,8 @@ struct peer_view {
 };
 /* An open hold, likewise. */
 const struct hold_row *broker_hold(const struct broker *broker, uint32_t at);
+/* Whether PostgreSQL has refused what its decision comes to: it waits for another decision. */
+bool broker_hold_refused(const struct broker *broker, uint32_t at);
 bool broker_peer(const struct broker *broker, uint32_t at, struct peer_view *ret);
 feed_position broker_head(const struct broker *broker);
 uint32_t broker_catalog_version(const struct broker *broker);

@@ -198,6 +198,38 @@ static void a_skip_that_is_said_again_is_answered_once(void **state)
     world_free(&world);
 }
 
+/* A list that was saved before an item is read after a list that met no row: what it says counts as made before that
+ * item, though the answer to the later one is on its way. */
+static void what_was_made_before_an_earlier_item_counts_so_while_an_answer_comes(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", "nik");
+    feed_position first;
+    uint32_t entries;
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "1", "nik", "1", "name", "x", NULL));
+    say_change(&a, change_of(&a, OPERATION_UPDATE, "1", "name", "y", NULL));
+    first = world->state.head;
+    apply(&b);
+    say_change(&a, change_of(&a, OPERATION_UPDATE, "1", "size", "4", NULL));
+    apply(&b);
+    say_report(&b, REPORT_LATE, 1, b.base, "");
+    entries = world->entry_count;
+    for (int i = 0; i < 3; i++)
+        say_report(&b, REPORT_LATE, 1, first, "");
+    assert_int_equal(world->entry_count, entries);
+    assert_int_equal(world->debt_count, 1);
+    assert_int_equal(world->debts[0].debt.position, first);
+    world_drop(world);
+    world_start(world);
+    greet(&b);
+    say_change(&b, change_of(&b, OPERATION_UPDATE, "1", "name", "w", NULL));
+    assert_int_equal(verdict_in(last_entry(world), "name"), VERDICT_LOST);
+    assert_string_equal(canonical_value(world, 1, NAME), "y");
+    world_free(&world);
+}
+
 static void a_skip_of_a_deleted_record_is_answered_with_its_deletion(void **state)
 {
     struct world *world = world_new(fixture_catalog);
@@ -574,6 +606,7 @@ int main(void)
         T(a_skip_is_answered_with_the_whole_record),
         T(a_late_change_is_decided_as_before_the_item_and_answered),
         T(a_skip_that_is_said_again_is_answered_once),
+        T(what_was_made_before_an_earlier_item_counts_so_while_an_answer_comes),
         T(a_skip_of_a_deleted_record_is_answered_with_its_deletion),
         T(changes_of_a_parked_record_count_as_made_before_the_item),
         T(a_debt_is_remembered_by_the_next_broker),

@@ -686,9 +686,34 @@ static void what_links_find_is_counted_too(void **state)
 
 #define T(name) cmocka_unit_test(name)
 
+/* Nothing of it takes effect that a limit could be for. */
+static void what_is_only_observed_is_beyond_no_limit(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_new(world, "a", "nik");
+    struct change rows[3];
+
+    (void)state;
+    set_mode(world, "a", "", MODE_OBSERVE);
+    greet(&a);
+    say_load_end(&a);
+    for (int i = 0; i < 3; i++)
+        rows[i] = numbered(&a, (uint32_t)i, NULL);
+    say_changes(&a, rows, 3);
+    assert_int_equal(world->observed_count, 3);
+    for (int i = 0; i < 3; i++)
+        rows[i] = change_of(&a, OPERATION_DELETE, arena_printf(world->arena, "%d", i), NULL);
+    say_changes(&a, rows, 3);
+    assert_int_equal(world->observed_count, 0);
+    assert_int_equal(world->hold_count, 0);
+    assert_int_equal(world->use_count, 0);
+    world_free(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(what_is_only_observed_is_beyond_no_limit),
         T(a_transaction_beyond_its_limit_is_held_whole_for_that_kind),
         T(what_is_allowed_flows_until_it_is_too_much),
         T(the_time_of_a_limit_passes),

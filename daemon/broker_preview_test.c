@@ -251,6 +251,26 @@ static void samples_name_records_and_hide_what_is_personal(void **state)
     world_free(&world);
 }
 
+/* What others' triggers have altered is not forgotten because b's size would be sent there. */
+static void the_others_are_as_they_were(void **state)
+{
+    struct agent a, b;
+    struct world *world = two_of_one(&a, &b, "1");
+    struct peer_view view;
+
+    (void)state;
+    apply(&a);
+    say_report(&a, REPORT_ALTERED, 1, a.base, "size");
+    assert_true(broker_peer(world->broker, 0, &view));
+    assert_int_equal(view.altered, 1);
+    ask(world, "b", "", 3);
+    assert_int_equal(world->previewed->types[0].fields[P_SIZE][PREVIEW_CHANGES].count, 1);
+    assert_true(broker_peer(world->broker, 0, &view));
+    assert_int_equal(view.altered, 1);
+    assert_int_equal(world->debt_count, 0);
+    world_free(&world);
+}
+
 static void a_preview_that_cannot_be_says_why(void **state)
 {
     struct agent a, b;
@@ -319,9 +339,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test(name)
     const struct CMUnitTest tests[] = {
-        T(what_is_counted_is_what_the_load_does),
-        T(samples_name_records_and_hide_what_is_personal),
-        T(a_preview_that_cannot_be_says_why),
+        T(what_is_counted_is_what_the_load_does), T(samples_name_records_and_hide_what_is_personal),
+        T(the_others_are_as_they_were),           T(a_preview_that_cannot_be_says_why),
         T(agencies_and_a_preview_take_turns),
     };
 

@@ -538,6 +538,55 @@ static void a_question_changes_nothing(void **state)
     world_free(&world);
 }
 
+/* ---- rows that come while the record is on its way ---- */
+
+/* Its people gave a row of theirs the number of one that was on its way, and their database took the row for it. */
+static void whoever_loses_its_row_to_another_one_gets_one_again(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", NULL), b = agent_join(world, "b", NULL);
+
+    (void)state;
+    say_change(&b, change_of(&b, OPERATION_INSERT, "B1", "name", "Bayi", NULL));
+    say_change(&a, change_of(&a, OPERATION_INSERT, "A1", "nik", "5", NULL));
+    apply(&b);
+    say_report(&b, REPORT_LINKED, 2, b.applied, "B1");
+    assert_int_equal(last_item(&b, 1)->operation, OPERATION_INSERT);
+    assert_int_equal(last_item(&b, 1)->key.length, 0);
+    say_change(&b, change_of(&b, OPERATION_UPDATE, "B1", "name", "Siti", NULL));
+    assert_canonical(world, 2, P_NAME, "Siti");
+    assert_canonical(world, 1, P_NAME, "Bayi");
+    world_free(&world);
+}
+
+static void a_row_that_is_added_to_what_was_written_meanwhile_is_sent_it(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", NULL), c = modest_agent(world, "c");
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "A1", "nik", "1", "name", "Siti", NULL));
+    say_change(&c, change_of(&c, OPERATION_INSERT, "C1", "nik", "1", "name", "Siti", NULL));
+    assert_int_equal(last_item(&c, 1)->operation, OPERATION_INSERT);
+    assert_true(same_text(last_item(&c, 1)->key, said("C1")));
+    world_free(&world);
+}
+
+static void a_row_that_is_added_to_what_was_deleted_meanwhile_is_told(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", NULL), b = agent_join(world, "b", NULL);
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "A1", "nik", "1", NULL));
+    say_change(&a, change_of(&a, OPERATION_DELETE, "A1", NULL));
+    say_change(&b, change_of(&b, OPERATION_INSERT, "B1", "nik", "1", NULL));
+    assert_int_equal(verdict_in(last_entry(world), "existence"), VERDICT_LOST);
+    assert_int_equal(last_item(&b, 1)->operation, OPERATION_DELETE);
+    assert_true(same_text(last_item(&b, 1)->key, said("B1")));
+    world_free(&world);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test(name)
@@ -559,6 +608,9 @@ int main(void)
         T(that_two_are_different_is_remembered),
         T(it_is_known_after_a_restart),
         T(a_question_changes_nothing),
+        T(whoever_loses_its_row_to_another_one_gets_one_again),
+        T(a_row_that_is_added_to_what_was_written_meanwhile_is_sent_it),
+        T(a_row_that_is_added_to_what_was_deleted_meanwhile_is_told),
     };
 
     return cmocka_run_group_tests_name("broker same", tests, NULL, NULL);

@@ -238,6 +238,7 @@ static struct writer writer_of(const struct share *share, const struct piece *pi
         .nothing_seen = piece->nothing_seen,
         .restored = piece->nothing_seen && share->row.restored,
         .fed = block->fed,
+        .takes_none = !block->insert,
         .commit_time_us = piece->commit_time_us,
     };
 }
@@ -426,7 +427,7 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     feed_position seen = piece->nothing_seen ? share->row.load : piece->base;
     struct text key = { arena_copy(arena, change->key.bytes, change->key.length), change->key.length };
     uint32_t hold = 0;
-    feed_position position;
+    feed_position passed, position;
     struct entry_row *row;
     struct outcome outcome;
     struct target target;
@@ -443,11 +444,6 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
              : references_unknown(type, fields, true)
                  ? (struct target){ .held = unknown_reference }
                  : target_of_insert(broker, work, peer, block, change, fields, piece->base);
-    if (target.record) {
-        feed_position passed = passed_at(work, peer, block, change, piece->base, target.record);
-
-        seen = passed > seen ? passed : seen;
-    }
     if (target.held && change->operation == OPERATION_DELETE) {
         row = change_entry(broker, work, share, piece, change, number);
         unknown_deleted(work, &outcome);
@@ -460,6 +456,8 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
         target.record = record_create(broker, work, block->type);
     }
     assert(target.record);
+    passed = passed_at(work, peer, block, change, piece->base, target.record);
+    seen = passed > seen ? passed : seen;
     row = change_entry(broker, work, share, piece, change, number);
     row->entry.record = target.record->number;
     if (hold)

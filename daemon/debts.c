@@ -234,12 +234,15 @@ const struct debt *debts_find(const struct debts *debts, uint64_t record, enum d
     return NULL;
 }
 
-bool debts_answer_comes(const struct debts *debts, uint64_t record, feed_position position)
+const struct debt *debts_answering(const struct debts *debts, uint64_t record, feed_position position)
 {
+    const struct debt *found = NULL;
+
     for (const struct node *node = *bucket_of(debts, record); node; node = node->next)
-        if (node->debt.record == record && node->debt.kind == DEBT_SKIPPED && node->debt.entry > position)
-            return true;
-    return false;
+        if (node->debt.record == record && node->debt.kind == DEBT_SKIPPED && node->debt.entry > position &&
+            (!found || node->debt.position < found->position))
+            found = &node->debt;
+    return found;
 }
 
 const struct debt *debts_oldest_skip(const struct debts *debts)
@@ -263,6 +266,15 @@ void debts_remove(struct debts *debts, const struct debt *debt)
     debts->counts[node->debt.kind]--;
     debts->count--;
     free(node);
+}
+
+void debts_lower(struct debts *debts, const struct debt *debt, feed_position position)
+{
+    struct debt lower = *debt;
+
+    lower.position = position;
+    debts_remove(debts, debt);
+    debts_add(debts, &lower);
 }
 
 void debts_clear(struct debts *debts)

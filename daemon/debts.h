@@ -16,9 +16,11 @@ void debts_free(struct debts **debts);
 void debts_add(struct debts *debts, const struct debt *debt);
 /* One of this kind about the record, the newest first, or NULL. Borrowed until it is removed. */
 const struct debt *debts_find(const struct debts *debts, uint64_t record, enum debt_kind kind);
-/* Whether the record's item at `position` was skipped before and the answer to that comes behind it: it holds what the
- * item did, too. */
-bool debts_answer_comes(const struct debts *debts, uint64_t record, feed_position position);
+/* The skip of the record whose answer comes behind `position`, and so holds what the item there did too: of several the
+ * one of the earliest item, or NULL. Borrowed likewise. */
+const struct debt *debts_answering(const struct debts *debts, uint64_t record, feed_position position);
+/* An earlier item turns out to be answered by it. */
+void debts_lower(struct debts *debts, const struct debt *debt, feed_position position);
 /* The skip whose answer comes first, or NULL. */
 const struct debt *debts_oldest_skip(const struct debts *debts);
 /* Forgets one that debts_find or debts_oldest_skip returned. */

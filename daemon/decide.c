@@ -352,7 +352,9 @@ static void decide_shares(struct broker *broker, struct work *work)
     for (uint32_t i = 0; i < work->share_count; i++) {
         struct share *share = &work->shares[i];
 
-        if (share->peer->quarantine_waits && share->row.state != STATE_QUARANTINED)
+        if (share->peer->quarantine_waits && share->peer->quarantine_kind == QUARANTINE_RELOAD)
+            reload_itself(broker, work, share, share->peer->quarantine_reason);
+        else if (share->peer->quarantine_waits && share->row.state != STATE_QUARANTINED)
             quarantine(broker, work, share, share->peer->quarantine_kind, share->peer->quarantine_reason);
         for (uint32_t p = 0; p < share->piece_count;)
             p += decide_transaction(broker, work, share, p);

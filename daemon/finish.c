@@ -174,7 +174,7 @@ static void finish_share(struct broker *broker, struct share *share)
     }
     if (share->moded)
         finish_mode(broker, peer);
-    if (peer->row.state == STATE_QUARANTINED)
+    if (peer->row.state == STATE_QUARANTINED || share->asked)
         peer->quarantine_waits = false;
     if (share->quarantined) {
         peer_fail(broker, peer, quarantine_code(peer->row.quarantine), "%s", peer->row.reason);

@@ -242,6 +242,8 @@ static void want_pieces(const struct broker *broker, struct work *work)
                 if (!block)
                     continue;
                 want_record(work, block->type, piece->reports[r].record, &records);
+                if (piece->reports[r].kind == REPORT_LINKED)
+                    want_key(work, share->peer, block, piece->reports[r].text, &keys);
             }
         }
     }

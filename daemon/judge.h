@@ -17,6 +17,7 @@ struct writer {
     const bool *fed;     /* by unit: it is sent items on this unit */
     /* Its row was found by what this one has, which is the same record: that is not said anew. NULL: it was not. */
     const struct canonical *alias;
+    bool takes_none;       /* no new records: of one that it did not have it was sent nothing */
     bool shares_key;       /* its row is the one by which it has the record that this one collides with */
     const uint32_t *holds; /* by unit: the hold that this change of it goes to, beyond its limit; 0, NULL: none */
     int64_t commit_time_us;

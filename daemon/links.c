@@ -161,6 +161,33 @@ void links_remove(struct links *links, uint16_t agency, struct text block, uint6
             node->removed = true;
 }
 
+void links_pass(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
+                uint64_t other, feed_position position)
+{
+    links_end(links, agency, block, record, position);
+    links_feed(links, agency, block, key, other, position);
+}
+
+void links_return(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
+                  uint64_t other, feed_position position, feed_position now)
+{
+    struct node *passed = NULL, *was = NULL;
+
+    for (struct node *node = *key_slot(links, agency, block, key); node; node = node->next_of_key) {
+        if (!node->removed && node->link.record == other && node->link.since == position && node->link.until == 0)
+            passed = node;
+        if (!node->removed && node->link.record == record && node->link.until == position)
+            was = node;
+    }
+    if (!passed || !was) {
+        links_pass(links, agency, block, key, other, record, now);
+        return;
+    }
+    passed->removed = true;
+    was->link.until = 0;
+    was->changed = true;
+}
+
 void links_write(struct links *links, struct writes *writes)
 {
     writes->links = arena_array(links->arena, links->count, sizeof *writes->links);

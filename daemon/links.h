@@ -28,6 +28,12 @@ void links_feed(struct links *links, uint16_t agency, struct text block, struct 
 void links_end(struct links *links, uint16_t agency, struct text block, uint64_t record, feed_position position);
 /* The agency itself deleted the row. */
 void links_remove(struct links *links, uint16_t agency, struct text block, uint64_t record);
+/* At `position` the row under this key, which was the record's, has become another one's; and back again, as if it
+ * never had been: unless its key has changed since, in which case it is `record`'s from `now` on. */
+void links_pass(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
+                uint64_t other, feed_position position);
+void links_return(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
+                  uint64_t other, feed_position position, feed_position now);
 /* What has changed, for the store. */
 void links_write(struct links *links, struct writes *writes);
 

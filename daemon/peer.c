@@ -161,8 +161,7 @@ const struct agency_block *peer_block(const struct peer *peer, uint16_t type, co
     for (uint16_t i = 0; i < peer->block_count; i++) {
         const struct agency_block *block = &peer->blocks[i];
 
-        if (block->type == type && block->mode == MODE_FULL && block_takes(block, known, values) &&
-            (!found || (block->insert && !found->insert)))
+        if (block->type == type && block_takes(block, known, values) && (!found || (block->insert && !found->insert)))
             found = block;
     }
     return found;

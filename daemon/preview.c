@@ -3,6 +3,7 @@
 #include "daemon/observe.h"
 #include "daemon/previewing.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,7 @@ static void shadow_make(struct broker *broker, struct preview *preview, const st
     shadow->row = peer->row;
     shadow->index = peer->index;
     shadow->debts = debts_new();
+    shadow->altered = altered_new();
     if (blocks_bind(preview->arena, broker->catalog, peer->index, preview->blocks, &shadow->blocks,
                     &shadow->block_count, &err) < 0)
         abort(); /* they fitted before */
@@ -157,6 +159,7 @@ void preview_ask(struct broker *broker, const struct broker_event *event)
         answer(broker, event->request, why);
         return;
     }
+    assert(peer);
     preview = calloc(1, sizeof *preview);
     if (!preview)
         abort();
@@ -168,6 +171,7 @@ void preview_ask(struct broker *broker, const struct broker_event *event)
     preview->modes = text_in(preview->arena, peer->row.modes);
     preview->blocks = text_in(preview->arena, peer->row.blocks);
     preview->incarnation = peer->row.incarnation;
+    preview->key = text_of("");
     preview->next_record = UINT64_C(1) << PREVIEW_NUMBERS_FROM;
     shadow_make(broker, preview, peer, event->table);
     result_make(broker, preview, event->table);
@@ -181,6 +185,7 @@ void preview_free(struct preview **preview)
     if (!old)
         return;
     debts_free(&old->shadow.debts);
+    altered_free(&old->shadow.altered);
     free(old->memory.slots);
     arena_free(&old->arena);
     free(old);

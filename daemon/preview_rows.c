@@ -4,6 +4,7 @@
 #include "daemon/observe.h"
 #include "daemon/previewing.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* ---- what earlier pages have done ---- */
@@ -323,6 +324,7 @@ static struct share *share_of_load(struct broker *broker, struct work *work)
 /* The entry of the change, among those that it made. */
 static const struct entry_row *entry_made(const struct writes *writes, uint32_t from)
 {
+    assert(writes->entries);
     while (writes->entries[from].entry.kind != ENTRY_CHANGE)
         from++;
     return &writes->entries[from];
@@ -380,6 +382,8 @@ void preview_decide(struct broker *broker, struct work *work)
         decide_row(broker, work, share, r);
     broker->preview->next_record = work->batch->writes.next_record;
     broker->actions->count = actions; /* nothing of it has happened */
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        altered_undo(broker->peers[i].altered);
 }
 
 void preview_fill(struct broker *broker, struct work *work)

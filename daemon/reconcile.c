@@ -323,8 +323,8 @@ static void decide_reinsert(struct decision *decision)
     if (!may_revive(&decision->question, true)) {
         add_verdict(decision, "existence", lost);
         all_lost(decision, lost);
-        if (sent_to_writer(&decision->question, UNIT_EXISTENCE) <= decision->question.writer->base)
-            reply_outcome(decision, lost, decision->record->units[UNIT_EXISTENCE].writer);
+        /* A deletion that is on its way already may have been sent without the key of a row nobody knew of. */
+        reply_outcome(decision, lost, decision->record->units[UNIT_EXISTENCE].writer);
         return;
     }
     if (saw) {
@@ -362,6 +362,16 @@ static bool row_differs(struct decision *decision, bool correct)
     return differs;
 }
 
+/* Whether something was written that the writer has not seen, and will not be sent either: its row is new. */
+static bool has_missed(const struct decision *decision)
+{
+    bool missed = false;
+
+    for (uint16_t i = 0; decision->question.writer->takes_none && i < type_of(decision)->unit_count; i++)
+        missed = missed || decision->record->units[i].seq > decision->question.writer->base;
+    return missed;
+}
+
 /* An insert or load of a record that exists counts as nothing seen, its NULLs as absent. */
 static void decide_known_insert(struct decision *decision, bool load)
 {
@@ -374,7 +384,7 @@ static void decide_known_insert(struct decision *decision, bool load)
             end_unsaid(decision, i);
     if (load || holds_any(decision)) /* the whole record would put back what is held */
         row_differs(decision, true);
-    else if (row_differs(decision, false))
+    else if (row_differs(decision, false) || has_missed(decision))
         reply_outcome(decision, (struct judgement){ VERDICT_UNCHANGED, "record exists" }, AGENCY_NOBODY);
 }
 

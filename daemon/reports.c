@@ -28,6 +28,17 @@ static void debt_settle(struct work *work, struct peer *peer, const struct debt 
     debts_remove(peer->debts, debt);
 }
 
+static void debt_lower(struct work *work, struct peer *peer, const struct debt *debt, feed_position position)
+{
+    struct writes *writes = &work->batch->writes;
+
+    writes->lowered =
+        room(work, writes->lowered, writes->lowered_count, &work->lowered_capacity, sizeof *writes->lowered);
+    writes->lowered[writes->lowered_count++] =
+        (struct lowered_debt){ .agency = peer->row.id, .entry = debt->entry, .position = position };
+    debts_lower(peer->debts, debt, position);
+}
+
 void debts_answered(struct work *work, struct peer *peer, feed_position base)
 {
     const struct debt *debt;
@@ -47,10 +58,14 @@ static void report_skipped(struct broker *broker, struct work *work, struct peer
         .block = report->block,
         .reason = nothing,
     };
+    const struct debt *answering;
 
     if (held_find(record, peer->index, UNIT_EXISTENCE))
         return; /* it will be sent the record whole when what is held has been settled */
-    if (debts_answer_comes(peer->debts, report->record, report->position))
+    answering = debts_answering(peer->debts, report->record, report->position);
+    if (answering && answering->position > report->position)
+        debt_lower(work, peer, answering, report->position);
+    if (answering)
         return; /* else a few bytes, said again and again, would each make an entry with the whole record */
     if (report->kind == REPORT_SKIPPED)
         links_remove(work->links, peer->row.id, report->block, report->record); /* it has no such row */
@@ -161,7 +176,7 @@ void altered_settled(struct broker *broker, struct work *work, struct peer *writ
             altered_sent(work, &broker->peers[i], record, &outcome->effect);
     if (writer)
         altered_sent(work, writer, record, &outcome->reply);
-    if (!fields || altered_count(writer->altered) == 0)
+    if (!writer || !fields || altered_count(writer->altered) == 0)
         return;
     if (whole)
         altered_forget_all(work, writer, record);
@@ -219,19 +234,61 @@ static void link_made(struct work *work, const struct peer *peer, const struct r
         links_end(work->links, peer->row.id, report->block, report->record, deleted);
 }
 
+/* "An insert item first takes an unlinked row with its identifier": one that its people have added, and given the
+ * number of a record that was on its way. Whom that row was is still somebody, and has none there now; if it was to be
+ * deleted since, it takes the record along, which then has none. */
+static uint64_t link_robs(struct work *work, const struct peer *peer, const struct report *report)
+{
+    uint64_t number = links_find(work->links, peer->row.id, report->block, report->text, report->position);
+    struct text held;
+
+    if (number == 0 || number == report->record || !record_numbered(work, number))
+        return 0;
+    if (!links_held(work->links, peer->row.id, report->block, number, &held))
+        return report->record;
+    links_remove(work->links, peer->row.id, report->block, number);
+    return number;
+}
+
 static void report_linked(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                           struct canonical *record)
 {
-    (void)broker;
-    link_made(work, peer, report);
+    link_made(work, peer, report); /* a skip before it may have undone that */
     references_arrive(work, peer, record);
+    for (struct robbed *robbed = work->robbed; robbed; robbed = robbed->next) {
+        struct canonical *was = robbed->record ? record_numbered(work, robbed->record) : NULL;
+
+        if (!was || robbed->peer != peer || robbed->by != report->record)
+            continue;
+        if (robbed->record == report->record)
+            links_remove(work->links, peer->row.id, report->block, report->record);
+        robbed->record = 0;
+        if (was->exists && !held_find(was, peer->index, UNIT_EXISTENCE))
+            send_item(broker, work, peer, was);
+    }
+}
+
+/* Once all are taken, what is left without a row is sent again. */
+static void rob_note(struct work *work, const struct peer *peer, const struct report *report, uint64_t number)
+{
+    struct robbed *robbed;
+
+    if (number == 0)
+        return;
+    robbed = arena_alloc(work->batch->arena, sizeof *robbed);
+    *robbed = (struct robbed){ .peer = peer, .record = number, .by = report->record, .next = work->robbed };
+    work->robbed = robbed;
 }
 
 void take_links(struct work *work, const struct peer *peer, const struct piece *piece)
 {
     for (uint32_t i = 0; i < piece->report_count; i++)
-        if (piece->reports[i].kind == REPORT_LINKED && record_numbered(work, piece->reports[i].record))
+        if (piece->reports[i].kind == REPORT_LINKED && record_numbered(work, piece->reports[i].record)) {
+            uint64_t robbed = link_robs(work, peer, &piece->reports[i]);
+
             link_made(work, peer, &piece->reports[i]);
+            rob_note(work, peer, &piece->reports[i], robbed);
+        }
 }
 
 typedef void report_handler(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,

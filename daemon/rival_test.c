@@ -163,6 +163,28 @@ static void an_agent_that_has_lost_changes_is_quarantined_by_its_own_word(void *
     world_free(&world);
 }
 
+static void an_agency_that_asks_for_a_load_gets_one_without_a_person(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik");
+    struct message error = { .kind = MESSAGE_ERROR };
+
+    (void)state;
+    error.error.code = said("reload");
+    error.error.text = said("table people was truncated");
+    say(&a, error);
+    assert_int_equal(row_of(&a)->state, STATE_NEW);
+    assert_int_equal(last_entry(world)->entry.kind, ENTRY_RESUMED);
+    world_drop(world); /* it is durable */
+    world_start(world);
+    greet(&a); /* its database still says 1 */
+    assert_int_equal(a.incarnation, 2);
+    assert_int_not_equal(last_sent(&a, MESSAGE_WELCOME)->welcome.load, 0);
+    say(&a, error); /* said again while it loads: there is nothing to add */
+    assert_int_equal(row_of(&a)->state, STATE_LOADING);
+    world_free(&world);
+}
+
 static void another_database_is_quarantined(void **state)
 {
     struct world *world = world_new(fixture_catalog);
@@ -278,6 +300,7 @@ int main(void)
         T(after_a_bye_it_is_quarantined_at_once),
         T(a_copy_that_comes_first_after_a_restart_waits_for_production),
         T(an_agent_that_has_lost_changes_is_quarantined_by_its_own_word),
+        T(an_agency_that_asks_for_a_load_gets_one_without_a_person),
         T(another_database_is_quarantined),
         T(a_quarantined_agency_is_let_in_by_a_load_and_by_nothing_else),
         T(what_an_agency_wrote_itself_stands_against_its_older_copy),

@@ -13,6 +13,8 @@
 struct canonical *same_end(const struct work *work, struct canonical *record);
 /* The same for a row of the agency that was this record's: it is the other one's only where it has passed to it. */
 struct canonical *same_row(const struct work *work, const struct peer *peer, struct canonical *record);
+/* Whether the one that the record is the same as took this identifier, and left it without. */
+bool same_took(const struct canonical *record, uint16_t unit);
 /* Whether more must be looked up: what the records found are the same as, and what people's decisions are about. */
 bool same_wants(struct broker *broker, struct work *work);
 /* What an operator has decided. */

@@ -68,12 +68,14 @@ static void on_error(struct broker *broker, struct peer *peer, struct arena *are
 {
     (void)arena;
     (void)event;
-    action_log(broker, LOG_LEVEL_WARN, peer, "its agent stops, %.*s: %.*s", (int)message->error.code.length,
+    action_log(broker, LOG_LEVEL_WARN, peer, "its agent ends the session, %.*s: %.*s", (int)message->error.code.length,
                message->error.code.bytes, (int)message->error.text.length, message->error.text.bytes);
     if (text_is(message->error.code, "history"))
         peer_doubt(peer, QUARANTINE_HISTORY, "%.*s", (int)message->error.text.length, message->error.text.bytes);
     if (text_is(message->error.code, "lost"))
         peer_doubt(peer, QUARANTINE_LOST, "%.*s", (int)message->error.text.length, message->error.text.bytes);
+    if (text_is(message->error.code, "reload"))
+        peer_doubt(peer, QUARANTINE_RELOAD, "%.*s", (int)message->error.text.length, message->error.text.bytes);
     peer->left = true;
     peer_drop(broker, peer);
 }

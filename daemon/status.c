@@ -85,6 +85,7 @@ static void write_holds(struct buffer *out, const struct broker *broker)
                         hold->decision == DECISION_NONE      ? NULL
                         : hold->decision == DECISION_RELEASE ? "release"
                                                              : "reject");
+        json_write_bool(out, "refused", broker_hold_refused(broker, i));
         json_end_object(out);
     }
     json_end_array(out);

@@ -31,6 +31,27 @@ static void write_debts(struct store *store, const struct batch *batch)
     run(&statement, sql_debts);
 }
 
+static const char sql_lowered[] =
+    "UPDATE selaras.debt d SET position = v.position FROM (SELECT agency, entry, pg_catalog.min(position) AS position"
+    " FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS u (agency, entry, position) GROUP BY 1, 2) v"
+    " WHERE d.agency = v.agency::smallint AND d.entry = v.entry AND d.settled IS NULL";
+
+static void write_lowered(struct store *store, const struct batch *batch)
+{
+    struct statement statement = { .store = store };
+    struct pg_array *agency = array(&statement, PG_OID_INT4), *entry = array(&statement, PG_OID_INT8),
+                    *position = array(&statement, PG_OID_INT8);
+
+    if (batch->writes.lowered_count == 0)
+        return;
+    for (uint32_t i = 0; i < batch->writes.lowered_count; i++) {
+        pg_array_int4(agency, batch->writes.lowered[i].agency);
+        pg_array_int8(entry, (int64_t)batch->writes.lowered[i].entry);
+        pg_array_int8(position, (int64_t)batch->writes.lowered[i].position);
+    }
+    run(&statement, sql_lowered);
+}
+
 static const char sql_settled[] = "UPDATE selaras.debt d SET settled = v.how, settled_at = pg_catalog.now()"
                                   " FROM unnest($1::int[], $2::bigint[], $3::text[]) AS v (agency, entry, how)"
                                   " WHERE d.agency = v.agency::smallint AND d.entry = v.entry AND d.settled IS NULL";
@@ -89,6 +110,7 @@ static void write_altered(struct store *store, const struct batch *batch, const 
 void store_write_debts(struct store *store, const struct batch *batch)
 {
     write_debts(store, batch);
+    write_lowered(store, batch);
     write_settled(store, batch);
     write_altered(store, batch, sql_altered_gone);
     write_altered(store, batch, sql_altered);

@@ -446,6 +446,11 @@ static inline void keep_debts(struct world *world, const struct writes *writes)
         world->debts[world->debt_count].debt.block = kept(world, writes->debts[i].block);
         world->debts[world->debt_count++].debt.reason = kept(world, writes->debts[i].reason);
     }
+    for (uint32_t i = 0; i < writes->lowered_count; i++)
+        for (uint32_t j = 0; j < world->debt_count; j++)
+            if (world->debts[j].debt.agency == writes->lowered[i].agency &&
+                world->debts[j].debt.entry == writes->lowered[i].entry)
+                world->debts[j].debt.position = writes->lowered[i].position;
     for (uint32_t i = 0; i < writes->settled_count; i++)
         for (uint32_t j = 0; j < world->debt_count; j++)
             if (world->debts[j].debt.agency == writes->settled[i].agency &&

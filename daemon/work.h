@@ -34,6 +34,7 @@ struct share {
     bool write;          /* the row has changed */
     bool reset;
     bool quarantined;
+    bool asked;         /* it has asked for a load itself: that was looked at */
     bool reloaded;      /* an operator has asked for a load: its session ends */
     bool moded;         /* or for another mode: what was observed is forgotten */
     bool rekeyed;       /* its key was revoked or replaced */
@@ -42,6 +43,13 @@ struct share {
     uint32_t arrival_count, arrival_capacity;
     struct awaiting *wakes; /* parked records that are looked at again */
     uint32_t wake_count;
+};
+
+/* A record that an agency had as a row which it has taken for another one: a row of its own is sent to it again. */
+struct robbed {
+    const struct peer *peer;
+    uint64_t record, by;
+    struct robbed *next;
 };
 
 struct work {
@@ -61,13 +69,15 @@ struct work {
     struct exchange *exchange;   /* of the transaction that is being decided; NULL: nothing can be exchanged in it */
     const struct canonical *created; /* by the newest change that has created one */
     bool second;                     /* keys without a link were looked up as identifiers too */
-    uint32_t entry_capacity, debt_capacity, settled_capacity, altered_capacity, record_capacity, held_capacity;
+    uint32_t entry_capacity, debt_capacity, settled_capacity, lowered_capacity, altered_capacity, record_capacity,
+        held_capacity;
     struct buffer scratch;
     struct brake *brake;    /* the batch's copy, once it is needed */
     const uint32_t *over;   /* by limit: the hold that the transaction's changes beyond it go to; NULL: none */
     struct map *held_index; /* (record, hold and unit) to its row in writes.helds, from 1 */
     uint32_t settling;      /* the hold of which a part is settled; 0: none */
     uint16_t settling_type, settling_unit;
+    struct robbed *robbed;                       /* rows that agencies say are another record's now */
     struct map *same_asked;                      /* what same_wants() has asked for */
     int settle_step;                             /* of looking up what it is about */
     uint32_t settle_records, settle_identifiers; /* capacities */
@@ -240,6 +250,8 @@ void end_load(struct broker *broker, struct work *work, struct share *share, con
 void decide_fill(struct broker *broker, struct work *work, struct share *share);
 void quarantine(struct broker *broker, struct work *work, struct share *share, enum quarantine kind,
                 const char *reason);
+/* The agency has asked for a load of its own accord: its next hello begins one. */
+void reload_itself(struct broker *broker, struct work *work, struct share *share, const char *reason);
 void open_ledger(struct broker *broker, struct work *work);
 void decide_admins(struct broker *broker, struct work *work);
 

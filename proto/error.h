@@ -12,6 +12,7 @@ enum {
     ERR_STOP = -3,   /* us: say so and stop; a person is needed */
     ERR_DOUBT = -4,  /* a database is not the one it was: stop, and the broker must know; a person decides */
     ERR_LOST = -5,   /* changes of a database can never be known: the same */
+    ERR_RELOAD = -6, /* the same, and its owner has said before that loading it anew is the answer */
 };
 
 struct error {

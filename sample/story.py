@@ -116,8 +116,8 @@ class Story:
         dinkes.prepare()
         dinkes.start()
         self.must("dinkes's own rows while it observes", dinkes.value(held), before)
-        self.tell("broker and agents run; dinkes joins and observes: what it has is compared, nothing takes effect, nothing is written",
-                  self.selaras("status"))
+        self.tell("broker and agents run; dinkes joins and observes: what it has is compared, nothing takes effect, nothing is written;"
+                  " what would become of it if it took part", self.selaras("preview dinkes"))
 
     def first_load(self):
         region = self.region

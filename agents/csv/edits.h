@@ -10,9 +10,11 @@
 
 struct edits_options {
     const struct mapping_block *block;
-    bool complete;       /* who is not staged is gone */
-    bool outbox;         /* changes travel; else the first load will bring them */
-    int64_t saved_us;    /* when the list was saved: what others changed after that its maker did not know */
+    bool complete;     /* who is not staged is gone */
+    bool outbox;       /* changes travel; else the first load will bring them */
+    int64_t saved_us;  /* when the list was saved: what others changed after that its maker did not know */
+    const char *actor; /* who saved the list, NULL: not known; and its name, NULL: it is no text */
+    const char *ground;
     uint32_t key_column; /* place in the file of the first key column */
 };
 

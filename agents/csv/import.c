@@ -243,6 +243,10 @@ static int parse_end(struct import *import, struct error *err)
     struct edits_options options = { .block = import->block,
                                      .outbox = import->options.outbox,
                                      .saved_us = import->options.saved_us,
+                                     .actor = import->options.owner,
+                                     .ground = text_is_utf8(import->options.name, strlen(import->options.name))
+                                                   ? import->options.name
+                                                   : NULL,
                                      .key_column = sheet_column(import->sheet, import->block->key_columns[0]) };
     const char *ignored;
 

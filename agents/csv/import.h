@@ -11,8 +11,9 @@ struct import_options {
     const struct mapping *mapping;
     const struct form *form;
     uint16_t block;
-    const char *name; /* of the file */
-    int64_t saved_us; /* when it was saved */
+    const char *name;  /* of the file */
+    const char *owner; /* user who saved it, NULL: not known; borrowed as the name is */
+    int64_t saved_us;  /* when it was saved */
     uint64_t bytes;
     uint8_t digest[HASH_BYTES];
     bool complete; /* its name or the settings say so */

@@ -15,7 +15,8 @@ static struct state *state_now;
 static struct refusals refusals;
 
 enum { BEFORE_US = 1500, FED_US = 2000, AFTER_US = 2500, NOW_US = 4000 };
-static int64_t saved_us; /* when the next list was saved */
+static int64_t saved_us;  /* when the next list was saved */
+static const char *owner; /* by whom */
 
 #define MUST(call)                                                                                                     \
     do {                                                                                                               \
@@ -34,6 +35,7 @@ static int setup(void **state)
     refusals.arena = fixture.arena;
     refusals.count = 0;
     saved_us = AFTER_US;
+    owner = NULL;
     snprintf(folder, sizeof folder, "/tmp/selaras-state-XXXXXX");
     assert_non_null(mkdtemp(folder));
     MUST(state_open(folder, &state_now, &err));
@@ -61,6 +63,7 @@ static struct import *import_begin(const char *text, bool complete)
     struct import_options options = { .mapping = &fixture.mapping,
                                       .form = &fixture.forms[0],
                                       .name = "warga.csv",
+                                      .owner = owner,
                                       .saved_us = saved_us,
                                       .complete = complete,
                                       .outbox = true,
@@ -229,6 +232,35 @@ static void a_feed_is_applied_once_and_is_no_edit(void **state)
     assert_string_equal(should("1"), "1|B|-|-|false");
     assert_string_equal(waiting(2), "update 1 (1 fields, base 300);");
     amend_free(&amend);
+}
+
+/* Actor and ground of the first change that waits behind transaction `number`. */
+static void assert_said(uint64_t number, const char *actor, const char *ground)
+{
+    struct change change;
+    struct piece piece;
+    struct error err;
+    bool found;
+
+    MUST(state_piece(state_now, fixture.arena, number, 0, 1 << 20, &piece, &found, &err));
+    assert_true(found);
+    change = piece.changes[0];
+    MUST(change_decode(fixture.arena, &change, &err));
+    assert_int_equal(change.actor.state, actor ? VALUE_SET : VALUE_NULL);
+    assert_true(!actor || value_equal(change.actor, value_text(actor)));
+    assert_true(value_equal(change.ground, value_text(ground)));
+}
+
+static void a_change_says_whose_list_it_comes_from(void **state)
+{
+    (void)state;
+    assert_int_equal(import_all(HEADER "1;A;;;\n", false), IMPORT_TAKEN);
+    assert_said(0, NULL, "warga.csv");
+    owner = "wati";
+    assert_int_equal(import_all(HEADER "1;B;;;\n", true), IMPORT_TAKEN);
+    assert_said(1, "wati", "warga.csv");
+    assert_int_equal(import_all(HEADER "2;B;;;\n", true), IMPORT_TAKEN); /* of who is gone no row could say it */
+    assert_said(2, "wati", "warga.csv");
 }
 
 static void nobody_else_reads_what_is_known_of_the_lists(void **state)
@@ -523,6 +555,7 @@ int main(void)
         UNIT(a_refused_list_changes_nothing),
         UNIT(rounded_numbers_are_told_from_numbers_that_end_in_0),
         UNIT(a_feed_is_applied_once_and_is_no_edit),
+        UNIT(a_change_says_whose_list_it_comes_from),
         UNIT(nobody_else_reads_what_is_known_of_the_lists),
         UNIT(a_list_saved_before_a_feed_did_not_know_of_it),
         UNIT(each_piece_has_the_reports_of_its_changes),

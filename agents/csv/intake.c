@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ struct intake {
 
     enum stage stage;
     char name[256];
+    char owner[64];
     struct file_name said;
     struct stat status;
     int64_t saved_us;
@@ -132,6 +134,18 @@ static int begin(struct intake *intake, const char *name, int64_t now_us, struct
 
 /* ---- reading ---- */
 
+/* Who saved the list, where a file says that: one that came by a service's hand or an administrator's does not. */
+static const char *owner_of(struct intake *intake)
+{
+    const struct passwd *user =
+        intake->status.st_uid == 0 || intake->status.st_uid == geteuid() ? NULL : getpwuid(intake->status.st_uid);
+
+    if (!user || !text_is_utf8(user->pw_name, strlen(user->pw_name)))
+        return NULL;
+    snprintf(intake->owner, sizeof intake->owner, "%s", user->pw_name);
+    return intake->owner;
+}
+
 static void import_begin(struct intake *intake, bool outbox)
 {
     const struct form *form = &intake->options->forms[intake->said.block];
@@ -139,6 +153,7 @@ static void import_begin(struct intake *intake, bool outbox)
                                       .form = form,
                                       .block = (uint16_t)intake->said.block,
                                       .name = intake->name,
+                                      .owner = owner_of(intake),
                                       .saved_us = intake->saved_us,
                                       .bytes = (uint64_t)intake->status.st_size,
                                       .complete = form->complete || intake->said.complete,

@@ -11,6 +11,7 @@ enum {
     HEADER_BYTES_MAX = 256 * 1024, /* a title may hold line feeds */
     CELL_BYTES_MAX = 64 * 1024,    /* twice what a spreadsheet's cell can hold */
     IGNORED_BYTES_MAX = 2000,
+    ABOVE_MAX = 20, /* rows of anything above the titles */
 };
 
 struct sheet {
@@ -21,6 +22,7 @@ struct sheet {
     struct csv_parser parser;
     bool header_done, broken;
     struct buffer header;        /* its lines so far */
+    uint32_t above, above_line;  /* rows before the titles, and where the first was */
     uint32_t line, row_line;     /* the present line; where the present row began */
     int places[TITLES_MAX];      /* of each column of the file: which wanted title; -1: none */
     uint32_t *columns;           /* of each wanted title: which column, from 1; 0: not there */
@@ -84,11 +86,44 @@ static void titles_take(struct sheet *sheet, const struct titles *titles)
             refuse(sheet->refusals, REFUSAL_TITLE_MISSING, sheet->row_line, 0, sheet->options->titles[i], 0, 0);
 }
 
+/* No row of the first ones has any of the titles: that is said of the first. */
+static void titles_nowhere(struct sheet *sheet)
+{
+    for (uint16_t i = 0; i < sheet->options->title_count; i++)
+        refuse(sheet->refusals, REFUSAL_TITLE_MISSING, sheet->above_line, 0, sheet->options->titles[i], 0, 0);
+    sheet->header_done = sheet->broken = true;
+}
+
+static bool any_title(const struct titles *titles)
+{
+    for (uint32_t i = 0; i < titles->count; i++)
+        if (titles->wanted[i] >= 0)
+            return true;
+    return false;
+}
+
+/* What people write above a table, its name and when it was made, is no row of titles. */
+static bool is_above(struct sheet *sheet, const struct titles *titles)
+{
+    if (titles->count == 0 || titles->many || any_title(titles))
+        return false;
+    if (sheet->above++ == 0)
+        sheet->above_line = sheet->row_line;
+    if (sheet->above > ABOVE_MAX)
+        titles_nowhere(sheet);
+    sheet->header.length = 0;
+    return true;
+}
+
 static void header_read(struct sheet *sheet)
 {
     struct arena *arena = arena_new();
     struct titles titles = titles_read(arena, &sheet->header, sheet->options->titles, sheet->options->title_count);
 
+    if (is_above(sheet, &titles)) {
+        arena_free(&arena);
+        return;
+    }
     csv_set_delim(&sheet->parser, (unsigned char)titles.separator);
     sheet->header_done = true;
     if (titles.count == 0)
@@ -251,6 +286,8 @@ void sheet_end(struct sheet *sheet)
     if (!sheet->header_done && !sheet->broken) {
         if (sheet->header.length > 0)
             refuse(sheet->refusals, REFUSAL_QUOTE_OPEN, sheet->row_line, 1, "", 0, 0);
+        else if (sheet->above > 0)
+            titles_nowhere(sheet);
         else
             refuse(sheet->refusals, REFUSAL_EMPTY, 0, 0, "", 0, 0);
     } else if (!sheet->broken && csv_fini(&sheet->parser, on_cell, on_row, sheet) != 0) {

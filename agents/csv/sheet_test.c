@@ -121,6 +121,24 @@ static void rows_come_with_their_lines(void **state)
     assert_rows(HEADER ";;\r\n1;a;b\r\n", "3:1|a|b;");
 }
 
+static void what_people_write_above_the_titles_is_passed_over(void **state)
+{
+    char text[2048] = "";
+
+    (void)state;
+    assert_rows("DAFTAR PESERTA JKN;;\nKecamatan Tenggarong, 20 November 2026\n\nNIK;Nama Peserta;No. HP\n1;Siti;08\n",
+                "5:1|Siti|08;");
+    assert_rows("\"Daftar\nPeserta\"\nNIK;Nama Peserta;No. HP\n1;Siti;08\n", "4:1|Siti|08;");
+    assert_refused("Daftar\n1;Siti;08\n2;Budi;09\n", REFUSAL_TITLE_MISSING, 1, 0);
+    assert_refused("Daftar\nNIK;Nama;No. HP\n1;Siti;08\n", REFUSAL_TITLE_MISSING, 2, 0); /* that is the row */
+    for (int i = 0; i < 20; i++)
+        strcat(text, "catatan\n");
+    strcat(text, "NIK;Nama Peserta;No. HP\n1;Siti;08\n");
+    assert_rows(text, "22:1|Siti|08;");
+    memmove(text + 8, text, strlen(text) + 1);
+    assert_refused(text, REFUSAL_TITLE_MISSING, 1, 0);
+}
+
 static void titles_decide_the_separator(void **state)
 {
     (void)state;
@@ -233,6 +251,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_with_their_lines),
+        cmocka_unit_test(what_people_write_above_the_titles_is_passed_over),
         cmocka_unit_test(titles_decide_the_separator),
         cmocka_unit_test(what_nobody_wants_is_named),
         cmocka_unit_test(cells_lose_what_is_around_them),

@@ -343,8 +343,11 @@ void apply_absents(struct apply *apply, const struct absents *absents)
     apply->work.absents = absents;
 }
 
-void apply_retry(struct apply *apply)
+void apply_beat(struct apply *apply, int64_t time_us, bool came_back)
 {
+    if (!came_back && (apply->work.wait_us == 0 || time_us <= apply->work.wait_us))
+        return;
+    apply->work.wait_us = 0;
     apply->retry_due = true;
     loop_defer(apply->work.loop, work_on, apply);
 }

@@ -47,8 +47,9 @@ void apply_rest(struct apply *apply);
 void apply_wake(struct apply *apply);
 /* The deletions that wait as of what is captured, which outlive this or the next call; NULL: nothing is captured. */
 void apply_absents(struct apply *apply, const struct absents *absents);
-/* Parked records are to be tried again, as they are now and then anyhow. */
-void apply_retry(struct apply *apply);
+/* The stream has shown a heartbeat of this time. Parked records are tried again, as they are now and then anyhow, when
+ * `came_back` says that deletions wait no more, or one has waited for its row for long enough. */
+void apply_beat(struct apply *apply, int64_t time_us, bool came_back);
 /* Whether nothing waits and nothing runs. */
 bool apply_idle(const struct apply *apply);
 void apply_settle(struct apply *apply, uint64_t record, bool close, const char *user, const char *why,

@@ -29,6 +29,7 @@ struct apply_work {
     struct apply_sql *sql;
     struct parked_set parked;
     const struct absents *absents; /* deletions that wait; NULL: not known now */
+    int64_t wait_us;               /* until when the first parked record waits for its row; 0: none */
     feed_position applied;         /* committed here */
     int64_t planned_ms;            /* when all plans were last thrown away */
     session_done *session_done;

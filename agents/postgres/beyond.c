@@ -188,7 +188,7 @@ int beyond_add(struct beyond *beyond, const struct pgoutput_message *message, st
     const struct table_view *table;
 
     if (message->kind == PGOUTPUT_TRUNCATE)
-        return views_truncate(beyond->views, message, err);
+        return views_truncate(beyond->views, message, &table, err);
     if (views_find(beyond->views, message, &table, err) < 0)
         return err->code;
     for (uint16_t i = 0; i < table->block_count; i++) {

@@ -17,6 +17,7 @@ enum {
     SILENCE_MS = 60000, /* so long: it is gone */
     COALESCE_MS = 200,  /* a piece with nothing but position and base waits so long for a newer one */
     REST_MS = 5000,     /* what is not read for so long is given back to the server */
+    GIVEN_MS = 100,     /* how often it is looked whether the broker has what was given */
     COPY_HEAD_BYTES = 25,
     KEEPALIVE_BYTES = 18,
     STATUS_BYTES = 34,
@@ -35,15 +36,17 @@ struct capture {
     uint64_t start;         /* where streaming begins */
     uint64_t written;       /* the server's log up to here was seen */
     uint64_t flushed, told; /* the broker has it; the server knows */
+    uint64_t given;         /* end LSN of the last piece */
     int64_t told_ms, resumed_ms;
     bool pending; /* a piece of nothing but position and base waits */
     uint64_t idle, idle_told;
     bool streaming, paused;
-    bool keeping;            /* what the last transaction did to deletions that wait is being made durable */
-    enum stream_found found; /* by that transaction */
-    int64_t unread_ms;       /* since when nothing is read from the stream; 0: it is read */
-    bool resting;            /* the connection is closed until there is room again */
-    bool ended, closed;      /* nothing more is called; freed once nothing of ours is on the stack */
+    struct loop_source *reload; /* a table was truncated: its rows may still come back before all is loaded anew */
+    bool keeping;               /* what the last transaction did to deletions that wait is being made durable */
+    enum stream_found found;    /* by that transaction */
+    int64_t unread_ms;          /* since when nothing is read from the stream; 0: it is read */
+    bool resting;               /* the connection is closed until there is room again */
+    bool ended, closed;         /* nothing more is called; freed once nothing of ours is on the stack */
     unsigned depth;
 };
 
@@ -57,6 +60,7 @@ static void capture_free(struct capture *capture)
     replication_close(&capture->replication);
     loop_remove(&capture->tick);
     loop_remove(&capture->coalesce);
+    loop_remove(&capture->reload);
     stream_free(&capture->stream);
     free(capture);
 }
@@ -64,7 +68,7 @@ static void capture_free(struct capture *capture)
 /* Whether something is before the next message of the stream. */
 static bool blocked(const struct capture *capture)
 {
-    return capture->paused || capture->keeping || stream_left(capture->stream);
+    return capture->paused || capture->keeping || capture->reload || stream_left(capture->stream);
 }
 
 static void enter(struct capture *capture)
@@ -87,6 +91,7 @@ static void fail(struct capture *capture, const struct error *err)
     replication_close(&capture->replication);
     loop_remove(&capture->tick);
     loop_remove(&capture->coalesce);
+    loop_remove(&capture->reload);
     capture->sink.failed(capture->sink.context, err);
 }
 
@@ -127,6 +132,7 @@ static void tell_status(struct capture *capture, bool ask)
 static void give(struct capture *capture, const struct piece *piece)
 {
     capture->pending = false;
+    capture->given = piece->lsn;
     if (!quiet(capture))
         capture->sink.captured(capture->sink.context, piece);
 }
@@ -226,6 +232,36 @@ static void conclude(struct capture *capture)
     passed(capture, stream_lsn(capture->stream));
 }
 
+static void on_reload(void *context)
+{
+    struct capture *capture = context;
+    struct error why;
+
+    loop_remove(&capture->reload);
+    if (capture->flushed < capture->given) {
+        capture->reload = loop_timer(capture->loop, GIVEN_MS, true, on_reload, capture);
+        return;
+    }
+    enter(capture);
+    stream_emptied(capture->stream, &why);
+    fail(capture, &why);
+    leave(capture);
+}
+
+/* Nothing more is read: the load will find it. Not sooner, or what comes back a little later would be missed, and not
+ * before the broker has what was read until here: a deletion among that would be forgotten. */
+static void wait_for_load(struct capture *capture)
+{
+    struct error why;
+    int64_t wait_ms = (stream_emptied(capture->stream, &why) - loop_time_us()) / 1000;
+
+    if (wait_ms > 0)
+        log_write(LOG_NOTE, "%s in %" PRId64 " s: until then its rows may come back (`absence`), and nothing is read",
+                  why.text, wait_ms / 1000 + 1);
+    capture->reload = loop_timer(capture->loop, wait_ms > 0 ? (uint32_t)wait_ms + 1 : 1, true, on_reload, capture);
+    replication_pause(capture->replication, true);
+}
+
 static int take_data(struct capture *capture, const char *bytes, size_t length, struct error *err)
 {
     struct absents *absents = capture->options.absents;
@@ -236,6 +272,10 @@ static int take_data(struct capture *capture, const char *bytes, size_t length, 
         return err->code;
     if (capture->found == STREAM_NOTHING)
         return 0;
+    if (capture->found == STREAM_EMPTIED) {
+        wait_for_load(capture);
+        return 0;
+    }
     log_problems(capture);
     log_alterations(capture);
     if (absents && absents_changed(absents)) {

@@ -27,6 +27,7 @@ struct capture_sink {
     void (*idle)(void *context, uint64_t lsn);
     /* Streaming has ended: nothing more is called; close this and, for ERR_RETRY, start another after a pause.
      * ERR_LOST: the slot is gone or was invalidated, the publication was dropped, a mapped table was truncated;
+     * ERR_RELOAD: one was of which the mapping says `reload`, and what came back has had its time;
      * ERR_DOUBT: what was applied went back; ERR_STOP: a mapped table lost a column, the stream cannot be read. */
     void (*failed)(void *context, const struct error *err);
     /* Deletions have begun to wait, or have ended that: what options->absents say is fresh or settled must be durable

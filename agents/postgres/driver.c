@@ -137,7 +137,9 @@ static void on_failed(void *context, const struct error *err)
     struct error why = *err; /* it may live in what is closed now */
 
     shut(postgres);
-    if (why.code == ERR_DOUBT || why.code == ERR_LOST) {
+    if (why.code == ERR_RELOAD)
+        reopen_later(postgres);
+    if (why.code == ERR_DOUBT || why.code == ERR_LOST || why.code == ERR_RELOAD) {
         postgres->sink.doubted(postgres->sink.context, &why);
         return;
     }
@@ -265,8 +267,7 @@ static void on_captured(void *context, const struct piece *piece)
     postgres->failures = 0;
     if (piece->fence.seq > 0) {
         fences_seen(postgres->fences, &piece->fence, piece->lsn);
-        if (postgres->came_back)
-            apply_retry(postgres->apply); /* what was parked because a row was not there */
+        apply_beat(postgres->apply, piece->commit_time_us, postgres->came_back);
         postgres->came_back = false;
     }
     postgres->sink.captured(postgres->sink.context, piece);

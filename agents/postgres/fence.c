@@ -84,7 +84,7 @@ static int look(struct fences *fences, const PGresult *result, struct error *err
 {
     const char *unloaded = published_unloaded(result);
 
-    if (published_check(result, err) < 0)
+    if (published_check(fences->published, result, err) < 0)
         return err->code;
     if (unloaded[0] && !fences->unloaded_told)
         log_write(LOG_WARN,
@@ -236,7 +236,7 @@ static int check_identity(const struct fences *fences, const PGresult *proof, st
 /* What of its changes can still be known. Told last: of several doubts a person reads the first. */
 static void check_completeness(const struct fences *fences, PGresult *const *results, struct error *ret)
 {
-    if (check_slot(fences, results[0], ret) == 0 && published_check(results[1], ret) == 0)
+    if (check_slot(fences, results[0], ret) == 0 && published_check(fences->published, results[1], ret) == 0)
         ret->code = 0;
 }
 

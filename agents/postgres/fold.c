@@ -16,6 +16,9 @@ struct fold {
     struct value witnesses[ROW_WITNESSES]; /* as the transaction says: actor and ground */
     char witness_bytes[ROW_WITNESSES][WITNESS_BYTES_MAX];
     struct problems problems;
+    struct error emptied; /* a table of which `reload` is said was truncated; code 0: none was */
+    uint32_t emptied_table;
+    bool refilled; /* rows came into it since */
 };
 
 /* A row without a key, or one that does not belong to the block, is no record: coming in is an insert, leaving a
@@ -37,15 +40,40 @@ static void add_change(struct fold *fold, const struct seen_change *change, bool
                      "or map a key that does");
 }
 
+static int add_truncate(struct fold *fold, const struct pgoutput_message *message, struct error *err)
+{
+    const struct table_view *table;
+    int code = views_truncate(&fold->views, message, &table, err);
+
+    if (code != ERR_RELOAD)
+        return code;
+    touched_clear(&fold->set);
+    fold->emptied = *err;
+    fold->emptied_table = table->id;
+    fold->refilled = false;
+    return 0;
+}
+
+bool fold_emptied(const struct fold *fold, bool *ret_refilled, struct error *ret_why)
+{
+    *ret_refilled = fold->refilled;
+    *ret_why = fold->emptied;
+    return fold->emptied.code != 0;
+}
+
 int fold_add(struct fold *fold, const struct pgoutput_message *message, struct error *err)
 {
     const struct table_view *table;
 
     arena_reset(fold->set.scratch);
     if (message->kind == PGOUTPUT_TRUNCATE)
-        return views_truncate(&fold->views, message, err);
+        return add_truncate(fold, message, err);
     if (views_find(&fold->views, message, &table, err) < 0)
         return err->code;
+    if (fold->emptied.code != 0) { /* the load that follows finds it all */
+        fold->refilled |= message->kind == PGOUTPUT_INSERT && message->change.relation == fold->emptied_table;
+        return 0;
+    }
     for (uint16_t i = 0; i < table->block_count; i++) {
         struct seen_change change =
             view_change(fold->set.scratch, fold->mapping, table, &table->blocks[i], message, &fold->problems);
@@ -126,6 +154,8 @@ void fold_reset(struct fold *fold)
     fold->counter = 0;
     memset(fold->witnesses, 0, sizeof fold->witnesses);
     fold->problems.count = 0;
+    fold->emptied.code = 0;
+    fold->refilled = false;
 }
 
 int fold_absences(struct fold *fold, struct absents *absents, const struct absent_moment *moment, struct error *err)

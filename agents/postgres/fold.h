@@ -19,11 +19,14 @@ void fold_free(struct fold **fold);
 /* Remembers how a table looks from here on; it is copied. ERR_STOP when a mapped column is not there. */
 must_check int fold_relation(struct fold *fold, const struct pgoutput_relation *relation, struct error *err);
 
-/* Takes one insert, update, delete or truncate. Tables that are not mapped are ignored. ERR_STOP: a mapped table was
- * truncated, a row does not fit its table, a deletion or key change came without the old key, or the transaction is
- * larger than bytes_max. */
+/* Takes one insert, update, delete or truncate. Tables that are not mapped are ignored. ERR_LOST: a mapped table was
+ * truncated; ERR_STOP: a row does not fit its table, a deletion or key change came without the old key, or the
+ * transaction is larger than bytes_max. */
 must_check int fold_add(struct fold *fold, const struct pgoutput_message *message, struct error *err);
 
+/* Whether a table of which the agency has said `reload` was truncated: the transaction cannot be folded, and `ret_why`
+ * is ERR_RELOAD. `ret_refilled`: rows came into it afterwards. */
+bool fold_emptied(const struct fold *fold, bool *ret_refilled, struct error *ret_why);
 /* A row that is known to be gone, whatever else the transaction did to it. */
 void fold_gone(struct fold *fold, const struct seen *old);
 /* Who made this transaction's changes, and on what ground, as the transaction itself says: that is nearer to the truth

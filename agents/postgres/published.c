@@ -6,6 +6,7 @@
 
 struct published {
     const struct inspection *inspection;
+    const struct mapping *mapping;
     char origin[64];
     struct pg_array names, oids;          /* of the mapped tables, by block */
     struct pg_array column_oids, columns; /* of the mapped columns: table and name */
@@ -107,7 +108,16 @@ void published_look(struct published *published, struct pg *pg)
     queue(published, pg, sql_settle, NULL);
 }
 
-int published_check(const PGresult *look, struct error *err)
+/* Whether every block of the table says so. */
+static bool may_reload(const struct published *published, const char *table)
+{
+    for (uint16_t i = 0; i < published->mapping->block_count; i++)
+        if (strcmp(published->inspection->tables[i].name, table) == 0 && !published->mapping->blocks[i].reload)
+            return false;
+    return true;
+}
+
+int published_check(const struct published *published, const PGresult *look, struct error *err)
 {
     static const char *const faults[] = {
         [LOOK_BROKEN] = "was renamed, replaced, taken out of the publication or published anew",
@@ -115,11 +125,18 @@ int published_check(const PGresult *look, struct error *err)
         [LOOK_REWRITTEN] = "was rewritten while a mapped column was altered (ALTER TABLE ... ALTER COLUMN ... TYPE)",
     };
 
-    for (int fault = LOOK_BROKEN; fault <= LOOK_REWRITTEN; fault++)
-        if (!PQgetisnull(look, 0, fault))
-            return error_set(err, ERR_LOST,
-                             "table %s %s since this agency was loaded, so changes of it in between cannot be known",
-                             PQgetvalue(look, 0, fault), faults[fault]);
+    for (int fault = LOOK_BROKEN; fault <= LOOK_REWRITTEN; fault++) {
+        const char *table = PQgetvalue(look, 0, fault);
+
+        if (PQgetisnull(look, 0, fault))
+            continue;
+        if (may_reload(published, table))
+            return error_set(err, ERR_RELOAD, "table %s %s since this agency was loaded, so it is loaded anew", table,
+                             faults[fault]);
+        return error_set(err, ERR_LOST,
+                         "table %s %s since this agency was loaded, so changes of it in between cannot be known", table,
+                         faults[fault]);
+    }
     if (PQgetvalue(look, 0, LOOK_ORIGIN)[0] == 't')
         return error_set(err, ERR_LOST,
                          "its replication origin was dropped or made anew since this agency was loaded, so what was "
@@ -144,6 +161,7 @@ struct published *published_new(const char *agency, const struct inspection *ins
     if (!published)
         abort();
     published->inspection = inspection;
+    published->mapping = mapping;
     snprintf(published->origin, sizeof published->origin, "selaras_%s", agency);
     pg_array_start(&published->names, PG_OID_TEXT);
     pg_array_start(&published->oids, PG_OID_INT8);

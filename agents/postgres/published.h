@@ -17,8 +17,9 @@ void published_remember(struct published *published, struct pg *pg);
 /* Queues the look, one statement, and then what remembers benign changes (statements queued: PUBLISHED_STATEMENTS). */
 enum { PUBLISHED_STATEMENTS = 2 };
 void published_look(struct published *published, struct pg *pg);
-/* Its answer. ERR_LOST: changes were missed, which ones cannot be known. */
-must_check int published_check(const PGresult *look, struct error *err);
+/* Its answer. ERR_LOST: changes were missed, which ones cannot be known; ERR_RELOAD: of a table of which the mapping
+ * says `reload`. */
+must_check int published_check(const struct published *published, const PGresult *look, struct error *err);
 /* From the same answer: what is mapped and was never loaded, as "public.people.phone, ...", "" for nothing; borrowed.
  */
 const char *published_unloaded(const PGresult *look);

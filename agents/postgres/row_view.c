@@ -100,8 +100,20 @@ static const struct table_view *table_find(const struct views *views, uint32_t i
     return table;
 }
 
-int views_truncate(const struct views *views, const struct pgoutput_message *message, struct error *err)
+static bool may_reload(const struct views *views, const struct table_view *table)
 {
+    for (uint16_t i = 0; i < table->block_count; i++)
+        if (!views->mapping->blocks[table->blocks[i].block].reload)
+            return false;
+    return true;
+}
+
+int views_truncate(const struct views *views, const struct pgoutput_message *message, const struct table_view **ret,
+                   struct error *err)
+{
+    int code = 0;
+
+    *ret = NULL;
     for (uint32_t i = 0; i < message->truncate.count; i++) {
         const struct table_view *table = table_find(views, message->truncate.relations[i]);
         const struct mapping_block *block;
@@ -109,12 +121,18 @@ int views_truncate(const struct views *views, const struct pgoutput_message *mes
         if (!table || table->block_count == 0)
             continue;
         block = &views->mapping->blocks[table->blocks[0].block];
+        if (may_reload(views, table)) {
+            *ret = table;
+            code = error_set(err, ERR_RELOAD, "table %s.%s was truncated, so it is loaded anew", block->schema,
+                             block->table);
+            continue;
+        }
         return error_set(err, ERR_LOST,
                          "table %s.%s was truncated, which does not say what was in it, so what was deleted cannot be "
                          "known",
                          block->schema, block->table);
     }
-    return 0;
+    return code;
 }
 
 int views_find(const struct views *views, const struct pgoutput_message *message, const struct table_view **ret,

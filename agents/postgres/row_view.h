@@ -44,8 +44,10 @@ void views_free(struct views *views);
  * ERR_LOST: the key that the row had is not said. */
 must_check int views_find(const struct views *views, const struct pgoutput_message *message,
                           const struct table_view **ret, struct error *err);
-/* ERR_LOST when one of the tables that a message truncates is mapped. */
-must_check int views_truncate(const struct views *views, const struct pgoutput_message *message, struct error *err);
+/* ERR_LOST when one of the tables that a message truncates is mapped; ERR_RELOAD when all such may be loaded anew
+ * (`reload`), and then one of them. */
+must_check int views_truncate(const struct views *views, const struct pgoutput_message *message,
+                              const struct table_view **ret, struct error *err);
 
 /* What a message did to a row, as one block sees it. A row without a key is no record of the block: it has none, does
  * not belong, or is not there. `arena` gets all of it. */

@@ -150,11 +150,17 @@ static void on_tried(void *context, const struct pg_outcome *outcome);
  * the agency's database, as is what the stream says of the time. */
 static bool row_may_come(const struct settle *settle, const struct net *net, int64_t parked_us)
 {
-    const struct absents *absents = settle->work->absents;
+    struct apply_work *work = settle->work;
+    const struct absents *absents = work->absents;
+    int64_t until_us = parked_us + (int64_t)work->mapping->blocks[net->block].absence_s * 1000000;
 
     if (!absents || absents_wait(absents, net->block, net->key))
         return true;
-    return absents->time_us <= parked_us + (int64_t)settle->work->mapping->blocks[net->block].absence_s * 1000000;
+    if (absents->time_us > until_us)
+        return false;
+    if (work->wait_us == 0 || until_us < work->wait_us)
+        work->wait_us = until_us;
+    return true;
 }
 
 /* It stays parked, as it is. */

@@ -237,8 +237,29 @@ static int end_ours(struct stream *stream, enum stream_found *ret, struct error 
     return 0;
 }
 
+int64_t stream_emptied(const struct stream *stream, struct error *ret_why)
+{
+    uint32_t absence_s = 0;
+    bool refilled;
+
+    fold_emptied(stream->fold, &refilled, ret_why);
+    for (uint16_t i = 0; i < stream->options.mapping->block_count; i++)
+        if (stream->options.mapping->blocks[i].absence_s > absence_s)
+            absence_s = stream->options.mapping->blocks[i].absence_s;
+    if (stream->options.absents && stream->options.absents->count > 0)
+        refilled = false; /* another table is being reloaded too */
+    return stream->time_us + (refilled ? 0 : (int64_t)absence_s * 1000000);
+}
+
 static int end_local(struct stream *stream, enum stream_found *ret, struct error *err)
 {
+    struct error why;
+    bool refilled;
+
+    if (fold_emptied(stream->fold, &refilled, &why)) {
+        *ret = STREAM_EMPTIED;
+        return 0;
+    }
     if (end_fold(stream, err) < 0)
         return err->code;
     stream->left = fold_left(stream->fold) || stream->transaction.fence.seq > 0;
@@ -266,7 +287,7 @@ static int end(struct stream *stream, const struct pgoutput_message *message, en
     transaction->open = false;
     if ((transaction->ours ? end_ours : end_local)(stream, ret, err) < 0)
         return err->code;
-    if (!stream->left)
+    if (!stream->left && *ret != STREAM_EMPTIED)
         transaction_end(stream);
     return 0;
 }

@@ -34,6 +34,8 @@ enum stream_found {
     STREAM_BASE,    /* an apply of ours ended that has nothing to report, and nothing was deleted beyond it: only
                        position and base are new */
     STREAM_EMPTY,   /* a transaction ended that concerns nobody */
+    STREAM_EMPTIED, /* a transaction ended that truncated a table of which `reload` is said: nothing can be read from
+                       here on, all must be loaded anew; stream_emptied() says when */
 };
 
 /* Takes one message of pgoutput. Not while stream_left(). For errors see pgoutput.h, fold.h and applied.h; ERR_DOUBT
@@ -46,6 +48,9 @@ must_check int stream_take(struct stream *stream, const void *bytes, size_t leng
 bool stream_next(struct stream *stream, struct piece *ret);
 bool stream_left(const struct stream *stream);
 
+/* The reason, ERR_RELOAD, and the time from which on: at once when rows came back in the same transaction, else when
+ * the longest `absence` of the mapping is over: a snapshot taken sooner may lack what comes back in others. */
+int64_t stream_emptied(const struct stream *stream, struct error *ret_why);
 /* Whether a transaction has begun and not ended yet. */
 bool stream_open(const struct stream *stream);
 /* End LSN of the last transaction that was read whole, its commit time, and the base from there on. */

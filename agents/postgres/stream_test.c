@@ -224,6 +224,35 @@ static void what_the_broker_has_is_left_out(void **state)
     assert_int_equal(next().change_count, 1);
 }
 
+/* All must be loaded anew: at once when its rows came back, else when none can come back any more. */
+static void a_truncate_where_the_mapping_says_reload_asks_for_a_load(void **state)
+{
+    struct error why;
+
+    (void)state;
+    fixture_block.reload = true;
+    fixture_block.absence_s = 60;
+    take_ok(people_bytes('f'));
+    begin(2000);
+    take_ok(insert_bytes(&siti));
+    take_ok(truncate_bytes(PEOPLE));
+    take_ok(insert_bytes(&siti));
+    assert_int_equal(commit(2000), STREAM_EMPTIED);
+    assert_int_equal(stream_emptied(stream, &why), stream_time_us(stream));
+    assert_int_equal(why.code, ERR_RELOAD);
+    assert_non_null(strstr(why.text, "public.people was truncated"));
+    stream_free(&stream);
+    stream = stream_of(4096);
+    take_ok(people_bytes('f'));
+    begin(2000);
+    take_ok(insert_bytes(&siti));
+    take_ok(truncate_bytes(PEOPLE));
+    assert_int_equal(commit(2000), STREAM_EMPTIED);
+    assert_int_equal(stream_emptied(stream, &why), stream_time_us(stream) + 60000000);
+    fixture_block.reload = false;
+    fixture_block.absence_s = 0;
+}
+
 static struct bytes fence_bytes(const char *seq, const char *token)
 {
     struct bytes bytes = { "I", 1 };
@@ -413,6 +442,7 @@ int main(void)
         UNIT(a_message_of_someone_else_sets_no_base),
         UNIT(a_base_that_goes_back_stops),
         UNIT(what_the_broker_has_is_left_out),
+        UNIT(a_truncate_where_the_mapping_says_reload_asks_for_a_load),
         UNIT(a_fence_row_is_a_piece_of_its_own),
         UNIT(a_large_transaction_is_cut_into_contiguous_pieces),
         UNIT(a_transaction_that_concerns_nobody_is_empty),

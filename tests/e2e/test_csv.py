@@ -104,6 +104,9 @@ def test_an_edit_travels_and_the_same_list_again_does_not(place):
     clerk.wait_in_step(region, dinkes)
     assert region.dinsos.value(f"SELECT telepon FROM penerima_bantuan WHERE nik = '{person}'") == "081199"
     assert region.value(f"SELECT premium::text FROM selaras.resident WHERE nik = '{person}'") == "1250000.50"
+    [ground] = region.query("SELECT DISTINCT l.ground FROM selaras.change_log l JOIN selaras.resident r ON r.number = l.record"
+                            f" WHERE r.nik = '{person}' AND l.agency = 'dinkes' AND l.field = 'premium' AND l.new = '1250000.50'")
+    assert ground == (f"peserta-{dinkes.saved}.csv",)       # the list it came from
     dinkes.save()
     dinkes.save(separator=",")
     dinkes.put(place.somebody(), phone="081198")

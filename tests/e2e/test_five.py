@@ -16,6 +16,8 @@ SEED = int(os.environ.get("SELARAS_SEED", "3"))
 @pytest.fixture(scope="module")
 def region():
     made = Region(agencies=ALL)
+    for server in [made.postgres, *(agency.postgres for agency in made.databases().values())]:
+        server.settings["fsync"] = "off"        # the machine never crashes
     try:
         made.create_sample(residents.generate(300, SEED))
         made.configure(fence_interval="250ms", retry_interval="250ms")
@@ -49,14 +51,15 @@ APART = {
 def test_each_table_that_is_not_in_step_is_named(region):
     for agency in region.agencies.values():
         agency.stop()
-    for name, copies in COPIES.items():
-        for copy in copies:
-            assert not [text for text in region.differences() if f"{name} has" in text and f" in {copy.tables} " in text]
-            region.agencies[name].query(APART.get(copy.tables) or APART[f"{copy.tables} of {name}"])
-            assert [text for text in region.differences() if f"{name} has" in text and f" in {copy.tables} " in text]
+    tables = [(name, copy.tables) for name, copies in COPIES.items() for copy in copies]
+    for name, table in tables:
+        region.agencies[name].query(APART.get(table) or APART[f"{table} of {name}"])
     to_correct = {line["key"] for line in region.tenggarong.corrections()}
     region.tenggarong.put(next(nik for nik in region.tenggarong.rows if nik not in to_correct), phone="081012121212")
-    assert [text for text in region.differences() if text.startswith("tenggarong: ")]
+    found = region.differences()
+    for name, table in tables:
+        assert [text for text in found if text.startswith(f"{name} has") and f" in {table} " in text], (name, table, found)
+    assert [text for text in found if text.startswith("tenggarong: ")] and len(found) == len(tables) + 1
     for agency in region.agencies.values():
         agency.start(wait=False)
     region.tenggarong.save()
@@ -73,11 +76,17 @@ class Offices:
         self.region, self.random, self.serial = region, random.Random(f"five {seed}"), 1000
         self.niks = [row[0] for row in region.query("SELECT nik FROM selaras.resident WHERE exists ORDER BY nik LIMIT 40")]
         self.cards = [row[0] for row in region.query("SELECT family_card FROM selaras.household WHERE exists ORDER BY 1 LIMIT 12")]
+        self.new_card = self.cards[0]
         self.listed = list(region.tenggarong.rows)
 
     def number(self):
         self.serial += 1
         return self.serial
+
+    def card_of_its_own(self):
+        """Of a family that is new, which dp2kb lists first: dinkes may list it too, before it has heard of it."""
+        self.new_card = f"64020601012{self.number():05}"
+        return self.new_card
 
     def dinsos(self):
         nik = self.random.choice(self.niks)
@@ -95,7 +104,8 @@ class Offices:
             f"UPDATE peserta_jkn SET no_hp = '0810{self.number():08}', berhak_pbi = NULL WHERE nik = '{nik}'",
             f"UPDATE keluarga_risiko SET jumlah_jiwa = {self.number()}, kepala_keluarga = 'Kepala {self.number()}' WHERE no_kk = '{card}'",
             f"DELETE FROM keluarga_risiko WHERE no_kk = '{card}'",
-            f"INSERT INTO kohort_ibu (nik_ibu, hamil_ke, hpl) VALUES ('{nik}', {self.random.randrange(7, 9)}, '2027-01-01')",
+            f"INSERT INTO kohort_ibu (nik_ibu, hamil_ke, hpl) VALUES ('{nik}', {self.number()}, '2027-01-01')",
+            f"INSERT INTO keluarga_risiko (no_kk, jumlah_jiwa) VALUES ('{self.new_card}', 3) ON CONFLICT (no_kk) DO NOTHING",
             f"UPDATE kohort_ibu SET kunjungan_k = {self.number()} WHERE id % 3 = 0 AND status = 'HAMIL'",
             "UPDATE kohort_ibu SET status = 'PINDAH' WHERE id = (SELECT max(id) FROM kohort_ibu WHERE status = 'HAMIL')",
             f"UPDATE dpa SET realisasi = {self.number()} WHERE kode_sub_kegiatan LIKE '%{self.random.randrange(1, 6)}'",
@@ -108,10 +118,8 @@ class Offices:
             f" WHERE no_kk = '{card}'",
             f"UPDATE keluarga_sasaran SET tgl_pendataan = '2026-11-21 08:00:00'::timestamp + interval '{self.number()} s' WHERE no_kk = '{card}'",
             f"UPDATE keluarga_sasaran SET status = 'PINDAH' WHERE no_kk = '{card}'",
-            f"INSERT INTO keluarga_sasaran (no_kk, nama_kepala, jml_jiwa) SELECT '{card}', 'KEPALA BARU', 2"
-            f" WHERE NOT EXISTS (SELECT FROM keluarga_sasaran WHERE no_kk = '{card}' AND status = 'AKTIF')",
-            f"INSERT INTO ibu_hamil (nik_ibu, nama, kehamilan_ke, hpl) SELECT '{nik}', 'IBU', n, '2027-02-02' FROM (VALUES (7)) AS v (n)"
-            f" WHERE NOT EXISTS (SELECT FROM ibu_hamil WHERE nik_ibu = '{nik}' AND kehamilan_ke = n AND aktif = 'Y')",
+            f"INSERT INTO keluarga_sasaran (no_kk, nama_kepala, jml_jiwa) VALUES ('{self.card_of_its_own()}', 'KEPALA BARU', 2)",
+            f"INSERT INTO ibu_hamil (nik_ibu, nama, kehamilan_ke, hpl) VALUES ('{nik}', 'IBU', {self.number()}, '2027-02-02')",
             "UPDATE ibu_hamil SET aktif = 'T' WHERE id = (SELECT max(id) FROM ibu_hamil WHERE aktif = 'Y')"])
 
     def bappeda(self):
@@ -133,7 +141,7 @@ class Offices:
         name = self.random.choice(ALL)
         sql = getattr(self, name)()
         if sql:
-            self.region.agencies[name].postgres.query(name, sql, check="INSERT INTO kohort_ibu" not in sql)
+            self.region.agencies[name].query(sql)
 
 
 def test_killed_while_all_five_work_all_end_in_step(region):
@@ -152,3 +160,4 @@ def test_killed_while_all_five_work_all_end_in_step(region):
     region.wait_in_step(30)
     assert region.parked() == []
     assert region.audit_problems() == []
+    wait_for("nothing is owed to anybody", lambda: region.value("SELECT count(*) FROM selaras.debt WHERE settled IS NULL") == "0")

@@ -139,6 +139,13 @@ def test_held_deletions_leave_the_record_to_the_others_and_come_back_whole(sampl
         f"SELECT count(*) FROM selaras.resident WHERE exists AND address = 'Jl. Baru 9' AND nik IN ({quoted(niks)})") == "40", 30)
     skips = region.value("SELECT count(*) FROM selaras.debt")
     [hold] = holds(region)
+    # A decision that the broker's database refuses is not lost from sight.
+    region.query("""CREATE FUNCTION not_now() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'not now' USING ERRCODE = '23514'; END$$;
+        CREATE TRIGGER not_now BEFORE INSERT ON selaras.entry FOR EACH ROW WHEN (NEW.kind = 'hold rejected' AND NEW.record > 0) EXECUTE FUNCTION not_now()""")
+    region.selaras("hold", "reject", str(hold["hold"]), "--ground", "nobody has left")
+    wait_for("status says so", lambda: f"decided about hold {hold['hold']} of dinsos is refused" in region.selaras("status", check=False)[1])
+    assert [each["refused"] for each in json.loads(region.selaras("status", "--json", check=False)[1])["holds"]] == [True]
+    region.query("DROP FUNCTION not_now() CASCADE")
     region.selaras("hold", "reject", str(hold["hold"]), "--ground", "nobody has left")
     wait_held(region, 0)
     region.wait_in_step()

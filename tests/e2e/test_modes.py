@@ -113,11 +113,11 @@ def test_what_preview_counts_comes_true(sample):
     region = sample.region
     people = [sample.pick().nik for _ in range(6)]
     dinkes = region.dinkes
-    # What a table is like: no telephone, another household size, a wrong sex, two rows of one person, a number that none can be, a stranger.
+    # What a table is like: no telephone, another household size, a wrong sex, a stranger.
     dinkes.query(f"UPDATE peserta_jkn SET alamat_lengkap = NULL WHERE btrim(nik::text) IN ({quoted(people[:3])})")
     dinkes.query(f"UPDATE peserta_jkn SET nama_peserta = 'Orang Lain' WHERE btrim(nik::text) = '{people[3]}'")
     dinkes.query(f"UPDATE peserta_jkn SET berhak_pbi = NOT coalesce(berhak_pbi, false) WHERE btrim(nik::text) = '{people[4]}'")
-    dinkes.query("INSERT INTO peserta_jkn (nik, nama_peserta) VALUES ('6402061111110003', 'Orang Baru'), ('12', 'Nomor Salah')")
+    dinkes.query("INSERT INTO peserta_jkn (nik, nama_peserta) VALUES ('6402061111110003', 'Orang Baru')")
     region.dinsos.query(f"DELETE FROM penerima_bantuan WHERE nik = '{people[5]}'")
     passed(region, dinkes)
     passed(region, region.dinsos)
@@ -163,3 +163,88 @@ def test_what_preview_counts_comes_true(sample):
     assert rows["inserted"] > 0 and rows["deleted"] == 1 and rows["created"] > 0 and fields["address"]["filled"] == 3 and fields["eligible"]["overruled"] > 0
     [entry] = region.query("SELECT says FROM selaras.change_log WHERE kind = 'mode' AND agency = 'dinkes'")
     assert "SK 440/2026" in entry[0]
+
+
+def counts(region, agency):
+    return region.query("SELECT a.fed, (SELECT count(*) FROM selaras.entry e WHERE e.agency = a.name AND e.reply IS NOT NULL),"
+                        f" (SELECT count(*) FROM selaras.debt d WHERE d.agency = a.id AND d.settled IS NULL) FROM selaras.agency a WHERE name = '{agency}'")[0]
+
+
+def loaded_anew(region, name, incarnation):
+    wait_for(f"{name} is loaded anew", lambda: region.query(
+        f"SELECT state, incarnation > {incarnation} FROM selaras.agency WHERE name = '{name}'") == [("active", "t")], 30)
+
+
+def incarnation(region, name):
+    return int(region.value(f"SELECT incarnation FROM selaras.agency WHERE name = '{name}'"))
+
+
+def test_who_publishes_is_heard_and_never_written_to(sample):
+    region, dinkes = sample.region, sample.region.dinkes
+    region.wait_in_step()
+    before = incarnation(region, "dinkes")
+    set_mode(region, "dinkes", "publish")
+    loaded_anew(region, "dinkes", before)
+    person, other, gone = sample.pick().nik, sample.pick().nik, sample.pick().nik
+    fed, rows = counts(region, "dinkes"), table_of(dinkes)
+    region.dinsos.query(f"UPDATE penerima_bantuan SET alamat = 'Jl. Tidak Sampai' WHERE nik = '{person}'")
+    region.dinsos.query(f"DELETE FROM penerima_bantuan WHERE nik = '{gone}'")
+    passed(region, region.dinsos)
+    assert table_of(dinkes) == rows
+    # Its changes take effect: what it owns, and nothing that is not its to say; and what it may not write is not put back.
+    dinkes.query(f"UPDATE peserta_jkn SET iuran = 4242 WHERE btrim(nik::text) = '{other}'")
+    dinkes.query(f"UPDATE peserta_jkn SET berhak_pbi = NOT coalesce(berhak_pbi, false), iuran = 4343 WHERE btrim(nik::text) = '{person}'")
+    dinkes.query(f"UPDATE peserta_jkn SET iuran = 4444 WHERE btrim(nik::text) = '{gone}'")
+    passed(region, dinkes)
+    rows = table_of(dinkes)
+    assert region.query(f"SELECT premium::int, nik FROM selaras.resident WHERE nik IN ({quoted([person, other])}) ORDER BY 1") \
+        == [("4242", other), ("4343", person)]
+    region.broker.kill()
+    region.start_broker()
+    region.dinsos.query(f"UPDATE penerima_bantuan SET alamat = 'Jl. Juga Tidak' WHERE nik = '{other}'")
+    passed(region, region.dinsos)
+    passed(region, dinkes)
+    assert table_of(dinkes) == rows and counts(region, "dinkes") == fed
+    before = incarnation(region, "dinkes")
+    set_mode(region, "dinkes", "full")
+    loaded_anew(region, "dinkes", before)
+    region.wait_in_step()
+    assert dinkes.value(f"SELECT alamat_lengkap FROM peserta_jkn WHERE btrim(nik::text) = '{person}'") == "Jl. Tidak Sampai"
+    assert not region.audit_problems()
+
+
+def test_one_table_observes_while_the_agency_is_in_mode_full(sample):
+    region, dinkes = sample.region, sample.region.dinkes
+    before, person = incarnation(region, "dinkes"), sample.pick().nik
+    set_mode(region, "dinkes", "observe", "--table", "peserta_jkn")
+    loaded_anew(region, "dinkes", before)
+    rows, ours = table_of(dinkes), canonical(region)
+    region.dinsos.query(f"UPDATE penerima_bantuan SET alamat = 'Jl. Satu Tabel' WHERE nik = '{person}'")
+    dinkes.query("UPDATE peserta_jkn SET iuran = 1 WHERE id = (SELECT min(id) FROM peserta_jkn)")
+    dinkes.query("UPDATE peserta_jkn SET iuran = (SELECT iuran FROM peserta_jkn ORDER BY id DESC LIMIT 1) WHERE false")
+    passed(region, region.dinsos)
+    passed(region, dinkes)
+    assert [row for row in table_of(dinkes) if row not in rows] == [row for row in table_of(dinkes) if row not in rows][:1]
+    assert len([row for row in canonical(region) if row not in ours]) == 1       # of dinsos
+    told = previewed(region, "dinkes", "--table", "peserta_jkn")
+    assert {row["type"] for row in told["rows"]} == {"resident"}
+    assert "peserta_jkn of dinkes is in mode observe" in region.selaras("status", check=False)[1].replace("Table ", "")
+    before = incarnation(region, "dinkes")
+    set_mode(region, "dinkes", "full", "--table", "peserta_jkn")
+    loaded_anew(region, "dinkes", before)
+    region.wait_in_step()
+    assert dinkes.value(f"SELECT alamat_lengkap FROM peserta_jkn WHERE btrim(nik::text) = '{person}'") == "Jl. Satu Tabel"
+
+
+@pytest.mark.parametrize("status, arguments, says", [
+    (2, ["agency", "mode", "dinkes", "full"], "--ground"),
+    (2, ["agency", "mode", "dinkes", "ful", *GROUND], "did you mean full"),
+    (1, ["agency", "mode", "dinkes", "full", *GROUND], "in mode full already"),
+    (1, ["agency", "mode", "dinkse", "full", *GROUND], "did you mean dinkes"),
+    (1, ["agency", "mode", "dinkes", "observe", "--table", "peserta_jnk", *GROUND], "did you mean peserta_jkn"),
+    (1, ["preview", "dinkes"], "does not observe"),
+    (1, ["preview", "nobody"], "not enrolled"),
+])
+def test_what_cannot_be_is_refused_with_the_remedy(sample, status, arguments, says):
+    done = sample.region.selaras(*arguments, check=False)
+    assert done[0] == status and says in done[2], done

@@ -145,6 +145,19 @@ def test_a_skipped_update_is_answered_with_the_whole_record(town):
     assert dict(item[5]) == town.full("dinkes", {"nik": nik, "name": "Utuh", "phone": "0822"})
 
 
+def test_an_answer_that_comes_is_one_to_an_earlier_item_too(town):
+    nik = town.nik()
+    dinsos = town.loaded("dinsos", [{"nik": nik, "name": "Dahulu", "phone": "0811"}])
+    dinkes = town.loaded("dinkes")
+    dinsos.change(town.next_lsn(), [peer.update("people", nik, {"phone": ("0811", "0822")})])
+    first, = dinkes.receive_feed().items
+    dinsos.change(town.next_lsn(), [peer.update("people", nik, {"phone": ("0822", "0833")})])
+    second, = dinkes.receive_feed().items
+    for item in (second, first, first):
+        dinkes.change(town.next_lsn(), [], reports=[[peer.LATE, item[2], item[0], "people", ""]])
+    assert town.region.query(f"SELECT position FROM selaras.debt WHERE record = {first[2]}") == [(str(first[0]),)]
+
+
 def test_a_parked_record_is_a_debt_until_it_is_released(town):
     nik = town.nik()
     dinsos = town.loaded("dinsos", [{"nik": nik, "name": "Parkir"}])

@@ -4,6 +4,7 @@ Residents may be away for a minute, programmes for two seconds. dinsos finds res
 the keys and a status says who is one of theirs."""
 
 import json
+import signal
 
 import pytest
 
@@ -104,6 +105,36 @@ def region():
         yield region
 
 
+@pytest.fixture(scope="module")
+def loading(region):
+    """dinsos lets its tables be loaded anew."""
+    region.dinsos.stop()
+    region.dinsos.configure([("        absence = 1min\n", "        absence = 5s\n        reload = yes\n")], fence_interval="250ms")
+    region.dinsos.start()
+    region.dinkes.query("UPDATE orang SET catatan = 'rak ' || id")
+    return region.dinsos
+
+
+def loads(region):
+    return int(region.value("SELECT count(*) FROM selaras.entry WHERE kind = 'load end' AND agency = 'dinsos'"))
+
+
+def applied(region):
+    """What of dinsos was news to the others."""
+    return int(region.value("SELECT count(*) FROM selaras.entry WHERE kind = 'change' AND agency = 'dinsos' AND effect IS NOT NULL"))
+
+
+def assert_loaded(region, number, phone, before):
+    """It was loaded anew by itself, and this one telephone was news."""
+    dinkes = region.dinkes
+    becomes(dinkes, f"SELECT telepon FROM orang WHERE nik = '{nik(number)}'", [(phone,)], 40)
+    wait_for("it is active again", lambda: region.query(
+        "SELECT state FROM selaras.agency WHERE name = 'dinsos'") == [("active",)], 40)
+    assert (loads(region), applied(region)) == (before[0] + 1, before[1] + 1)
+    assert dinkes.value("SELECT count(*) FROM orang WHERE catatan NOT LIKE 'rak %'") == "0"
+    assert region.value("SELECT count(*) FROM selaras.entry WHERE kind = 'quarantine'") == "0"
+
+
 def changes(region, agency):
     return int(region.value(f"SELECT count(*) FROM selaras.entry WHERE kind = 'change' AND agency = '{agency}'"))
 
@@ -162,6 +193,25 @@ def test_a_reload_in_many_transactions_and_the_agent_is_killed_in_between(region
     dinsos.query("DROP TABLE baru")
 
 
+def test_what_was_kept_for_transactions_that_the_broker_does_not_have_is_made_anew(region):
+    """The broker does nothing while a row goes and while it comes back, and each time both are killed."""
+    dinsos, dinkes = region.dinsos, region.dinkes
+    before = changes(region, "dinsos")
+    for statement, kept in ((f"DELETE FROM orang WHERE nik = '{nik(14)}'", "settled IS NULL"),
+                            (f"INSERT INTO orang VALUES ('{nik(14)}', 'Warga 14', '0814')", "settled IS NOT NULL")):
+        region.broker.send(signal.SIGSTOP)
+        dinsos.query(statement)
+        becomes(dinsos, f"SELECT count(*) FROM selaras.absent WHERE {kept}", [("1",)])
+        dinsos.kill()
+        region.broker.kill()  # and with it what it had not read yet
+        region.start_broker()
+        dinsos.start()
+        mark(dinsos)
+    becomes(dinkes, f"SELECT telepon FROM orang WHERE nik = '{nik(14)}'", [("0814",)])
+    assert changes(region, "dinsos") == before + 1
+    assert region.value("SELECT operation FROM selaras.entry WHERE kind = 'change' AND agency = 'dinsos' ORDER BY position DESC LIMIT 1") == "update"
+
+
 def test_a_reload_in_two_transactions_where_the_database_makes_keys(region):
     dinkes, dinsos = region.dinkes, region.dinsos
     before = changes(region, "dinkes")
@@ -217,3 +267,45 @@ def test_a_deletion_that_stays_travels_when_it_is_due(region):
     becomes(dinsos, "SELECT count(*) FROM selaras.parked", [("0",)])
     # What dinkes wrote was not known where it was deleted: both end with the same.
     assert dinsos.query("SELECT judul FROM kegiatan WHERE kode = 'K2'") == dinkes.query("SELECT judul FROM kegiatan WHERE kode = 'K2'")
+
+
+def new_table(dinsos, number, phone):
+    dinsos.query("CREATE TABLE baru (LIKE orang INCLUDING ALL); ALTER TABLE baru REPLICA IDENTITY FULL; INSERT INTO baru TABLE orang;"
+                 f" UPDATE baru SET telepon = '{phone}' WHERE nik = '{nik(number)}'")
+
+
+def test_a_truncate_with_its_rows_in_one_transaction_is_a_reload(region, loading):
+    before = loads(region), applied(region)
+    new_table(loading, 20, "0820")
+    loading.query("BEGIN; TRUNCATE orang; INSERT INTO orang TABLE baru; DROP TABLE baru; COMMIT")
+    assert_loaded(region, 20, "0820", before)
+
+
+def test_a_truncate_whose_rows_come_later_is_a_reload(region, loading):
+    """Until then nothing is missing anywhere, though the agent is killed."""
+    before = loads(region), applied(region)
+    new_table(loading, 21, "0821")
+    loading.query("TRUNCATE orang")
+    killed(loading)
+    loading.query(f"INSERT INTO orang SELECT * FROM baru WHERE nik < '{nik(20)}'")
+    loading.query(f"INSERT INTO orang SELECT * FROM baru WHERE nik >= '{nik(20)}'; DROP TABLE baru")
+    assert_loaded(region, 21, "0821", before)
+
+
+def test_a_new_table_renamed_over_the_old_one_is_a_reload(region, loading):
+    before = loads(region), applied(region)
+    new_table(loading, 22, "0822")
+    loading.query("BEGIN; DROP TABLE orang; ALTER TABLE baru RENAME TO orang; ALTER PUBLICATION selaras ADD TABLE orang; COMMIT")
+    assert_loaded(region, 22, "0822", before)
+
+
+def test_a_new_table_that_is_not_published_is_named_and_loaded_once_it_is(region, loading):
+    before = loads(region), applied(region)
+    new_table(loading, 23, "0823")
+    loading.query("BEGIN; ALTER TABLE orang RENAME TO lama; ALTER TABLE baru RENAME TO orang; COMMIT")
+    assert loading.agent.wait(20) > 0
+    assert "orang" in loading.agent.text() and "is not published" in loading.agent.text()
+    loading.query("DROP TABLE lama")
+    loading.prepare()
+    loading.start()
+    assert_loaded(region, 23, "0823", before)
