@@ -125,7 +125,7 @@ static int write_row(const struct work *work, const struct value *before, struct
 {
     const struct mapping_block *block = work->block;
     struct arena *scratch = work->amend->scratch;
-    struct value *fields = arena_array(scratch, block->field_count, sizeof *fields);
+    struct value *fields = arena_array(scratch, block->field_count + ROW_WITNESSES, sizeof *fields);
     struct value *columns = arena_array(scratch, block->column_count, sizeof *columns);
     struct state_row row = work->row;
     bool differed = sides_differ(block, &row.sides);

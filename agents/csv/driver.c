@@ -186,8 +186,6 @@ static const char *unfit(const struct mapping *mapping, const struct mapping_blo
         return _("key: a list makes no keys; its rows are found by the catalog's identifiers");
     if (block->where_count > 0)
         return _("where: is not read for lists by this version");
-    if (block->actor_column != COLUMN_NONE || block->ground_column != COLUMN_NONE)
-        return _("actor and ground: are not read from a list's columns; a change has who saved the list, and its name");
     if (block->absence_s > 0 || block->reload)
         return _("absence and reload: a list is compared with the one before, whatever was deleted in between");
     for (uint16_t i = 0; i < block->field_count; i++)

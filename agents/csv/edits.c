@@ -88,9 +88,9 @@ static int edit(struct edits *edits, enum operation operation, struct text key, 
     if (operation == OPERATION_NONE)
         return 0;
     change_make(edits->scratch, edits->block, before, now, &change);
-    if (edits->options.actor)
+    if (edits->options.actor && change.actor.state != VALUE_SET)
         change.actor = value_text(edits->options.actor);
-    if (edits->options.ground)
+    if (edits->options.ground && change.ground.state != VALUE_SET)
         change.ground = value_text(edits->options.ground);
     if (edits->options.outbox && travel(edits, &change, old_key.length > 0 ? old_key : key, now_us, err) < 0)
         return err->code;

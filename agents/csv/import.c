@@ -130,10 +130,73 @@ static void refuse_fields(struct import *import, const struct value *columns, co
                         import->block->fields[i].columns[0]);
 }
 
+/* Who changed a row, and why, is no place for a text of pages. */
+static void refuse_witnesses(struct import *import, const struct value *columns, uint32_t line)
+{
+    const int places[ROW_WITNESSES] = { import->block->actor_column, import->block->ground_column };
+
+    for (int i = 0; i < ROW_WITNESSES; i++)
+        if (places[i] != COLUMN_NONE && columns[places[i]].length > WITNESS_BYTES_MAX)
+            refuse_cell(import, REFUSAL_VALUE, line, (uint16_t)places[i]);
+}
+
+/* What stands in the fields of an identifier, with U+001F between; length 0 unless all of them say something. */
+static struct text identifier_value(const struct import *import, const struct catalog_unit *unit,
+                                    const struct value *fields, int *ret_column)
+{
+    struct buffer value = { 0 };
+    struct text text = { 0 };
+    uint16_t found = 0;
+
+    *ret_column = COLUMN_NONE;
+    for (uint16_t i = 0; i < import->block->field_count; i++) {
+        const struct mapping_field *field = &import->block->fields[i];
+
+        if (import->block->type->fields[field->field].unit != unit - import->block->type->units ||
+            fields[i].state != VALUE_SET)
+            continue;
+        if (found++ > 0)
+            buffer_add(&value, "\x1f", 1);
+        buffer_add(&value, fields[i].bytes, fields[i].length);
+        if (*ret_column == COLUMN_NONE && field->column_count > 0)
+            *ret_column = field->columns[0];
+    }
+    if (found == unit->field_count)
+        text = (struct text){ arena_copy(import->scratch, value.bytes, value.length), (uint32_t)value.length };
+    buffer_free(&value);
+    return text;
+}
+
+/* Two rows of one list with one identifier are two records or one, and nobody but its maker can say which. Whoever has
+ * its key twice is told of that alone. */
+static int stage_identifiers(struct import *import, const struct value *fields, uint32_t line, struct error *err)
+{
+    const struct catalog_type *type = import->block->type;
+
+    for (uint16_t i = 0; i < type->unit_count; i++) {
+        const char *name = arena_printf(import->scratch, "%s.%s", type->name, type->units[i].name);
+        uint32_t there = 0;
+        struct text value;
+        int column;
+
+        if (!type->units[i].identifier)
+            continue;
+        value = identifier_value(import, &type->units[i], fields, &column);
+        if (value.length == 0 || column == COLUMN_NONE)
+            continue;
+        if (state_stage_identifier(import->state, name, value, line, &there, err) < 0)
+            return err->code;
+        if (there > 0)
+            refuse(import->refusals, REFUSAL_KEY_TWICE, line, sheet_column(import->sheet, (uint16_t)column),
+                   import->block->columns[column], there, 0);
+    }
+    return 0;
+}
+
 static int stage_row(struct import *import, const struct sheet_row *row, struct error *err)
 {
     struct value *columns = arena_array(import->scratch, import->block->column_count, sizeof *columns);
-    struct value *fields = arena_array(import->scratch, import->block->field_count, sizeof *fields);
+    struct value *fields = arena_array(import->scratch, import->block->field_count + ROW_WITNESSES, sizeof *fields);
     struct buffer packed = { 0 }, rest = { 0 };
     struct error why;
     struct text key;
@@ -148,6 +211,10 @@ static int stage_row(struct import *import, const struct sheet_row *row, struct 
     }
     if (row_bound(import->block, fields, &why) > 0) {
         refuse(import->refusals, REFUSAL_LINE_LONG, row->line, 0, "", ROW_BYTES_MAX / 1024, 0);
+        return 0;
+    }
+    if (row_witnesses(import->block, columns, fields, &why) > 0) {
+        refuse_witnesses(import, columns, row->line);
         return 0;
     }
     key = change_key(import->scratch, import->block, columns, fields);
@@ -166,7 +233,7 @@ static int stage_row(struct import *import, const struct sheet_row *row, struct 
         refuse(import->refusals, REFUSAL_KEY_TWICE, row->line,
                sheet_column(import->sheet, import->block->key_columns[0]),
                import->block->columns[import->block->key_columns[0]], there, 0);
-    return code;
+    return code < 0 || there > 0 ? code : stage_identifiers(import, fields, row->line, err);
 }
 
 static void on_row(void *context, const struct sheet_row *row)

@@ -24,14 +24,10 @@ static const char *owner; /* by whom */
             fail_msg("%s", err.text);                                                                                  \
     } while (0)
 
-static int setup(void **state)
+static int begin(void)
 {
     struct error err;
 
-    (void)state;
-    if (sodium_init() < 0)
-        return -1;
-    list_fixture_new(&fixture);
     refusals.arena = fixture.arena;
     refusals.count = 0;
     saved_us = AFTER_US;
@@ -45,6 +41,25 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup(void **state)
+{
+    (void)state;
+    if (sodium_init() < 0)
+        return -1;
+    list_fixture_new(&fixture);
+    return begin();
+}
+
+static int teardown(void **state);
+
+/* The same with another catalog or mapping. */
+static void setup_with(const char *catalog, const char *mapping)
+{
+    assert_int_equal(teardown(NULL), 0);
+    list_fixture_of(&fixture, catalog, mapping);
+    assert_int_equal(begin(), 0);
+}
+
 static int teardown(void **state)
 {
     (void)state;
@@ -56,7 +71,8 @@ static int teardown(void **state)
     return 0;
 }
 
-#define HEADER "NIK;Nama;Lahir;Iuran;Berhak\n"
+#define COLUMNS "NIK;Nama;Lahir;Iuran;Berhak"
+#define HEADER COLUMNS "\n"
 
 static struct import *import_begin(const char *text, bool complete)
 {
@@ -261,6 +277,54 @@ static void a_change_says_whose_list_it_comes_from(void **state)
     assert_said(1, "wati", "warga.csv");
     assert_int_equal(import_all(HEADER "2;B;;;\n", true), IMPORT_TAKEN); /* of who is gone no row could say it */
     assert_said(2, "wati", "warga.csv");
+}
+
+static void a_row_may_say_by_whom_and_why_it_changed(void **state)
+{
+    char mapping[1024];
+
+    (void)state;
+    snprintf(mapping, sizeof mapping, "%s    actor = Petugas\n    ground = Dasar\n", list_mapping);
+    setup_with(list_catalog, mapping);
+    owner = "wati";
+    assert_int_equal(import_all(COLUMNS ";Petugas;Dasar\n1;A;;;;rina;SK 7\n", true), IMPORT_TAKEN);
+    assert_said(0, "rina", "SK 7");
+    assert_int_equal(import_all(COLUMNS ";Petugas;Dasar\n1;A;;;;tono;SK 8\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(1), ""); /* it says who, and changes nothing */
+    assert_int_equal(import_all(COLUMNS ";Petugas;Dasar\n1;B;;;;tono;\n", true), IMPORT_TAKEN);
+    assert_said(1, "tono", "warga.csv");
+    assert_int_equal(import_all(COLUMNS ";Petugas;Dasar\n1;C;;;;;\n", true), IMPORT_TAKEN);
+    assert_said(2, "wati", "warga.csv");
+    assert_int_equal(import_all(HEADER "1;D;;;\n", true), IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_TITLE_MISSING);
+    assert_int_equal(import_all(arena_printf(fixture.arena, COLUMNS ";Petugas;Dasar\n1;D;;;;%05000d;\n", 7), true),
+                     IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].column, 6);
+}
+
+/* Which of two rows an identifier means is not for us to say, whether it is the key or not. */
+static void two_rows_with_one_identifier_are_refused_with_both_lines(void **state)
+{
+    static const char name[] = "            name\n                type = text\n";
+    const char *at = strstr(list_catalog, name) + sizeof name - 1;
+    char catalog[2048];
+
+    (void)state;
+    snprintf(catalog, sizeof catalog, "%.*s                identifier = yes\n%s", (int)(at - list_catalog),
+             list_catalog, at);
+    setup_with(catalog, list_mapping);
+    assert_int_equal(import_all(HEADER "1;A;;;\n2;;;;\n3;;;;\n4;B;;;\n5;A;;;\n", true), IMPORT_REFUSED);
+    assert_int_equal(refusals.count, 1);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_KEY_TWICE);
+    assert_int_equal(refusals.list[0].column, 2);
+    assert_int_equal(refusals.list[0].lines[0], 6);
+    assert_int_equal(refusals.list[0].number, 2);
+    assert_string_equal(waiting(0), "");
+    assert_int_equal(import_all(HEADER "1;A;;;\n2;;;;\n2;C;;;\n", true), IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].column, 1);
+    assert_int_equal(refusals.list[0].number, 3);
+    assert_int_equal(import_all(HEADER "1;A;;;\n4;B;;;\n", true), IMPORT_TAKEN);
+    assert_int_equal(import_all(HEADER "1;B;;;\n4;A;;;\n", true), IMPORT_TAKEN); /* they may change it between them */
 }
 
 static void nobody_else_reads_what_is_known_of_the_lists(void **state)
@@ -556,6 +620,8 @@ int main(void)
         UNIT(rounded_numbers_are_told_from_numbers_that_end_in_0),
         UNIT(a_feed_is_applied_once_and_is_no_edit),
         UNIT(a_change_says_whose_list_it_comes_from),
+        UNIT(a_row_may_say_by_whom_and_why_it_changed),
+        UNIT(two_rows_with_one_identifier_are_refused_with_both_lines),
         UNIT(nobody_else_reads_what_is_known_of_the_lists),
         UNIT(a_list_saved_before_a_feed_did_not_know_of_it),
         UNIT(each_piece_has_the_reports_of_its_changes),

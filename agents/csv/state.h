@@ -84,6 +84,10 @@ must_check int state_stage_begin(struct state *state, struct error *err);
 /* One row a key: `ret_line` is not 0 when it was there already. `rest`: see fields_rest(). */
 must_check int state_stage(struct state *state, struct text key, uint32_t line, const struct buffer *fields,
                            const struct buffer *rest, uint32_t *ret_line, struct error *err);
+/* What finds a record as well as its key: `name` says which identifier, `ret_line` is not 0 when a row has it already.
+ */
+must_check int state_stage_identifier(struct state *state, const char *name, struct text value, uint32_t line,
+                                      uint32_t *ret_line, struct error *err);
 must_check int state_stage_keyless(struct state *state, uint32_t line, const struct buffer *rest, struct error *err);
 /* The next staged row after `after`, and the one with this key. */
 must_check int state_staged(struct state *state, struct arena *arena, const struct mapping_block *block,

@@ -12,7 +12,9 @@ int state_stage_begin(struct state *state, struct error *err)
                       " (key TEXT PRIMARY KEY, line INTEGER NOT NULL, fields BLOB NOT NULL, rest BLOB) WITHOUT ROWID;"
                       "CREATE INDEX IF NOT EXISTS temp.staged_rest ON staged (rest) WHERE rest IS NOT NULL;"
                       "CREATE TEMP TABLE IF NOT EXISTS keyless (rest BLOB PRIMARY KEY, line INTEGER NOT NULL);"
-                      "DELETE FROM staged; DELETE FROM keyless",
+                      "CREATE TEMP TABLE IF NOT EXISTS identifier"
+                      " (name TEXT, value TEXT, line INTEGER NOT NULL, PRIMARY KEY (name, value)) WITHOUT ROWID;"
+                      "DELETE FROM staged; DELETE FROM keyless; DELETE FROM identifier",
                       err);
 }
 
@@ -46,6 +48,33 @@ int state_stage(struct state *state, struct text key, uint32_t line, const struc
         return 0;
     statement = sql_get(state->sql, ask);
     sql_text(statement, 1, key);
+    code = sql_row(state->sql, statement, err);
+    if (code == 1) {
+        *ret_line = (uint32_t)sqlite3_column_int64(statement, 0);
+        sqlite3_reset(statement);
+    }
+    return code < 0 ? code : 0;
+}
+
+int state_stage_identifier(struct state *state, const char *name, struct text value, uint32_t line, uint32_t *ret_line,
+                           struct error *err)
+{
+    static const char put[] = "INSERT INTO identifier (name, value, line) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    static const char ask[] = "SELECT line FROM identifier WHERE name = ?1 AND value = ?2";
+    sqlite3_stmt *statement = sql_get(state->sql, put);
+    int code;
+
+    *ret_line = 0;
+    sql_word(statement, 1, name);
+    sql_text(statement, 2, value);
+    sql_int(statement, 3, line);
+    if (sql_run(state->sql, statement, err) < 0)
+        return err->code;
+    if (sql_changed(state->sql) > 0)
+        return 0;
+    statement = sql_get(state->sql, ask);
+    sql_word(statement, 1, name);
+    sql_text(statement, 2, value);
     code = sql_row(state->sql, statement, err);
     if (code == 1) {
         *ret_line = (uint32_t)sqlite3_column_int64(statement, 0);
