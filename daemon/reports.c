@@ -258,6 +258,12 @@ static uint64_t link_robs(struct work *work, const struct peer *peer, const stru
     return number;
 }
 
+static void send_missed(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record)
+{
+    if (record->exists && !held_find(record, peer->index, UNIT_EXISTENCE))
+        send_item(broker, work, peer, record);
+}
+
 static void report_linked(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                           struct canonical *record)
 {
@@ -271,8 +277,11 @@ static void report_linked(struct broker *broker, struct work *work, struct peer 
         if (robbed->record == report->record)
             links_remove(work->links, peer->row.id, report->block, report->record);
         robbed->record = 0;
-        if (was->exists && !held_find(was, peer->index, UNIT_EXISTENCE))
-            send_item(broker, work, peer, was);
+        send_missed(broker, work, peer, was);
+        /* What was on its way to the row by its key, while it was thought to be the other one's, has been written over
+         * what it became. */
+        if (was != record)
+            send_missed(broker, work, peer, record);
     }
 }
 
