@@ -84,7 +84,7 @@ static int examples_write(const struct agent_settings *settings, const struct dr
         struct error err;
         bool found;
 
-        if (settings->driver->example(options, block, arena, columns, &found, &err) < 0) {
+        if (settings->driver->example(options, &settings->mapping, i, arena, columns, &found, &err) < 0) {
             fprintf(stderr, "%s: %s\n", settings->agency, err.text);
             return EXIT_FAILURE;
         }

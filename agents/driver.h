@@ -104,8 +104,8 @@ struct driver_ops {
     /* One row of a block as the database spells it, `columns` in the block's order (the caller's array): of the first
      * ones that which says most. Needs no driver that is open, writes nothing, and may block. NULL: this kind has no
      * rows to look at. */
-    int (*example)(const struct driver_options *options, const struct mapping_block *block, struct arena *arena,
-                   struct value *columns, bool *ret_found, struct error *err);
+    int (*example)(const struct driver_options *options, const struct mapping *mapping, uint16_t block,
+                   struct arena *arena, struct value *columns, bool *ret_found, struct error *err);
 
     /* --prepare: writes to `out` what must be done before an agent may work, and with `apply` does it (as whoever `dsn`
      * names, NULL: the agent itself). Needs no driver that is open, and may block. */

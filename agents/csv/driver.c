@@ -2,6 +2,7 @@
  *
  * All its work is done in short steps, one after the other (work.h): a list being taken or a batch being applied has
  * the state to itself until it is committed. */
+#include "agents/csv/example.h"
 #include "agents/csv/facts.h"
 #include "agents/csv/prepare.h"
 #include "agents/csv/work.h"
@@ -110,7 +111,7 @@ static int open_all(struct lists *lists, struct error *err)
 static void start(void *context)
 {
     struct lists *lists = context;
-    struct driver_progress progress = { 0 };
+    struct driver_progress progress = { .warnings = "" };
     struct error err;
 
     if (open_all(lists, &err) < 0) {
@@ -380,5 +381,6 @@ const struct driver_ops csv_driver = {
     .parked = parked,
     .settle = settle,
     .facts = facts,
+    .example = csv_example,
     .prepare = csv_prepare,
 };

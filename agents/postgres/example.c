@@ -50,9 +50,10 @@ static int columns_set(const PGresult *result, int row)
     return set;
 }
 
-int example_read(const struct driver_options *options, const struct mapping_block *block, struct arena *arena,
-                 struct value *columns, bool *ret_found, struct error *err)
+int example_read(const struct driver_options *options, const struct mapping *mapping, uint16_t index,
+                 struct arena *arena, struct value *columns, bool *ret_found, struct error *err)
 {
+    const struct mapping_block *block = &mapping->blocks[index];
     scoped(connection_finish) PGconn *connection = pg_connect_start(options->database, "selaras-agent check");
     scoped(result_clear) PGresult *result = NULL;
     int most = -1;

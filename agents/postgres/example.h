@@ -5,7 +5,7 @@
 #include "agents/driver.h"
 
 /* driver_ops.example. */
-must_check int example_read(const struct driver_options *options, const struct mapping_block *block,
+must_check int example_read(const struct driver_options *options, const struct mapping *mapping, uint16_t index,
                             struct arena *arena, struct value *columns, bool *ret_found, struct error *err);
 
 #endif

@@ -1,6 +1,8 @@
 """An agency whose people keep a list in a spreadsheet, beside one with a database: what is taken, what is refused, and what comes back."""
 
+import glob
 import io
+import json
 import os
 import random
 import shutil
@@ -374,6 +376,83 @@ def test_other_files_are_left_alone(place):
     place.dinkes.save()
     for name in ("~$peserta.xlsx", "peserta.csv.part", "catatan.txt", "peserta-pipa.csv", "peserta-tautan.csv"):
         os.unlink(f"{place.dinkes.folder}/{name}")
+
+
+def test_a_mapping_is_tried_on_the_last_list(place):
+    """One row both ways, of a file that was taken, masked; and a title that the list lacks is said before the service starts."""
+    dinkes, run = place.dinkes, place.region.run
+
+    def checked(*options, path=dinkes.file):
+        return run.call([run.program("selaras"), "check", "mapping", path, "--catalog", f"{run.folder}/catalog.zpl", *options])
+    for person in dinkes.rows:
+        dinkes.put(person, premium="77000.50")
+    dinkes.save()
+    sheet = [[cell.replace("77000,50", "77000.50") for cell in row] for row in pages(dinkes)]
+    dinkes.drop("peserta-contoh.xlsx", workbook(sheet))
+    dinkes.gone("peserta-contoh.xlsx")
+    workbook_taken = glob.glob(f"{dinkes.folder}/diterima/*_peserta-contoh.xlsx")
+    dinkes.stop()
+    for last in ("xlsx", "csv"):
+        _, output, _ = checked("--json")
+        rows = {row["column"]: row for row in json.loads(output)["examples"]}
+        premium, status = rows["Iuran"], rows["Status"]
+        assert (premium["here"], premium["field"], premium["value"], premium["back"]) == ("77000.50", "premium", "77000.50", "77000.50"), last
+        assert (status["here"], status["value"], status["back"]) == ("AKTIF", "true", "AKTIF")
+        assert rows["NIK"]["masked"] and not any(person in output for person in dinkes.rows)
+        assert json.loads(checked("--json", "--reveal")[1])["examples"][0]["here"] in dinkes.rows
+        for path in workbook_taken:
+            os.unlink(path)
+        workbook_taken = []
+    with open(dinkes.file, encoding="utf-8") as file:
+        other = run.write("dinkes-lain.zpl", file.read().replace("column = Alamat", 'column = "Alamat Lengkap"'))
+    status, _, errors = run.call([run.program("selaras"), "check", "mapping", other, "--catalog", f"{run.folder}/catalog.zpl"], check=False)
+    assert status == 1 and 'column "Alamat Lengkap" is not there' in errors
+    dinkes.start()
+
+
+def loaded_anew(region, mode):
+    before = region.value("SELECT incarnation FROM selaras.agency WHERE name = 'dinkes'")
+    region.selaras("agency", "mode", "dinkes", mode, "--ground", "SK 440/2026")
+    wait_for(f"dinkes is loaded in mode {mode}", lambda: region.query(
+        f"SELECT state, incarnation > {before} FROM selaras.agency WHERE name = 'dinkes'") == [("active", "t")], 30)
+
+
+def test_who_publishes_is_heard_and_who_observes_is_not_and_neither_has_corrections(place):
+    dinkes, region = place.dinkes, place.region
+    ours, theirs = place.somebody(), place.somebody()
+
+    def phones():
+        """What the broker and dinsos have."""
+        return [region.value(f"SELECT phone FROM selaras.resident WHERE nik = '{ours}'"),
+                region.dinsos.value(f"SELECT telepon FROM penerima_bantuan WHERE nik = '{ours}'")]
+
+    def decided(eligible):
+        """By its owner, while dinkes is in this mode."""
+        region.dinsos.query(f"UPDATE penerima_bantuan SET berhak = '{'Y' if eligible == 't' else 'T'}' WHERE nik = '{theirs}'")
+        wait_for("dinsos is heard", lambda: region.value(f"SELECT eligible FROM selaras.resident WHERE nik = '{theirs}'") == eligible)
+
+    def not_told():
+        """Not even by the file that it writes anew when it starts."""
+        dinkes.stop()
+        os.unlink(dinkes.corrections_file())
+        dinkes.start()
+        wait_for("its file is written", lambda: os.path.exists(dinkes.corrections_file()))
+        return dinkes.corrections() == [] and dinkes.status()["peserta_to_correct"] == 0
+    loaded_anew(region, "publish")
+    decided("t")
+    dinkes.put(ours, phone="0877001")
+    dinkes.save()
+    wait_for("dinkes is heard", lambda: phones() == ["0877001", "0877001"])
+    assert not_told()
+    loaded_anew(region, "observe")
+    decided("f")
+    dinkes.put(ours, phone="0877002")
+    dinkes.save()
+    wait_for("it is observed", lambda: region.value("SELECT count(*) FROM selaras.observed WHERE position('0877002'::bytea IN body) > 0") == "1")
+    assert phones() == ["0877001", "0877001"] and not_told()
+    loaded_anew(region, "full")
+    wait_for("what its owner decided is to be corrected", lambda: [
+        line["now"] for line in dinkes.corrections() if line["key"] == theirs and line["column"] == "Berhak PBI"] == ["TIDAK"])
 
 
 # What stays true
