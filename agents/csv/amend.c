@@ -136,7 +136,7 @@ static int write_row(const struct work *work, const struct value *before, struct
         if (fields[i].state == VALUE_ABSENT)
             fields[i] = before ? before[i] : value_null();
     }
-    if (row_write(scratch, block, fields, columns, err) < 0)
+    if (row_write(scratch, block, fields, columns, err) < 0 || (!before && row_enter(block, columns, err) < 0))
         return err->code;
     key = change_key(scratch, block, NULL, fields);
     if (key.length == 0)
