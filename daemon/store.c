@@ -225,6 +225,8 @@ struct lookup {
             EXPECT_RECORDS,
             EXPECT_LINKS,
             EXPECT_FILL,
+            EXPECT_HAD,
+            EXPECT_HAD_TOTAL,
             EXPECT_LEAF,
             EXPECT_SETTLE,
             EXPECT_COUNT,
@@ -331,6 +333,29 @@ static void look_up_fill(struct store *store, struct lookup *lookup)
     pg_text(&parameters, arena_printf(arena, "%u", fill->limit));
     pg_statement(store->writer, store->types[fill->type].fill, true, &parameters);
     expect(lookup, EXPECT_FILL, fill->type);
+}
+
+static void look_up_missing(struct store *store, struct lookup *lookup)
+{
+    const struct wanted_had *had = &lookup->batch->wanted.had;
+    const struct missing_sql *sql = &store->types[had->type].missing;
+    struct pg_parameters page = { 0 }, agency = { 0 };
+    struct arena *arena = lookup->batch->arena;
+
+    pg_int8(&page, arena, (int64_t)had->after);
+    pg_int8(&page, arena, had->agency);
+    pg_int8(&page, arena, had->limit);
+    pg_statement(store->writer, sql->rows, true, &page);
+    expect(lookup, EXPECT_HAD, had->type);
+    pg_statement(store->writer, sql->records, true, &page);
+    expect(lookup, EXPECT_RECORDS, had->type);
+    pg_statement(store->writer, sql->links, true, &page);
+    expect(lookup, EXPECT_LINKS, had->type);
+    if (!had->count)
+        return;
+    pg_int8(&agency, arena, had->agency);
+    pg_statement(store->writer, sql->count, true, &agency);
+    expect(lookup, EXPECT_HAD_TOTAL, had->type);
 }
 
 static const char sql_observed[] =
@@ -464,6 +489,12 @@ static int take_result(struct lookup *lookup, const struct expected *expected, c
         if (batch->found.fill_rows > 0)
             batch->found.fill_last = (uint64_t)pg_result_int8(result, PQntuples(result) - 1, 0);
         return read_records(batch, &batch->catalog->types[expected->type], result, err);
+    case EXPECT_HAD:
+        read_had(batch->arena, result, &batch->found);
+        return 0;
+    case EXPECT_HAD_TOTAL:
+        batch->found.had_total = (uint64_t)pg_result_int8(result, 0, 0);
+        return 0;
     case EXPECT_LINKS:
         read_links(batch->arena, result, &batch->found.links, &batch->found.link_count);
         return 0;
@@ -522,6 +553,8 @@ void store_lookup(struct store *store, struct batch *batch)
         look_up_observed(store, lookup);
     if (batch->wanted.fill.limit > 0)
         look_up_fill(store, lookup);
+    if (batch->wanted.had.limit > 0)
+        look_up_missing(store, lookup);
     if (batch->wanted.settle.hold > 0)
         look_up_settle(store, lookup);
     if (batch->wanted.count.agency > 0)
