@@ -231,10 +231,11 @@ static struct writer writer_of(const struct share *share, const struct piece *pi
     return (struct writer){
         .agency = peer->index,
         /* What is never sent what others write has seen none of it since it was loaded. */
-        .base = block->mode != MODE_FULL
+        .base = share->had ? share->had->base
+                : block->mode != MODE_FULL
                     ? share->row.load
                     : debts_base(peer->debts, record, piece->nothing_seen ? share->row.load : piece->base),
-        .since = share->row.since,
+        .since = share->had ? share->had->since : share->row.since,
         .nothing_seen = piece->nothing_seen,
         .restored = piece->nothing_seen && share->row.restored,
         .fed = block->fed,

@@ -106,7 +106,10 @@ static void queue_parks(struct apply_batch *batch)
         pg_array_bytes(&columns[0], block, strlen(block));
         pg_array_int8(&columns[1], (int64_t)park->net->record);
         pg_array_int8(&columns[2], (int64_t)park->net->position);
-        pg_array_bytes(&columns[3], park->net->key.length ? park->net->key.bytes : "", park->net->key.length);
+        if (park->net->key_of_ours) /* a guess of ours must not come back as the broker's word */
+            pg_array_bytes(&columns[3], "", 0);
+        else
+            pg_array_bytes(&columns[3], park->net->key.length ? park->net->key.bytes : "", park->net->key.length);
         pg_array_bytes(&columns[4], effect.bytes, effect.length);
         pg_array_bytes(&columns[5], park->reason, strlen(park->reason));
         buffer_free(&effect);
