@@ -59,7 +59,8 @@ static int newest_open(struct example *example, const struct mapping *mapping, u
     err->code = 0;
     if (!folder) {
         if (errno != ENOENT)
-            error_set(err, ERR_STOP, "agent/folder: %s: %s", path, strerror(errno));
+            error_set(err, ERR_STOP, _("agent/folder %s: %s: %s; selaras-agent --prepare says what is needed"),
+                      example->options->folder, folder_names[0], strerror(errno));
         return -1;
     }
     for (const struct dirent *entry; (entry = readdir(folder));) {
