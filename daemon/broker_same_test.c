@@ -215,6 +215,30 @@ static void of_two_the_one_that_lives_is_meant(void **state)
     world_free(&world);
 }
 
+/* a is to make a row of record 1, and has not yet: released now, that row and this one would both be record 1. */
+static void a_row_is_not_said_to_be_one_that_is_on_its_way(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", NULL), b = agent_join(world, "b", NULL);
+
+    (void)state;
+    say_change(&b, change_of(&b, OPERATION_INSERT, "B1", "name", "Bayi", NULL));
+    say_change(&b, change_of(&b, OPERATION_UPDATE, "B1", "nik", "1", NULL));
+    say_change(&b, change_of(&b, OPERATION_INSERT, "B2", "jkn", "2", NULL));
+    say_change(&a, change_of(&a, OPERATION_INSERT, "A3", "nik", "1", "jkn", "2", NULL));
+    say_change(&b, change_of(&b, OPERATION_DELETE, "B2", NULL));
+    decide(world, BROKER_EVENT_RELEASE, 1);
+    assert_true(is_held(world, 1));
+    apply(&a);
+    say_report(&a, REPORT_LINKED, 1, a.applied, "A9");
+    decide(world, BROKER_EVENT_RELEASE, 1);
+    assert_true(is_held(world, 1)); /* it has another row of it */
+    say_change(&a, change_of(&a, OPERATION_DELETE, "A9", NULL));
+    decide(world, BROKER_EVENT_RELEASE, 1);
+    assert_false(is_held(world, 1));
+    world_free(&world);
+}
+
 /* ---- a person says that two records are one, or are not ---- */
 
 static void say_of(struct world *world, enum broker_event_kind kind, uint64_t keep, uint64_t other, bool ok)
@@ -642,6 +666,7 @@ int main(void)
         T(where_the_number_is_the_key_of_both_it_is_put_back),
         T(a_row_that_names_two_is_held_with_both),
         T(of_two_the_one_that_lives_is_meant),
+        T(a_row_is_not_said_to_be_one_that_is_on_its_way),
         T(a_newborn_that_is_there_already_becomes_one_record),
         T(what_was_on_its_way_from_a_row_that_passed_is_about_the_one),
         T(who_names_the_one_that_went_means_the_other),

@@ -228,6 +228,25 @@ static feed_position settle_entry(const struct settling *settling, const struct 
     return position;
 }
 
+/* Whether the agency is to make another row of the record, of which it has not told yet: this one cannot be it too. An
+ * insert that carries an identifier of this row takes it. */
+static bool is_on_its_way(const struct settling *settling, const struct held *held, const struct canonical *record)
+{
+    const struct peer *peer = settling->share->peer;
+    const struct writer who = { .agency = peer->index, .fed = settling->block->fed };
+    const struct question question = { .reconciler = settling->broker->reconciler, .writer = &who, .record = record };
+    feed_position sent = sent_to_writer(&question, UNIT_EXISTENCE);
+    struct value values[KEY_FIELDS_MAX];
+
+    if (!record->exists || !reach_inserts(settling->work, peer, record) || sent <= settling->share->row.base)
+        return false;
+    for (uint16_t u = 0; u < record->type->unit_count; u++)
+        if (identity_values(record->type, u, held->values, values) && identity_is(record, u, values) &&
+            record->units[u].seq <= sent)
+            return false;
+    return true;
+}
+
 /* A row that could not be told which record it is may be one by now: what is held of it moves there. False: it still
  * cannot be told. */
 static bool find_record(struct settling *settling, struct held *held)
@@ -245,6 +264,8 @@ static bool find_record(struct settling *settling, struct held *held)
         return false;
     if (found == shell)
         return true;
+    if (is_on_its_way(settling, held, found))
+        return false;
     held_remove(shell, held);
     shell->dirty = true;
     record_write(work, shell);
