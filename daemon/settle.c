@@ -344,18 +344,54 @@ static void tell_end(struct broker *broker, const struct peer *peer, const struc
                 : "they still break what the catalog demands, or which record they are about still cannot be told");
 }
 
+/* What waits for each other's identifier is released together, as if one transaction had written it. False: nothing
+ * does. */
+static bool exchange_held(struct settling *settling, const struct hold *hold)
+{
+    struct broker *broker = settling->broker;
+    struct work *work = settling->work;
+    const struct peer *peer = settling->share->peer;
+    const struct found *found = &work->batch->found;
+
+    if (hold->row.cause != HOLD_COLLISION || hold->row.decision != DECISION_RELEASE || found->settle_count < 2)
+        return false;
+    work->exchange = exchange_new(work);
+    for (uint32_t i = 0; i < found->settle_count; i++) {
+        const struct canonical *record = record_numbered(work, found->settles[i]);
+        const struct held *held = record ? held_of(work, record) : NULL;
+        struct writer writer = { .agency = peer->index, .since = settling->share->row.since };
+        struct text key;
+
+        if (!held || held->agency != peer->index)
+            continue;
+        settling->block = reach_held(work, peer, record, &key);
+        if (!settling->block)
+            continue;
+        writer.fed = settling->block->fed;
+        writer.base = held->base;
+        writer.nothing_seen = held->nothing_seen;
+        references_translate(work, peer, held->base, record->type, held->values);
+        exchange_ask(broker, work->exchange, &writer, record, held->values);
+    }
+    exchange_settle(work->exchange);
+    return true;
+}
+
 void decide_settle(struct broker *broker, struct work *work)
 {
     const struct found *found = &work->batch->found;
     struct brake *brake;
     struct hold *hold;
     struct settling settling = { .broker = broker, .work = work };
+    uint32_t first = work->batch->writes.entry_count;
+    bool together;
 
     if (!work->settling)
         return;
     brake = brake_of(broker, work);
     hold = brake_hold_numbered(brake, work->settling);
     settling.share = share_of(work, peer_by_id(broker, hold->row.agency));
+    together = exchange_held(&settling, hold);
     for (uint32_t i = 0; i < found->settle_count; i++) {
         const struct hold now = *hold; /* another may be opened, which moves them */
 
@@ -367,6 +403,9 @@ void decide_settle(struct broker *broker, struct work *work)
         hold->stuck += !done;
         hold->after = found->settles[i];
     }
+    work->exchange = NULL;
+    for (uint32_t i = first; together && i < work->batch->writes.entry_count; i++)
+        work->batch->writes.entries[i].boundary = false;
     if (work->batch->writes.entry_count > 0)
         work->batch->writes.entries[work->batch->writes.entry_count - 1].boundary = true;
     if (found->settle_count > 0)
