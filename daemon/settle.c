@@ -274,7 +274,8 @@ static bool find_record(struct settling *settling, struct held *held)
     found->dirty = true;
     if (settling->key.length > 0) {
         links_remove(work->links, settling->share->row.id, settling->block->name, shell->number);
-        links_move(work->links, settling->share->row.id, settling->block->name, settling->key, found->number, was.base);
+        (settling->block->generated ? links_add : links_move)(
+            work->links, settling->share->row.id, settling->block->name, settling->key, found->number, was.base);
     }
     settling->record = found;
     return true;
