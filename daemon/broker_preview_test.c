@@ -271,6 +271,26 @@ static void the_others_are_as_they_were(void **state)
     world_free(&world);
 }
 
+/* Its row names a record that has gone into another one: it is that one, and not one that was deleted. */
+static void who_names_one_that_went_is_counted_as_the_other(void **state)
+{
+    struct agent a, b;
+    struct world *world = two_of_one(&a, &b, "1");
+    struct broker_event event = { .kind = BROKER_EVENT_SAME, .name = "person", .record = 2, .other = 1 };
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "2", "nik", "2", "size", "3", NULL));
+    event.user = "rina";
+    event.ground = "SK 1/2026";
+    event.what = "";
+    act(world, &event);
+    assert_true(world->answer_ok);
+    ask(world, "b", "", 3);
+    assert_int_equal(world->previewed->types[0].rows[PREVIEW_MATCHED].count, 1);
+    assert_int_equal(world->previewed->types[0].rows[PREVIEW_MATCHED].samples->record, 2);
+    world_free(&world);
+}
+
 static void a_preview_that_cannot_be_says_why(void **state)
 {
     struct agent a, b;
@@ -340,8 +360,8 @@ int main(void)
 #define T(name) cmocka_unit_test(name)
     const struct CMUnitTest tests[] = {
         T(what_is_counted_is_what_the_load_does), T(samples_name_records_and_hide_what_is_personal),
-        T(the_others_are_as_they_were),           T(a_preview_that_cannot_be_says_why),
-        T(agencies_and_a_preview_take_turns),
+        T(the_others_are_as_they_were),           T(who_names_one_that_went_is_counted_as_the_other),
+        T(a_preview_that_cannot_be_says_why),     T(agencies_and_a_preview_take_turns),
     };
 
     return cmocka_run_group_tests_name("broker_preview", tests, NULL, NULL);

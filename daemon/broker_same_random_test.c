@@ -446,12 +446,17 @@ static const char *history(uint64_t seed, bool told)
     return why;
 }
 
+/* Those that did not, once. */
+enum { FAULTS = 5 };
+static const uint64_t faults[FAULTS] = { 2566, 3335, 5156, 7309, 9712 };
+
 static void all_histories_converge(void **state)
 {
     int failed = 0;
 
     (void)state;
-    for (uint64_t seed = 1; seed <= HISTORIES && failed < 5; seed++) {
+    for (uint64_t i = 1; i <= HISTORIES + FAULTS && failed < 5; i++) {
+        uint64_t seed = i <= HISTORIES ? i : faults[i - HISTORIES - 1];
         const char *why = history(seed, false);
 
         if (why)

@@ -39,16 +39,21 @@ static const char catalog[] = "catalog\n"
                               "                write = \"a b c\"\n";
 enum { P_NIK, P_NAME, P_VILLAGE, P_JKN };
 
-static void decide(struct world *world, enum broker_event_kind kind, uint32_t hold)
+static void decide_of(struct world *world, enum broker_event_kind kind, uint32_t hold, const char *records)
 {
     struct broker_event event = { .kind = kind };
 
     event.record = hold;
-    event.what = "";
+    event.what = records;
     event.ground = "SK 1/2026";
     event.user = "rina";
     act(world, &event);
     assert_true(world->answer_ok);
+}
+
+static void decide(struct world *world, enum broker_event_kind kind, uint32_t hold)
+{
+    decide_of(world, kind, hold, "");
 }
 
 /* The verdict on the number in the newest change of this record. */
@@ -114,6 +119,32 @@ static void it_cannot_be_released_before_the_other_gives_it_up(void **state)
     assert_false(is_held(world, 1));
     assert_canonical(world, 2, P_NIK, "1");
     assert_string_equal(item_value(last_item(&b, 2), "nik"), "1");
+    world_free(&world);
+}
+
+static void two_that_want_each_others_are_released_together(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", NULL), b = agent_join(world, "b", NULL);
+    const struct entry_row *last;
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "K1", "nik", "1", NULL));
+    say_change(&a, change_of(&a, OPERATION_INSERT, "K2", "nik", "2", NULL));
+    say_change(&a, change_of(&a, OPERATION_INSERT, "K3", "nik", "3", NULL));
+    say_change(&a, numbered_anew(&a, "K3", "1")); /* wants what K2 wants too, and gives nothing that anybody wants */
+    say_change(&a, numbered_anew(&a, "K1", "2"));
+    say_change(&a, numbered_anew(&a, "K2", "1"));
+    decide_of(world, BROKER_EVENT_REJECT, 1, "3");
+    decide(world, BROKER_EVENT_RELEASE, 1);
+    assert_false(is_held(world, 1));
+    assert_canonical(world, 1, P_NIK, "2");
+    assert_canonical(world, 2, P_NIK, "1");
+    assert_canonical(world, 3, P_NIK, "3");
+    assert_string_equal(item_value(last_item(&b, 1), "nik"), "2");
+    last = last_entry(world);
+    assert_true(last->boundary);
+    assert_false((last - 1)->boundary); /* readers get them as one */
     world_free(&world);
 }
 
@@ -212,6 +243,30 @@ static void of_two_the_one_that_lives_is_meant(void **state)
     assert_int_equal(last_entry(world)->entry.kind, ENTRY_GIVEN_UP); /* not without an entry */
     assert_int_equal(last_entry(world)->entry.record, 1);
     assert_int_equal(last_entry(world)->entry.other_record, 2);
+    world_free(&world);
+}
+
+/* a is to make a row of record 1, and has not yet: released now, that row and this one would both be record 1. */
+static void a_row_is_not_said_to_be_one_that_is_on_its_way(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", NULL), b = agent_join(world, "b", NULL);
+
+    (void)state;
+    say_change(&b, change_of(&b, OPERATION_INSERT, "B1", "name", "Bayi", NULL));
+    say_change(&b, change_of(&b, OPERATION_UPDATE, "B1", "nik", "1", NULL));
+    say_change(&b, change_of(&b, OPERATION_INSERT, "B2", "jkn", "2", NULL));
+    say_change(&a, change_of(&a, OPERATION_INSERT, "A3", "nik", "1", "jkn", "2", NULL));
+    say_change(&b, change_of(&b, OPERATION_DELETE, "B2", NULL));
+    decide(world, BROKER_EVENT_RELEASE, 1);
+    assert_true(is_held(world, 1));
+    apply(&a);
+    say_report(&a, REPORT_LINKED, 1, a.applied, "A9");
+    decide(world, BROKER_EVENT_RELEASE, 1);
+    assert_true(is_held(world, 1)); /* it has another row of it */
+    say_change(&a, change_of(&a, OPERATION_DELETE, "A9", NULL));
+    decide(world, BROKER_EVENT_RELEASE, 1);
+    assert_false(is_held(world, 1));
     world_free(&world);
 }
 
@@ -637,11 +692,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_number_that_another_one_has_is_held),
         T(it_cannot_be_released_before_the_other_gives_it_up),
+        T(two_that_want_each_others_are_released_together),
         T(rejected_it_is_put_back_at_its_agency_alone),
         T(another_number_takes_its_place),
         T(where_the_number_is_the_key_of_both_it_is_put_back),
         T(a_row_that_names_two_is_held_with_both),
         T(of_two_the_one_that_lives_is_meant),
+        T(a_row_is_not_said_to_be_one_that_is_on_its_way),
         T(a_newborn_that_is_there_already_becomes_one_record),
         T(what_was_on_its_way_from_a_row_that_passed_is_about_the_one),
         T(who_names_the_one_that_went_means_the_other),

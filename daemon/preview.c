@@ -305,6 +305,8 @@ bool preview_found(struct broker *broker, struct work *work)
         if (wanted->identifier_count > 0 || wanted->record_count > 0)
             return false;
     }
+    if (preview_wants_same(work))
+        return false;
     if (preview->block < preview->shadow.block_count)
         preview_decide(broker, work);
     else if (wanted->fill.limit > 0)

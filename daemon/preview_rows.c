@@ -3,6 +3,7 @@
 #include "daemon/identity.h"
 #include "daemon/observe.h"
 #include "daemon/previewing.h"
+#include "daemon/same.h"
 
 #include <assert.h>
 #include <string.h>
@@ -112,6 +113,23 @@ void preview_want_records(struct broker *broker, struct work *work)
             wanted->records[wanted->record_count++] = (struct wanted_record){ block_of_page(broker)->type, known };
         }
     }
+}
+
+bool preview_wants_same(struct work *work)
+{
+    const struct found *found = &work->batch->found;
+    uint32_t capacity = work->batch->wanted.record_count; /* what is there is full */
+    bool any = false;
+
+    for (uint32_t i = 0; work->page_count > 0 && i < found->record_count; i++) {
+        const struct canonical *record = found->records[i];
+
+        if (!record->same_as || !same_is_new(work, record->same_as, UNIT_EXISTENCE))
+            continue;
+        want_record(work, (uint16_t)(record->type - work->batch->catalog->types), record->same_as, &capacity);
+        any = true;
+    }
+    return any;
 }
 
 /* The record that an earlier page has given this identifier. */

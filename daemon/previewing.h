@@ -42,6 +42,8 @@ struct preview {
 
 /* The page of rows that was found: what must be looked up for it, and then what becomes of each. */
 void preview_want_records(struct broker *broker, struct work *work);
+/* Whether more must be looked up: which record one is that a person has said to be another one. */
+bool preview_wants_same(struct work *work);
 void preview_decide(struct broker *broker, struct work *work);
 /* Records that it lacks. */
 void preview_fill(struct broker *broker, struct work *work);

@@ -228,6 +228,25 @@ static feed_position settle_entry(const struct settling *settling, const struct 
     return position;
 }
 
+/* Whether the agency is to make another row of the record, of which it has not told yet: this one cannot be it too. An
+ * insert that carries an identifier of this row takes it. */
+static bool is_on_its_way(const struct settling *settling, const struct held *held, const struct canonical *record)
+{
+    const struct peer *peer = settling->share->peer;
+    const struct writer who = { .agency = peer->index, .fed = settling->block->fed };
+    const struct question question = { .reconciler = settling->broker->reconciler, .writer = &who, .record = record };
+    feed_position sent = sent_to_writer(&question, UNIT_EXISTENCE);
+    struct value values[KEY_FIELDS_MAX];
+
+    if (!record->exists || !reach_inserts(settling->work, peer, record) || sent <= settling->share->row.base)
+        return false;
+    for (uint16_t u = 0; u < record->type->unit_count; u++)
+        if (identity_values(record->type, u, held->values, values) && identity_is(record, u, values) &&
+            record->units[u].seq <= sent)
+            return false;
+    return true;
+}
+
 /* A row that could not be told which record it is may be one by now: what is held of it moves there. False: it still
  * cannot be told. */
 static bool find_record(struct settling *settling, struct held *held)
@@ -245,6 +264,8 @@ static bool find_record(struct settling *settling, struct held *held)
         return false;
     if (found == shell)
         return true;
+    if (is_on_its_way(settling, held, found))
+        return false;
     held_remove(shell, held);
     shell->dirty = true;
     record_write(work, shell);
@@ -253,7 +274,8 @@ static bool find_record(struct settling *settling, struct held *held)
     found->dirty = true;
     if (settling->key.length > 0) {
         links_remove(work->links, settling->share->row.id, settling->block->name, shell->number);
-        links_move(work->links, settling->share->row.id, settling->block->name, settling->key, found->number, was.base);
+        (settling->block->generated ? links_add : links_move)(
+            work->links, settling->share->row.id, settling->block->name, settling->key, found->number, was.base);
     }
     settling->record = found;
     return true;
@@ -323,18 +345,54 @@ static void tell_end(struct broker *broker, const struct peer *peer, const struc
                 : "they still break what the catalog demands, or which record they are about still cannot be told");
 }
 
+/* What waits for each other's identifier is released together, as if one transaction had written it. False: nothing
+ * does. */
+static bool exchange_held(struct settling *settling, const struct hold *hold)
+{
+    struct broker *broker = settling->broker;
+    struct work *work = settling->work;
+    const struct peer *peer = settling->share->peer;
+    const struct found *found = &work->batch->found;
+
+    if (hold->row.cause != HOLD_COLLISION || hold->row.decision != DECISION_RELEASE || found->settle_count < 2)
+        return false;
+    work->exchange = exchange_new(work);
+    for (uint32_t i = 0; i < found->settle_count; i++) {
+        const struct canonical *record = record_numbered(work, found->settles[i]);
+        const struct held *held = record ? held_of(work, record) : NULL;
+        struct writer writer = { .agency = peer->index, .since = settling->share->row.since };
+        struct text key;
+
+        if (!held || held->agency != peer->index)
+            continue;
+        settling->block = reach_held(work, peer, record, &key);
+        if (!settling->block)
+            continue;
+        writer.fed = settling->block->fed;
+        writer.base = held->base;
+        writer.nothing_seen = held->nothing_seen;
+        references_translate(work, peer, held->base, record->type, held->values);
+        exchange_ask(broker, work->exchange, &writer, record, held->values);
+    }
+    exchange_settle(work->exchange);
+    return true;
+}
+
 void decide_settle(struct broker *broker, struct work *work)
 {
     const struct found *found = &work->batch->found;
     struct brake *brake;
     struct hold *hold;
     struct settling settling = { .broker = broker, .work = work };
+    uint32_t first = work->batch->writes.entry_count;
+    bool together;
 
     if (!work->settling)
         return;
     brake = brake_of(broker, work);
     hold = brake_hold_numbered(brake, work->settling);
     settling.share = share_of(work, peer_by_id(broker, hold->row.agency));
+    together = exchange_held(&settling, hold);
     for (uint32_t i = 0; i < found->settle_count; i++) {
         const struct hold now = *hold; /* another may be opened, which moves them */
 
@@ -346,6 +404,9 @@ void decide_settle(struct broker *broker, struct work *work)
         hold->stuck += !done;
         hold->after = found->settles[i];
     }
+    work->exchange = NULL;
+    for (uint32_t i = first; together && i < work->batch->writes.entry_count; i++)
+        work->batch->writes.entries[i].boundary = false;
     if (work->batch->writes.entry_count > 0)
         work->batch->writes.entries[work->batch->writes.entry_count - 1].boundary = true;
     if (found->settle_count > 0)
