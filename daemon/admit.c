@@ -89,6 +89,9 @@ static void start_load(struct broker *broker, struct work *work, struct share *s
     char count[32];
 
     share->row.restored = share->row.restored || hello_is_of_a_copy(&share->row, hello);
+    /* What the agency had says nothing of another database. */
+    if (share->row.restored || (share->row.state == STATE_NEW && hello->incarnation != share->row.incarnation))
+        missing_forget(share);
     share->row.incarnation =
         1 + (hello->incarnation > share->row.incarnation ? hello->incarnation : share->row.incarnation);
     snprintf(count, sizeof count, "%u", share->row.incarnation);
@@ -280,6 +283,7 @@ static void decide_reload(struct broker *broker, struct work *work, struct share
     snprintf(text, sizeof text, "to be loaded anew by %s", admin->user);
     entry_say(broker, work, row, text, admin->ground);
     share->row.restored = share->row.restored || share->row.quarantine == QUARANTINE_HISTORY;
+    missing_forget(share); /* what became of it since cannot be known */
     share->row.state = STATE_NEW;
     share->row.quarantine = QUARANTINE_NONE;
     share->row.quarantine_entry = 0;
@@ -294,6 +298,7 @@ void reload_itself(struct broker *broker, struct work *work, struct share *share
     if (share->row.state < STATE_FILLING || share->row.state == STATE_QUARANTINED)
         return; /* it is to be loaded anyhow, or a person must decide first */
     entry_say(broker, work, entry_add(broker, work, ENTRY_RESUMED, share->peer), "to be loaded anew by itself", reason);
+    missing_note(share);
     share->row.state = STATE_NEW;
     share->reloaded = true;
     share->write = true;
@@ -317,6 +322,7 @@ static void decide_mode(struct broker *broker, struct work *work, struct share *
         agency->mode = admin->mode;
     if (agency->incarnation > 0)
         agency->state = STATE_NEW;
+    missing_forget(share);
     share->moded = true;
 }
 

@@ -29,6 +29,15 @@ struct wanted_fill {
     uint32_t limit; /* 0: none wanted */
 };
 
+/* Records of a type that an agency had when it asked for a load itself, and that the load, which had all rows of their
+ * block, did not have. */
+struct wanted_had {
+    uint16_t agency, type;
+    uint64_t after; /* record number */
+    uint32_t limit; /* 0: none wanted */
+    bool count;     /* how many they are in all, too */
+};
+
 /* What is still held under a hold whose decision is being carried out, and stood there when it was made. */
 struct wanted_settle {
     uint32_t hold; /* 0: none wanted */
@@ -43,6 +52,7 @@ struct wanted_page {
     struct text block, after; /* this key */
     uint32_t limit;           /* 0: none wanted */
 };
+enum { REFERERS_MOST = 1000 }; /* that one decision may change */
 /* How many records of a type an agency holds. */
 struct wanted_count {
     uint16_t agency; /* 0: none wanted */
@@ -67,9 +77,12 @@ struct wanted {
     struct wanted_key *observed; /* observed rows that the agency has changed */
     uint32_t observed_count;
     struct wanted_fill fill;
+    struct wanted_had had;
     struct wanted_page page; /* they are found.observed */
     struct wanted_settle settle;
     struct wanted_count count;
+    uint64_t *referred; /* what refers to these, whether it exists or not */
+    uint32_t referred_count;
     feed_position leaf; /* of this entry; 0: none wanted */
 };
 
@@ -80,18 +93,31 @@ struct link {
     feed_position since, until; /* until 0: still good */
 };
 
+/* A row that an agency had, as what record, and what it had seen. */
+struct had_row {
+    uint64_t record;
+    struct text block, key;
+    feed_position base, since; /* as the agency's row said when it asked for the load */
+    bool empty;                /* the load had no row of the block at all */
+};
+
 struct found {
     struct canonical **records; /* under the wanted keys, numbers and identifiers, and those of the fill */
     uint32_t record_count;
     struct link *links; /* all links of the records, but for the fill's */
     uint32_t link_count;
-    uint32_t fill_rows; /* of the wanted fill; they are among the records */
-    uint64_t fill_last; /* the last one's number */
+    uint32_t fill_rows;  /* of the wanted fill; they are among the records */
+    uint64_t fill_last;  /* the last one's number */
+    struct had_row *had; /* by record number, rising; the records are there with all their links */
+    uint32_t had_count;
+    uint64_t had_total;
     struct observed_row *observed;
     uint32_t observed_count;
     uint64_t *settles; /* record numbers, rising */
     uint32_t settle_count;
-    uint64_t count; /* the wanted one */
+    uint64_t count;                 /* the wanted one */
+    struct wanted_record *referers; /* of the wanted ones; one more than REFERERS_MOST: there are too many */
+    uint32_t referer_count;
     bool leaf_known;
     uint8_t leaf[HASH_BYTES]; /* hash of the wanted leaf */
 };
@@ -191,6 +217,9 @@ struct link_change {
     struct link link; /* agency, block, key and since find the row */
 };
 
+/* What it has as rows: noted for the load that it asks for; forgotten, because nothing follows from it any more. */
+enum had_write { HAD_KEPT, HAD_NOTED, HAD_FORGOTTEN };
+
 /* The agency's row as it will be; `old_*` is what must still be there (compare-and-set). */
 struct agency_write {
     struct agency_row row;
@@ -200,6 +229,9 @@ struct agency_write {
     bool blocks;    /* row.blocks has changed */
     bool reset;     /* a new load: its links and debts are of the past, and what was observed of it */
     bool unobserve; /* what was observed is */
+    enum had_write had;
+    feed_position had_base, had_since;
+    const char *complete, *empty; /* blocks of the load that runs, of which it had all rows, or found none: "{a,b}" */
 };
 
 struct applied_write {

@@ -231,10 +231,11 @@ static struct writer writer_of(const struct share *share, const struct piece *pi
     return (struct writer){
         .agency = peer->index,
         /* What is never sent what others write has seen none of it since it was loaded. */
-        .base = block->mode != MODE_FULL
+        .base = share->had ? share->had->base
+                : block->mode != MODE_FULL
                     ? share->row.load
                     : debts_base(peer->debts, record, piece->nothing_seen ? share->row.load : piece->base),
-        .since = share->row.since,
+        .since = share->had ? share->had->since : share->row.since,
         .nothing_seen = piece->nothing_seen,
         .restored = piece->nothing_seen && share->row.restored,
         .fed = block->fed,
@@ -470,7 +471,9 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     writer.holds = limits_holds(broker, work, share, change, target.record, fields);
     writer.alias = target.alias;
     writer.shares_key = shares_key(work, peer, block, target.record, key, fields);
-    if (insert || change->old_key.length > 0 || hold)
+    if (insert && block->generated)
+        links_add(work->links, peer->row.id, block->name, key, target.record->number, seen);
+    else if (insert || change->old_key.length > 0 || hold)
         links_move(work->links, peer->row.id, block->name, key, target.record->number, seen);
     else if (change->operation == OPERATION_DELETE)
         links_remove(work->links, peer->row.id, block->name, target.record->number);

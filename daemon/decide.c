@@ -72,7 +72,9 @@ static void decide_reports(struct broker *broker, struct work *work, struct shar
         const struct report *report = &piece->reports[i];
         struct canonical *record = record_numbered(work, report->record);
 
-        if (record)
+        if (report->kind == REPORT_COMPLETE)
+            missing_told(work, share, report);
+        else if (record)
             decide_report(broker, work, share->peer, report, record);
     }
 }
@@ -133,27 +135,17 @@ static void exchange_find(struct broker *broker, struct work *work, struct share
     exchange_settle(work->exchange);
 }
 
-static const uint32_t *arena_numbers(struct arena *arena, const struct brake *brake, const uint32_t *by_limit)
-{
-    uint32_t count = brake_limit_count(brake), *numbers = arena_array(arena, count, sizeof *numbers);
-
-    memcpy(numbers, by_limit, count * sizeof *numbers);
-    return numbers;
-}
-
 /* Which of its changes are more than may be, before any of it is decided. */
 static void meet_limits(struct broker *broker, struct work *work, struct share *share, uint32_t first, uint32_t count,
                         uint64_t *const *resolved)
 {
-    uint32_t *counts = NULL, *over;
+    uint32_t *counts = NULL;
 
     for (uint32_t p = first; p < first + count; p++)
         for (uint32_t c = 0; c < share->pieces[p]->change_count; c++)
             limits_count(broker, work, share, share->pieces[p], &share->pieces[p]->changes[c], resolved[p - first][c],
                          &counts);
-    over = limits_meet(broker, work, share, counts);
-    work->over = over ? arena_numbers(work->batch->arena, broker->brake, over) : NULL;
-    free(over);
+    limits_apply(broker, work, share, counts, 0);
     free(counts);
 }
 
@@ -202,7 +194,7 @@ static void decide_part(struct broker *broker, struct work *work, struct share *
     struct writes *writes = &work->batch->writes;
 
     if (parts->counting && !parts->begun)
-        parts->over = limits_meet(broker, work, share, parts->counts);
+        parts->over = limits_meet(broker, work, share, parts->counts, 0);
     work->over = parts->over;
     for (uint32_t p = 0; p < share->piece_count; p++) {
         const struct piece *piece = share->pieces[p];
@@ -251,6 +243,11 @@ static void write_agency(struct work *work, const struct share *share)
         .blocks = share->row.blocks.bytes != old->blocks.bytes,
         .reset = share->reset,
         .unobserve = share->moded,
+        .had = share->had_write,
+        .had_base = share->had_base,
+        .had_since = share->had_since,
+        .complete = share->complete,
+        .empty = share->empty,
         .create = !share->peer->stored,
     };
 }
@@ -329,7 +326,7 @@ static void join_known(struct batch *batch)
  * many changes the next batches have follows from what this one takes. */
 static void adapt_batches(struct broker *broker, const struct work *work)
 {
-    uint32_t most = broker->batch_changes, changes = work->batch->found.fill_rows;
+    uint32_t most = broker->batch_changes, changes = work->batch->found.fill_rows + work->batch->found.had_count;
     size_t used = arena_used(work->batch->arena);
 
     for (uint32_t s = 0; s < work->share_count; s++)
@@ -359,6 +356,8 @@ static void decide_shares(struct broker *broker, struct work *work)
             p += decide_transaction(broker, work, share, p);
         if (share->hello)
             decide_hello(broker, work, share);
+        if (share->missing && share->row.state == STATE_FILLING)
+            decide_missing(broker, work, share);
         if (share->fill && share->row.state == STATE_FILLING)
             decide_fill(broker, work, share);
         references_decide_wakes(broker, work, share);

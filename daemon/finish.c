@@ -64,6 +64,8 @@ static void start_session(struct broker *broker, struct peer *peer)
     peer->hello_timeline = peer->hello.source.timeline;
     peer->fill_type = 0;
     peer->fill_after = 0;
+    peer->missing_types = 0;
+    peer->missing_after = peer->missing_left = 0;
     feed_start(broker, peer, peer->row.state == STATE_LOADING ? peer->row.load : peer->hello.applied);
     send_welcome(broker, peer);
     action_log(broker, LOG_LEVEL_NOTE, peer, "session %" PRIu64 " begins: incarnation %u, catalog %u, mode %s%s%s",
@@ -164,6 +166,8 @@ static void finish_share(struct broker *broker, struct share *share)
     }
     references_committed(broker, share);
     debts_keep(peer->debts);
+    if (share->missing)
+        missing_committed(share);
     if (share->fill)
         finish_fill(share);
     if (share->rekeyed)

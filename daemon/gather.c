@@ -254,8 +254,10 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer)
     struct wanted *wanted = &work->batch->wanted;
     struct share *share;
 
-    if (peer->row.state != STATE_FILLING || !peer->bound || wanted->fill.limit > 0)
+    if (peer->row.state != STATE_FILLING || !peer->bound || wanted->fill.limit > 0 || wanted->had.limit > 0)
         return false;
+    if (take_missing(broker, work, peer))
+        return true;
     share = share_make(work, peer);
     while (peer->fill_type < broker->catalog->type_count) {
         if (peer_inserts(peer, peer->fill_type)) {
@@ -271,6 +273,7 @@ bool take_fill(struct broker *broker, struct work *work, struct peer *peer)
         peer->fill_after = 0;
     }
     share->row.state = STATE_ACTIVE;
+    missing_forget(share);
     share->write = true;
     return true;
 }

@@ -67,9 +67,11 @@ static bool may_be_limited(const struct broker *broker, const struct limited *li
 }
 
 /* How many changes of what was taken could be. */
-static uint32_t possible(const struct broker *broker, const struct share *share, const struct limited *limited)
+static uint32_t possible(const struct broker *broker, const struct work *work, const struct share *share,
+                         const struct limited *limited)
 {
-    uint32_t count = 0;
+    bool missing = share->missing && work->batch->wanted.had.type == limited->type;
+    uint32_t count = missing && limited->limit->kind == LIMIT_DELETIONS ? work->batch->found.had_count : 0;
 
     for (uint32_t p = 0; p < share->piece_count; p++) {
         const struct piece *piece = share->pieces[p];
@@ -115,7 +117,7 @@ static bool wants_count(struct broker *broker, const struct work *work, const st
         return false;
     if (broker->parts.peer && !broker->parts.resolving)
         return false; /* it is decided already */
-    count = possible(broker, share, limited);
+    count = possible(broker, work, share, limited);
     holding = holding_of(broker, share->peer, limited->type);
     if (count == 0 || holding->counted_for == work->batch->number)
         return false;
@@ -202,7 +204,8 @@ void limits_count(struct broker *broker, struct work *work, const struct share *
         (*counts)[l] += is_limited(broker, share->peer, brake_limit(broker->brake, l), change, record, fields);
 }
 
-uint32_t *limits_meet(struct broker *broker, struct work *work, struct share *share, const uint32_t *counts)
+uint32_t *limits_meet(struct broker *broker, struct work *work, struct share *share, const uint32_t *counts,
+                      uint64_t more)
 {
     const struct limited *limited;
     uint32_t *over = NULL;
@@ -214,7 +217,7 @@ uint32_t *limits_meet(struct broker *broker, struct work *work, struct share *sh
         if (counts[l] == 0)
             continue;
         used = brake_used(brake_of(broker, work), share->row.id, l, broker->now_us);
-        if (used + counts[l] <= most) {
+        if (used + counts[l] + more <= most) {
             brake_use(work->brake, share->row.id, l, broker->now_us, counts[l]);
             continue;
         }
@@ -223,11 +226,25 @@ uint32_t *limits_meet(struct broker *broker, struct work *work, struct share *sh
             over = numbers_new(brake_limit_count(broker->brake));
         over[l] = hold->row.number;
         action_log(broker, LOG_LEVEL_WARN, share->peer,
-                   "%" PRIu32 " changes of %s %s in one transaction are held: the limit is %s, which allows %" PRIu64
+                   "%" PRIu64 " changes of %s %s in one transaction are held: the limit is %s, which allows %" PRIu64
                    ", and it had made %" PRIu64 " before; see: selaras hold show %" PRIu32,
-                   counts[l], hold->row.type, hold->row.unit, limited->limit->text, most, used, hold->row.number);
+                   counts[l] + more, hold->row.type, hold->row.unit, limited->limit->text, most, used,
+                   hold->row.number);
     }
     return over;
+}
+
+void limits_apply(struct broker *broker, struct work *work, struct share *share, const uint32_t *counts, uint64_t more)
+{
+    uint32_t count = brake_limit_count(broker->brake), *numbers;
+    uint32_t *over = limits_meet(broker, work, share, counts, more);
+
+    work->over = NULL;
+    if (!over)
+        return;
+    work->over = numbers = arena_array(work->batch->arena, count, sizeof *numbers);
+    memcpy(numbers, over, count * sizeof *numbers);
+    free(over);
 }
 
 const uint32_t *limits_holds(struct broker *broker, struct work *work, const struct share *share,

@@ -17,8 +17,12 @@ bool limits_of_any(const struct broker *broker, const struct peer *peer);
 /* Counts a change of a transaction, of which nothing is decided yet, into *counts (made when it is needed; free()). */
 void limits_count(struct broker *broker, struct work *work, const struct share *share, const struct piece *piece,
                   const struct change *change, uint64_t resolved, uint32_t **counts);
-/* By limit: the hold that the transaction's changes beyond it go to; NULL: nothing is. To be given to free(). */
-uint32_t *limits_meet(struct broker *broker, struct work *work, struct share *share, const uint32_t *counts);
+/* By limit: the hold that the transaction's changes beyond it go to; NULL: nothing is. To be given to free(). `more` of
+ * each kind that was counted come in later batches. */
+uint32_t *limits_meet(struct broker *broker, struct work *work, struct share *share, const uint32_t *counts,
+                      uint64_t more);
+/* The same, for the changes that are decided next. */
+void limits_apply(struct broker *broker, struct work *work, struct share *share, const uint32_t *counts, uint64_t more);
 /* By unit of the type: the hold that this change of it goes to; NULL: none. `record` NULL: it is new. */
 const uint32_t *limits_holds(struct broker *broker, struct work *work, const struct share *share,
                              const struct change *change, const struct canonical *record, const struct value *fields);

@@ -101,6 +101,9 @@ struct peer {
     char quarantine_reason[256];
     uint16_t fill_type; /* while STATE_FILLING */
     uint64_t fill_after;
+    uint16_t missing_types; /* before that: of so many types what is missing was looked at ... */
+    uint64_t missing_after; /* ... and of the next one up to this record ... */
+    uint64_t missing_left;  /* ... behind which so many are left */
 };
 
 /* An operator's request that waits for its batch. */

@@ -102,9 +102,9 @@ static bool is_ours(const char *column)
 
 static bool is_table(const char *name)
 {
-    static const char *const tables[] = { "state", "catalog", "altered",   "agency",   "entry",
-                                          "link",  "debt",    "applied",   "field",    "change_log",
-                                          "hold",  "held",    "limit_use", "observed", NULL };
+    static const char *const tables[] = { "state",     "catalog",  "altered", "agency",     "entry", "link",
+                                          "debt",      "applied",  "field",   "change_log", "hold",  "held",
+                                          "limit_use", "observed", "had",     "told",       NULL };
 
     for (int i = 0; tables[i]; i++)
         if (strcmp(tables[i], name) == 0)

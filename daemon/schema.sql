@@ -137,6 +137,24 @@ CREATE TABLE selaras.link (
 );
 CREATE INDEX link_record ON selaras.link (record, agency);
 
+-- What agencies had as rows when they asked for a load themselves (reload = yes), and what they had seen then. What is not in
+-- a load that had all rows of the block (told) they have deleted. Forgotten once that is decided.
+CREATE TABLE selaras.had (
+    agency        smallint NOT NULL,
+    record        bigint   NOT NULL,
+    block         text     NOT NULL,
+    key           text     NOT NULL,
+    base          bigint   NOT NULL,
+    since         bigint   NOT NULL,
+    PRIMARY KEY (agency, record, block)
+);
+CREATE TABLE selaras.told (
+    agency        smallint NOT NULL,
+    block         text     NOT NULL,
+    empty         boolean  NOT NULL,          -- it had none
+    PRIMARY KEY (agency, block)
+);
+
 -- What the tables of agencies in mode observe have: captured, and compared by `selaras preview`, and nothing else. Personal
 -- values, as the canonical tables have them. Deleted when the agency's mode changes.
 CREATE TABLE selaras.observed (

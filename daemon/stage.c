@@ -19,6 +19,15 @@ static bool fence_is_sound(const struct peer *peer, const struct fence *fence)
     return fence->seq == peer->row.fence.seq && memcmp(fence->token, peer->row.fence.token, sizeof fence->token) == 0;
 }
 
+/* A load only says of which blocks it has all rows. */
+static bool load_reports_are_sound(const struct peer *peer, const struct piece *piece)
+{
+    for (uint32_t i = 0; i < piece->report_count; i++)
+        if (piece->reports[i].kind != REPORT_COMPLETE || !peer_block_named(peer, piece->reports[i].block))
+            return false;
+    return true;
+}
+
 /* NULL when the piece follows what came before; else the error's code, and its text in *why. */
 static const char *piece_fault(const struct peer *peer, const struct piece *piece, const char **why)
 {
@@ -28,15 +37,15 @@ static const char *piece_fault(const struct peer *peer, const struct piece *piec
 
     if (piece->lsn == 0) {
         *why = "a load piece outside of a load, or out of order";
-        return loading && piece->nothing_seen && piece->final && piece->report_count == 0 &&
+        return loading && piece->nothing_seen && piece->final && load_reports_are_sound(peer, piece) &&
                        piece->first == peer->queued_number + 1
                    ? NULL
                    : "malformed";
     }
     *why = "a report of an item that was not sent, or of a block that hello did not declare";
     for (uint32_t i = 0; i < piece->report_count; i++)
-        if (piece->reports[i].position == 0 || piece->reports[i].position > piece->base ||
-            !peer_block_named(peer, piece->reports[i].block))
+        if (piece->reports[i].kind == REPORT_COMPLETE || piece->reports[i].position == 0 ||
+            piece->reports[i].position > piece->base || !peer_block_named(peer, piece->reports[i].block))
             return "malformed";
     *why = "a piece without a base";
     if (piece->nothing_seen)

@@ -215,7 +215,7 @@ void store_close(struct store **store)
 /* ---- lookups ---- */
 
 /* A batch on its way: what the results that come back are. */
-enum { RESULTS_MAX = 2 * CATALOG_TYPES_MAX + 7 };
+enum { RESULTS_MAX = 2 * CATALOG_TYPES_MAX + 8 };
 struct lookup {
     struct store *store;
     struct batch *batch;
@@ -225,9 +225,12 @@ struct lookup {
             EXPECT_RECORDS,
             EXPECT_LINKS,
             EXPECT_FILL,
+            EXPECT_HAD,
+            EXPECT_HAD_TOTAL,
             EXPECT_LEAF,
             EXPECT_SETTLE,
             EXPECT_COUNT,
+            EXPECT_REFERERS,
             EXPECT_OBSERVED
         } what;
         uint16_t type;
@@ -332,6 +335,29 @@ static void look_up_fill(struct store *store, struct lookup *lookup)
     expect(lookup, EXPECT_FILL, fill->type);
 }
 
+static void look_up_missing(struct store *store, struct lookup *lookup)
+{
+    const struct wanted_had *had = &lookup->batch->wanted.had;
+    const struct missing_sql *sql = &store->types[had->type].missing;
+    struct pg_parameters page = { 0 }, agency = { 0 };
+    struct arena *arena = lookup->batch->arena;
+
+    pg_int8(&page, arena, (int64_t)had->after);
+    pg_int8(&page, arena, had->agency);
+    pg_int8(&page, arena, had->limit);
+    pg_statement(store->writer, sql->rows, true, &page);
+    expect(lookup, EXPECT_HAD, had->type);
+    pg_statement(store->writer, sql->records, true, &page);
+    expect(lookup, EXPECT_RECORDS, had->type);
+    pg_statement(store->writer, sql->links, true, &page);
+    expect(lookup, EXPECT_LINKS, had->type);
+    if (!had->count)
+        return;
+    pg_int8(&agency, arena, had->agency);
+    pg_statement(store->writer, sql->count, true, &agency);
+    expect(lookup, EXPECT_HAD_TOTAL, had->type);
+}
+
 static const char sql_observed[] =
     "SELECT o.agency, o.block, o.key, o.body FROM (SELECT DISTINCT w.agency::smallint AS agency, w.block, w.key"
     " FROM unnest($1::int[], $2::text[], $3::text[]) AS w (agency, block, key)) AS w"
@@ -397,6 +423,27 @@ static void look_up_settle(struct store *store, struct lookup *lookup)
     expect(lookup, EXPECT_SETTLE, 0);
 }
 
+static void look_up_referers(struct store *store, struct lookup *lookup)
+{
+    const struct catalog *catalog = lookup->batch->catalog;
+    struct arena *arena = lookup->batch->arena;
+    struct pg_parameters parameters = { 0 };
+    const char *sql = "";
+
+    pg_array_start(&store->arrays[0], PG_OID_INT8);
+    for (uint32_t i = 0; i < lookup->batch->wanted.referred_count; i++)
+        pg_array_int8(&store->arrays[0], (int64_t)lookup->batch->wanted.referred[i]);
+    for (uint16_t t = 0; t < catalog->type_count; t++)
+        for (uint16_t f = 0; f < catalog->types[t].field_count; f++)
+            if (catalog->types[t].fields[f].type == VALUE_REFERENCE)
+                sql = arena_printf(
+                    arena, "%s%sSELECT %u AS type, number FROM selaras.\"%s\" WHERE \"%s\" = ANY ($1::bigint[])", sql,
+                    *sql ? " UNION " : "", t, catalog->types[t].name, catalog->types[t].fields[f].name);
+    pg_array_parameter(&parameters, &store->arrays[0]);
+    pg_statement(store->writer, arena_printf(arena, "%s LIMIT %d", sql, REFERERS_MOST + 1), false, &parameters);
+    expect(lookup, EXPECT_REFERERS, 0);
+}
+
 static void look_up_count(struct store *store, struct lookup *lookup)
 {
     const struct wanted_count *count = &lookup->batch->wanted.count;
@@ -417,6 +464,17 @@ static void take_settles(struct batch *batch, const PGresult *result)
         batch->found.settles[i] = (uint64_t)pg_result_int8(result, (int)i, 0);
 }
 
+static void take_referers(struct batch *batch, const PGresult *result)
+{
+    struct found *found = &batch->found;
+
+    found->referer_count = (uint32_t)PQntuples(result);
+    found->referers = arena_array(batch->arena, found->referer_count, sizeof *found->referers);
+    for (uint32_t i = 0; i < found->referer_count; i++)
+        found->referers[i] = (struct wanted_record){ .type = (uint16_t)pg_result_int8(result, (int)i, 0),
+                                                     .number = (uint64_t)pg_result_int8(result, (int)i, 1) };
+}
+
 static int take_result(struct lookup *lookup, const struct expected *expected, const PGresult *result,
                        struct error *err)
 {
@@ -431,6 +489,12 @@ static int take_result(struct lookup *lookup, const struct expected *expected, c
         if (batch->found.fill_rows > 0)
             batch->found.fill_last = (uint64_t)pg_result_int8(result, PQntuples(result) - 1, 0);
         return read_records(batch, &batch->catalog->types[expected->type], result, err);
+    case EXPECT_HAD:
+        read_had(batch->arena, result, &batch->found);
+        return 0;
+    case EXPECT_HAD_TOTAL:
+        batch->found.had_total = (uint64_t)pg_result_int8(result, 0, 0);
+        return 0;
     case EXPECT_LINKS:
         read_links(batch->arena, result, &batch->found.links, &batch->found.link_count);
         return 0;
@@ -439,6 +503,9 @@ static int take_result(struct lookup *lookup, const struct expected *expected, c
         return 0;
     case EXPECT_OBSERVED:
         read_observed(batch->arena, result, &batch->found.observed, &batch->found.observed_count);
+        return 0;
+    case EXPECT_REFERERS:
+        take_referers(batch, result);
         return 0;
     case EXPECT_COUNT:
         batch->found.count = (uint64_t)pg_result_int8(result, 0, 0);
@@ -486,10 +553,14 @@ void store_lookup(struct store *store, struct batch *batch)
         look_up_observed(store, lookup);
     if (batch->wanted.fill.limit > 0)
         look_up_fill(store, lookup);
+    if (batch->wanted.had.limit > 0)
+        look_up_missing(store, lookup);
     if (batch->wanted.settle.hold > 0)
         look_up_settle(store, lookup);
     if (batch->wanted.count.agency > 0)
         look_up_count(store, lookup);
+    if (batch->wanted.referred_count > 0)
+        look_up_referers(store, lookup);
     if (batch->wanted.leaf > 0) {
         struct pg_parameters leaf = { 0 };
 

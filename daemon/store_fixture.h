@@ -72,6 +72,17 @@ struct world {
     uint32_t record_count;
     struct link links[ROWS_MAX];
     uint32_t link_count;
+    struct had_stored {
+        uint16_t agency;
+        struct had_row row;
+    } had[ROWS_MAX];
+    uint32_t had_count;
+    struct {
+        uint16_t agency;
+        struct text block;
+        bool empty;
+    } told[ROWS_MAX];
+    uint32_t told_count;
     struct observed_row observed[ROWS_MAX];
     uint32_t observed_count;
     struct stored_debt debts[ROWS_MAX];
@@ -189,6 +200,70 @@ static inline void find_fill(struct world *world, struct batch *batch)
     batch->found.fill_rows = count;
 }
 
+/* NULL when it is not missing: another row that waits has its key, or its load had not all rows. */
+static inline const bool *is_missing(const struct world *world, const struct had_stored *had)
+{
+    for (uint32_t i = 0; i < world->link_count; i++) {
+        const struct link *link = &world->links[i];
+        bool exists = false;
+
+        if (link->agency != had->agency || link->until != 0 || !same_text(link->block, had->row.block) ||
+            !same_text(link->key, had->row.key))
+            continue;
+        for (uint32_t r = 0; r < world->record_count; r++)
+            exists = exists || (world->records[r].number == link->record && world->records[r].exists);
+        if (!exists)
+            return NULL;
+    }
+    for (uint32_t i = 0; i < world->told_count && !has_link(world, had->row.record, had->agency); i++)
+        if (world->told[i].agency == had->agency && same_text(world->told[i].block, had->row.block))
+            return &world->told[i].empty;
+    return NULL;
+}
+
+static inline void find_had(struct world *world, struct batch *batch)
+{
+    const struct wanted_had *wanted = &batch->wanted.had;
+    struct found *found = &batch->found;
+    uint64_t after = 0;
+    bool any = true;
+
+    found->had = arena_array(batch->arena, world->had_count, sizeof *found->had);
+    while (any) { /* the smallest that comes behind */
+        const struct had_stored *next = NULL;
+        const struct stored_record *record = NULL;
+
+        for (uint32_t i = 0; i < world->had_count; i++) {
+            const struct had_stored *had = &world->had[i];
+            const struct stored_record *stored = NULL;
+
+            for (uint32_t r = 0; r < world->record_count && !stored; r++)
+                if (world->records[r].number == had->row.record)
+                    stored = &world->records[r];
+            if (had->agency == wanted->agency && had->row.record > after &&
+                (!next || had->row.record < next->row.record) && stored && stored->exists &&
+                stored->type == &world->catalog->types[wanted->type] && is_missing(world, had)) {
+                next = had;
+                record = stored;
+            }
+        }
+        any = next != NULL;
+        if (!any)
+            break;
+        after = next->row.record;
+        found->had_total += wanted->count;
+        if (after <= wanted->after || found->had_count == wanted->limit)
+            continue;
+        found->had[found->had_count] = next->row;
+        found->had[found->had_count++].empty = *is_missing(world, next);
+        if (!is_found(found, after))
+            find_record(world, batch, record);
+        for (uint32_t i = 0; i < world->link_count; i++)
+            if (world->links[i].record == after)
+                found->links[found->link_count++] = world->links[i];
+    }
+}
+
 /* Whether "{people,others}" has the name. */
 static inline bool is_in_list(const char *list, struct text name)
 {
@@ -289,12 +364,34 @@ static inline void find_page(struct world *world, struct batch *batch)
     } while (next && found->observed_count < page->limit);
 }
 
+static inline bool refers_to(const struct stored_record *stored, uint64_t number)
+{
+    for (uint16_t i = 0; i < stored->type->field_count; i++)
+        if (stored->type->fields[i].type == VALUE_REFERENCE && reference_number(stored->values[i]) == number)
+            return true;
+    return false;
+}
+
+static inline void find_referers(struct world *world, struct batch *batch)
+{
+    struct found *found = &batch->found;
+
+    found->referers = arena_array(batch->arena, REFERERS_MOST + 1, sizeof *found->referers);
+    for (uint32_t i = 0; i < world->record_count; i++)
+        for (uint32_t r = 0; r < batch->wanted.referred_count && found->referer_count <= REFERERS_MOST; r++)
+            if (refers_to(&world->records[i], batch->wanted.referred[r]))
+                found->referers[found->referer_count++] = (struct wanted_record){
+                    .type = (uint16_t)(world->records[i].type - world->catalog->types),
+                    .number = world->records[i].number,
+                };
+}
+
 static inline void store_find(struct world *world, struct batch *batch)
 {
     struct found *found = &batch->found;
     bool *wanted = arena_array(batch->arena, world->link_count, sizeof *wanted);
 
-    found->links = arena_array(batch->arena, world->link_count, sizeof *found->links);
+    found->links = arena_array(batch->arena, 2 * world->link_count, sizeof *found->links);
     found->records = arena_array(batch->arena, world->record_count, sizeof(struct canonical *));
     for (uint32_t i = 0; i < world->link_count; i++)
         for (uint32_t k = 0; k < batch->wanted.key_count; k++)
@@ -314,8 +411,12 @@ static inline void store_find(struct world *world, struct batch *batch)
         find_observed(world, batch);
     if (batch->wanted.fill.limit > 0)
         find_fill(world, batch);
+    if (batch->wanted.had.limit > 0)
+        find_had(world, batch);
     if (batch->wanted.settle.hold > 0)
         find_settle(world, batch);
+    if (batch->wanted.referred_count > 0)
+        find_referers(world, batch);
     for (uint32_t i = 0; i < world->link_count && batch->wanted.count.agency; i++)
         found->count += world->links[i].agency == batch->wanted.count.agency && world->links[i].until == 0 &&
                         is_in_list(batch->wanted.count.blocks, world->links[i].block);
@@ -503,6 +604,55 @@ static inline void keep_holds(struct world *world, const struct writes *writes)
     }
 }
 
+static inline void keep_told(struct world *world, uint16_t agency, const char *blocks, bool empty)
+{
+    for (const char *at = blocks ? blocks + 1 : ""; *at && *at != '}';) {
+        size_t length = strcspn(at, ",}");
+
+        world->told[world->told_count].agency = agency;
+        world->told[world->told_count].block = kept(world, (struct text){ at, (uint32_t)length });
+        world->told[world->told_count++].empty = empty;
+        at += length + (at[length] == ',');
+    }
+}
+
+/* As write_had() does, before the links are gone. */
+static inline void keep_had(struct world *world, const struct agency_write *write)
+{
+    uint16_t id = write->row.id;
+
+    for (uint32_t i = 0; i < world->link_count && write->had == HAD_NOTED; i++) {
+        const struct link *link = &world->links[i];
+        bool skip = link->agency != id || link->until != 0 || link->since > write->had_base;
+
+        for (uint32_t d = 0; d < world->debt_count; d++)
+            skip = skip || (world->debts[d].debt.agency == id && world->debts[d].debt.record == link->record &&
+                            !world->debts[d].settled);
+        for (uint32_t h = 0; h < world->had_count; h++)
+            skip = skip || (world->had[h].agency == id && world->had[h].row.record == link->record &&
+                            same_text(world->had[h].row.block, link->block));
+        if (!skip)
+            world->had[world->had_count++] = (struct had_stored){ id,
+                                                                  { .record = link->record,
+                                                                    .block = link->block,
+                                                                    .key = link->key,
+                                                                    .base = write->had_base,
+                                                                    .since = write->had_since } };
+    }
+    for (uint32_t i = 0; write->had == HAD_FORGOTTEN && i < world->had_count;)
+        if (world->had[i].agency == id)
+            world->had[i] = world->had[--world->had_count];
+        else
+            i++;
+    for (uint32_t i = 0; (write->had == HAD_FORGOTTEN || write->reset) && i < world->told_count;)
+        if (world->told[i].agency == id)
+            world->told[i] = world->told[--world->told_count];
+        else
+            i++;
+    keep_told(world, id, write->complete, false);
+    keep_told(world, id, write->empty, true);
+}
+
 static inline void keep_agency(struct world *world, const struct agency_write *write)
 {
     struct agency_row *row = NULL;
@@ -522,6 +672,7 @@ static inline void keep_agency(struct world *world, const struct agency_write *w
     *row = write->row;
     row->blocks = blocks;
     row->modes = kept(world, row->modes);
+    keep_had(world, write);
     if (write->reset || write->unobserve)
         forget_observed(world, row->id);
     for (uint32_t i = 0; write->reset && i < world->link_count;)

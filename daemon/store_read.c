@@ -87,3 +87,18 @@ void read_observed(struct arena *arena, const PGresult *result, struct observed_
             .body = pg_result_bytes(arena, result, row, 3),
         };
 }
+
+void read_had(struct arena *arena, const PGresult *result, struct found *found)
+{
+    found->had_count = (uint32_t)PQntuples(result);
+    found->had = arena_array(arena, found->had_count, sizeof *found->had);
+    for (uint32_t i = 0; i < found->had_count; i++)
+        found->had[i] = (struct had_row){
+            .record = (uint64_t)pg_result_int8(result, (int)i, 0),
+            .block = read_text(arena, result, (int)i, 1),
+            .key = read_text(arena, result, (int)i, 2),
+            .base = (feed_position)pg_result_int8(result, (int)i, 3),
+            .since = (feed_position)pg_result_int8(result, (int)i, 4),
+            .empty = PQgetvalue(result, (int)i, 5)[0] == 't',
+        };
+}

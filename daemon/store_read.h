@@ -12,6 +12,8 @@ must_check int read_records(struct batch *batch, const struct catalog_type *type
 void read_links(struct arena *arena, const PGresult *result, struct link **links, uint32_t *count);
 /* Observed rows (agency, block, key, body). */
 void read_observed(struct arena *arena, const PGresult *result, struct observed_row **ret, uint32_t *ret_count);
+/* What an agency had and has no more (record, block, key, base, since, empty). */
+void read_had(struct arena *arena, const PGresult *result, struct found *found);
 struct text read_text(struct arena *arena, const PGresult *result, int row, int column);
 
 #endif

@@ -204,6 +204,43 @@ static const char *fill_sql(struct arena *arena, const struct catalog_type *type
     return fill.text;
 }
 
+static void add_missing(struct sql *sql, const struct catalog_type *type, const char *what, int agency)
+{
+    add(sql,
+        "SELECT %s FROM selaras.had h"
+        " JOIN selaras.told t ON t.agency = h.agency AND t.block = h.block"
+        " JOIN selaras.\"%s\" e ON e.number = h.record AND e.exists WHERE h.agency = $%d"
+        " AND NOT EXISTS (SELECT FROM selaras.link l WHERE l.record = h.record AND l.agency = h.agency"
+        " AND l.until IS NULL)"
+        /* Its row may be one that waits because nobody can tell which record it is. */
+        " AND NOT EXISTS (SELECT FROM selaras.link l JOIN selaras.\"%s\" s ON s.number = l.record AND NOT s.exists"
+        " WHERE l.agency = h.agency AND l.block = h.block AND l.key = h.key AND l.until IS NULL)",
+        what, type->name, agency, type->name);
+}
+
+static void add_missing_page(struct sql *sql, const struct catalog_type *type)
+{
+    add(sql, "WITH missing AS (");
+    add_missing(sql, type, "h.record, h.block, h.key, h.base, h.since, t.empty", 2);
+    add(sql, " AND h.record > $1 ORDER BY h.record, h.block LIMIT $3) ");
+}
+
+static struct missing_sql missing_sql_make(struct arena *arena, const struct catalog_type *type)
+{
+    struct sql rows = { arena, "" }, records = { arena, "" }, links = { arena, "" }, count = { arena, "" };
+
+    add_missing_page(&rows, type);
+    add(&rows, "SELECT * FROM missing ORDER BY record, block");
+    add_missing_page(&records, type);
+    add_record(&records, type);
+    add(&records, "WHERE r.number IN (SELECT record FROM missing)");
+    add_missing_page(&links, type);
+    add(&links, "SELECT l.agency, l.block, l.key, l.record, l.since, coalesce(l.until, 0) FROM selaras.link l"
+                " WHERE l.record IN (SELECT record FROM missing)");
+    add_missing(&count, type, "pg_catalog.count(*)", 1);
+    return (struct missing_sql){ .rows = rows.text, .records = records.text, .links = links.text, .count = count.text };
+}
+
 void type_sql_make(struct arena *arena, const struct catalog_type *type, struct type_sql *ret)
 {
     struct field_set all = { 0 };
@@ -213,6 +250,7 @@ void type_sql_make(struct arena *arena, const struct catalog_type *type, struct 
     *ret = (struct type_sql){ .by_key = lookup_sql_make(arena, type, false),
                               .by_any = lookup_sql_make(arena, type, true),
                               .fill = fill_sql(arena, type),
+                              .missing = missing_sql_make(arena, type),
                               .insert = insert_sql(arena, type, &all) };
     type_sql_update(arena, type, ret, &all);
     for (uint16_t u = 0; u < type->unit_count; u++)

@@ -24,10 +24,16 @@ struct lookup_sql {
 };
 
 /* The statements of one record type. */
+/* $1 record, $2 agency, $3 how many. */
+struct missing_sql {
+    const char *rows, *records, *links;
+    const char *count; /* $1 agency */
+};
 struct type_sql {
     struct lookup_sql by_key;               /* $1 to $3: agency, block, key */
     struct lookup_sql by_any;               /* the same, $4 numbers, then one array for each field of each identifier */
     const char *fill;                       /* existing records without a link to an agency */
+    struct missing_sql missing;             /* ... which had one before the load that it asked for */
     const char *insert;                     /* new records */
     struct update_sql updates[UPDATES_MAX]; /* the first writes all fields */
     uint16_t update_count;

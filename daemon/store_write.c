@@ -340,9 +340,51 @@ static const char sql_reset_observed[] = "DELETE FROM selaras.observed WHERE age
 static const char sql_reset_debts[] =
     "UPDATE selaras.debt SET settled = 'closed', settled_at = pg_catalog.now() WHERE agency = $1 AND settled IS NULL";
 
+/* What is parked there the agency does not have, though it has a link. */
+static const char sql_had_note[] =
+    "INSERT INTO selaras.had (agency, record, block, key, base, since)"
+    " SELECT l.agency, l.record, l.block, l.key, $2, $3 FROM selaras.link l"
+    " WHERE l.agency = $1 AND l.until IS NULL AND l.since <= $2 AND NOT EXISTS (SELECT FROM selaras.debt d"
+    " WHERE d.agency = l.agency AND d.record = l.record AND d.settled IS NULL) ON CONFLICT DO NOTHING";
+static const char sql_had_forget[] = "DELETE FROM selaras.had WHERE agency = $1";
+static const char sql_told_forget[] = "DELETE FROM selaras.told WHERE agency = $1";
+static const char sql_told[] = "INSERT INTO selaras.told (agency, block, empty) SELECT $1, b, $3"
+                               " FROM unnest($2::text[]) AS b ON CONFLICT (agency, block) DO UPDATE SET empty = $3";
+
 static void number(struct pg_parameters *parameters, struct arena *arena, uint64_t value)
 {
     pg_text(parameters, arena_printf(arena, "%lld", (long long)value));
+}
+
+static void write_told(struct store *store, struct arena *arena, uint16_t agency, const char *blocks, bool empty)
+{
+    struct pg_parameters parameters = { 0 };
+
+    if (!blocks)
+        return;
+    number(&parameters, arena, agency);
+    pg_text(&parameters, blocks);
+    pg_text(&parameters, empty ? "t" : "f");
+    pg_statement(store->writer, sql_told, true, &parameters);
+}
+
+/* What is noted stands in the links that a reset takes away. */
+static void write_had(struct store *store, struct arena *arena, const struct agency_write *write)
+{
+    struct pg_parameters id = { 0 }, parameters = { 0 };
+
+    number(&id, arena, write->row.id);
+    number(&parameters, arena, write->row.id);
+    number(&parameters, arena, write->had_base);
+    number(&parameters, arena, write->had_since);
+    if (write->had == HAD_NOTED)
+        pg_statement(store->writer, sql_had_note, true, &parameters);
+    if (write->had == HAD_FORGOTTEN)
+        pg_statement(store->writer, sql_had_forget, true, &id);
+    if (write->had == HAD_FORGOTTEN || write->reset)
+        pg_statement(store->writer, sql_told_forget, true, &id);
+    write_told(store, arena, write->row.id, write->complete, false);
+    write_told(store, arena, write->row.id, write->empty, true);
 }
 
 static void write_agency(struct store *store, struct arena *arena, const struct agency_write *write)
@@ -397,6 +439,7 @@ static void write_agency(struct store *store, struct arena *arena, const struct 
         pg_bytes(&blocks, row->blocks.bytes, row->blocks.length);
         pg_statement(store->writer, sql_blocks, true, &blocks);
     }
+    write_had(store, arena, write);
     if (write->reset) {
         pg_statement(store->writer, sql_reset_links, true, &id);
         pg_statement(store->writer, sql_reset_debts, true, &id);

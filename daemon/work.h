@@ -29,9 +29,16 @@ struct share {
     const char *refusal;
     char refusal_text[512];
     bool fill;
-    uint64_t fill_after; /* it is filled up to there, when that is committed */
-    bool filled;         /* ... with all of this type */
-    bool write;          /* the row has changed */
+    uint64_t fill_after;                  /* it is filled up to there, when that is committed */
+    bool filled;                          /* ... with all of this type */
+    bool missing;                         /* what its load did not have of what it had is looked at ... */
+    uint64_t missing_after, missing_left; /* ... up to there, and so many are left */
+    bool missing_done;                    /* ... none of this type */
+    const struct had_row *had;            /* the row whose deletion is decided; NULL: none is */
+    enum had_write had_write;
+    feed_position had_base, had_since;
+    const char *complete, *empty; /* blocks that its load says it has all rows of, or none: "{a,b}" */
+    bool write;                   /* the row has changed */
     bool reset;
     bool quarantined;
     bool asked;         /* it has asked for a load itself: that was looked at */
@@ -253,6 +260,19 @@ void quarantine(struct broker *broker, struct work *work, struct share *share, e
 /* The agency has asked for a load of its own accord: its next hello begins one. */
 void reload_itself(struct broker *broker, struct work *work, struct share *share, const char *reason);
 void open_ledger(struct broker *broker, struct work *work);
+
+/* missing.c: what an agency had and its load, which it has asked for itself, does not have: it has deleted that. */
+/* What it has now is noted. */
+void missing_note(struct share *share);
+/* Nothing follows from what it had. */
+void missing_forget(struct share *share);
+/* Its load says that it had all rows of a block. */
+void missing_told(struct work *work, struct share *share, const struct report *report);
+/* Says what is to be looked up of it next. False: all of it was looked at. */
+bool take_missing(struct broker *broker, struct work *work, struct peer *peer);
+void decide_missing(struct broker *broker, struct work *work, struct share *share);
+/* That is committed. */
+void missing_committed(const struct share *share);
 void decide_admins(struct broker *broker, struct work *work);
 
 /* preview.c: what an agency that observes would do. */

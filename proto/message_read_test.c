@@ -64,7 +64,7 @@ static void what_is_wrong_is_refused_with_its_place(void **state)
     pieces[0].reports[1].kind = REPORT_NONE;
     expect_refusal(
         *state, &message,
-        "changes message: pieces[0].reports[1].what, at byte 123: expected an integer from 1 to 7, found another");
+        "changes message: pieces[0].reports[1].what, at byte 123: expected an integer from 1 to 8, found another");
     pieces[0].reports[1].kind = REPORT_LINKED;
     memset(key, 'k', sizeof key);
     pieces[0].reports[1].text = (struct text){ key, sizeof key };

@@ -18,7 +18,7 @@ const char *report_name(enum report_kind kind)
     static const char *const names[REPORT_COUNT] = {
         [REPORT_NONE] = "none",         [REPORT_SKIPPED] = "skipped", [REPORT_PARKED] = "parked",
         [REPORT_RELEASED] = "released", [REPORT_CLOSED] = "closed",   [REPORT_LINKED] = "linked",
-        [REPORT_LATE] = "late",         [REPORT_ALTERED] = "altered",
+        [REPORT_LATE] = "late",         [REPORT_ALTERED] = "altered", [REPORT_COMPLETE] = "complete",
     };
 
     assert(kind < REPORT_COUNT);

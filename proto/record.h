@@ -65,6 +65,7 @@ enum report_kind {
     REPORT_LINKED,
     REPORT_LATE,
     REPORT_ALTERED,
+    REPORT_COMPLETE, /* of a load alone: all rows of the block were in it */
     REPORT_COUNT
 };
 const char *report_name(enum report_kind kind);
@@ -73,7 +74,8 @@ struct report {
     uint64_t record;
     feed_position position; /* of the item */
     struct text block;
-    struct text text; /* why it was parked or by whom closed; the local key of a link */
+    struct text
+        text; /* why it was parked or by whom closed; the local key of a link; "empty" of a block without rows */
 };
 
 /* The fence row that the stream showed: proof that this database has gone on from where it was (PROTOCOL 4.3). */

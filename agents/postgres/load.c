@@ -34,6 +34,8 @@ struct load {
     size_t piece_bytes;
     uint32_t piece_number; /* of the last one given */
     uint16_t place;        /* in the order of references */
+    uint64_t place_rows;   /* given of its block ... */
+    bool place_lacks;      /* ... but not all, or not as whom they are */
     int batch_rows;
     bool paused;
     bool held; /* the next FETCH waits for the pause to end */
@@ -210,6 +212,8 @@ static void add_row(struct load *load, const PGresult *rows, int row)
         load->problem_about = (struct log_about){ .table = block->table, .type = block->type_name };
     }
     load->problem_count += problems;
+    load->place_lacks = load->place_lacks || (problems > 0 && (!keyed || block->generated));
+    load->place_rows += keyed;
     if (!keyed)
         return;
     change_seal(load->arena, &change, load->seed, load->counter++);
@@ -245,6 +249,30 @@ static void finished(void *context, const struct pg_outcome *outcome)
 }
 
 static void fetch(struct load *load);
+
+/* What of the block's rows was there before and was not given is gone: when the owner has said that a table may be
+ * reloaded, and all of it could be read. */
+static void end_block(struct load *load)
+{
+    const struct mapping_block *block = block_now(load);
+    struct report report = { .kind = REPORT_COMPLETE,
+                             .block = { block->name, (uint32_t)strlen(block->name) },
+                             .text = { "empty", load->place_rows == 0 ? strlen("empty") : 0 } };
+    struct piece piece = { .first = load->piece_number + 1,
+                           .final = true,
+                           .nothing_seen = true,
+                           .commit_time_us = loop_time_us(),
+                           .reports = &report,
+                           .report_count = 1 };
+
+    if (block->reload && !load->place_lacks) {
+        load->piece_number++;
+        load->sink.captured(load->sink.context, &piece);
+    }
+    load->place++;
+    load->place_rows = 0;
+    load->place_lacks = false;
+}
 
 static void open_block(struct load *load)
 {
@@ -290,8 +318,9 @@ static void fetched(void *context, const struct pg_outcome *outcome)
             fetch(load);
     } else if (!quiet(load)) {
         pg_statement(load->pg, "CLOSE selaras_load", false, NULL);
-        load->place++;
-        open_block(load);
+        end_block(load);
+        if (!quiet(load))
+            open_block(load);
     }
     leave(load);
 }

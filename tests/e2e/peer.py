@@ -27,7 +27,7 @@ UINT_MAX = 2 ** 64 - 1
 
 HELLO, WELCOME, CHANGES, ACK, FEED, APPLIED, CREDIT, PING, PONG, ERROR, BYE = 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14
 INSERT, UPDATE, DELETE, LOAD = 1, 2, 3, 4
-SKIPPED, PARKED, RELEASED, CLOSED, LINKED, LATE, ALTERED = 1, 2, 3, 4, 5, 6, 7
+SKIPPED, PARKED, RELEASED, CLOSED, LINKED, LATE, ALTERED, COMPLETE = 1, 2, 3, 4, 5, 6, 7, 8
 DELETE_IGNORE, DELETE_SET, DELETE_ROW = 0, 1, 2
 CREDIT_BYTES = 4 * 1024 * 1024
 
@@ -121,7 +121,7 @@ FENCE = optional(fixed(uint, lambda value: isinstance(value, bytes) and len(valu
 SOURCE = fixed(text, uint, FENCE)
 VALUE = optional(text)
 ITEM = fixed(uint, text, uint, lambda value: value in (INSERT, UPDATE, DELETE), optional(text), many(fixed(text, VALUE)),
-             optional(fixed(text, text, text)))
+             optional(fixed(text, text, text, text)))
 
 # What a broker may send: after kind, session and number.
 GRAMMAR = {

@@ -6,6 +6,7 @@ the keys and a status says who is one of theirs."""
 import json
 import signal
 
+import psycopg
 import pytest
 
 from cluster import wait_for
@@ -125,13 +126,16 @@ def applied(region):
 
 
 def assert_loaded(region, number, phone, before):
-    """It was loaded anew by itself, and this one telephone was news."""
+    """It was loaded anew by itself, and what new_table() makes was news: one telephone, one row, and that one is gone."""
     dinkes = region.dinkes
     becomes(dinkes, f"SELECT telepon FROM orang WHERE nik = '{nik(number)}'", [(phone,)], 40)
     wait_for("it is active again", lambda: region.query(
         "SELECT state FROM selaras.agency WHERE name = 'dinsos'") == [("active",)], 40)
-    assert (loads(region), applied(region)) == (before[0] + 1, before[1] + 1)
-    assert dinkes.value("SELECT count(*) FROM orang WHERE catatan NOT LIKE 'rak %'") == "0"
+    becomes(dinkes, f"SELECT nama FROM orang WHERE nik IN ('{nik(number + 20)}', '{nik(number + 50)}')", [("Warga Lain",)])
+    assert (loads(region), applied(region)) == (before[0] + 1, before[1] + 3)
+    assert region.dinsos.value(f"SELECT count(*) FROM orang WHERE nik = '{nik(number + 20)}'") == "0"
+    assert dinkes.value(f"SELECT count(*) FROM orang WHERE catatan NOT LIKE 'rak %' AND nik < '{nik(70)}'") == "0"
+    assert region.value("SELECT count(*) FROM selaras.had") == "0"
     assert region.value("SELECT count(*) FROM selaras.entry WHERE kind = 'quarantine'") == "0"
 
 
@@ -288,7 +292,8 @@ def test_a_deletion_whose_key_the_database_gives_to_another_row_travels_before_i
 
 def new_table(dinsos, number, phone):
     dinsos.query("CREATE TABLE baru (LIKE orang INCLUDING ALL); ALTER TABLE baru REPLICA IDENTITY FULL; INSERT INTO baru TABLE orang;"
-                 f" UPDATE baru SET telepon = '{phone}' WHERE nik = '{nik(number)}'")
+                 f" UPDATE baru SET telepon = '{phone}' WHERE nik = '{nik(number)}'; DELETE FROM baru WHERE nik = '{nik(number + 20)}';"
+                 f" INSERT INTO baru VALUES ('{nik(number + 50)}', 'Warga Lain')")
 
 
 def test_a_truncate_with_its_rows_in_one_transaction_is_a_reload(region, loading):
@@ -326,3 +331,39 @@ def test_a_new_table_that_is_not_published_is_named_and_loaded_once_it_is(region
     loading.prepare()
     loading.start()
     assert_loaded(region, 23, "0823", before)
+
+
+def test_what_was_there_is_known_though_the_broker_is_killed_while_it_is_loaded(region, loading):
+    before = loads(region), applied(region)
+    new_table(loading, 24, "0824")
+    with psycopg.connect(loading.postgres.dsn("dinsos")) as lock:
+        lock.execute("LOCK TABLE kegiatan IN ACCESS EXCLUSIVE MODE")  # the load waits for it
+        loading.query("BEGIN; TRUNCATE orang; INSERT INTO orang TABLE baru; DROP TABLE baru; COMMIT")
+        becomes(region, "SELECT state FROM selaras.agency WHERE name = 'dinsos'", [("loading",)])
+        region.broker.kill()
+        region.start_broker()
+    assert_loaded(region, 24, "0824", before)
+
+
+def test_an_operators_reload_sends_back_what_is_missing(region, loading):
+    """Something was lost before it: nobody knows who deleted."""
+    before = loads(region), applied(region)
+    loading.stop()
+    loading.query(f"DELETE FROM orang WHERE nik = '{nik(45)}'; SELECT pg_drop_replication_slot('selaras_dinsos')")
+    loading.start()
+    wait_for("it is quarantined", lambda: region.query("SELECT state FROM selaras.agency WHERE name = 'dinsos'") == [("quarantined",)], 40)
+    loading.agent.wait(20)
+    region.selaras("agency", "reload", "dinsos", "--ground", "SK 12/2026")
+    loading.start()
+    becomes(loading, f"SELECT catatan FROM orang WHERE nik = '{nik(45)}'", [("milik kami",)], 40)
+    assert (loads(region), applied(region)) == (before[0] + 1, before[1])
+
+
+def test_an_empty_table_is_not_taken_as_the_deletion_of_all(region, loading):
+    people = region.dinkes.value("SELECT count(*) FROM orang")
+    loading.query("TRUNCATE orang")
+    wait_for("it is quarantined", lambda: region.query(
+        "SELECT state, quarantine FROM selaras.agency WHERE name = 'dinsos'") == [("quarantined", "lost")], 40)
+    assert "orang" in region.value("SELECT reason FROM selaras.agency WHERE name = 'dinsos'")
+    assert region.dinkes.value("SELECT count(*) FROM orang") == people
+    assert loading.value("SELECT count(*) FROM orang") == "0"
