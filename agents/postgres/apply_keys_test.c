@@ -103,6 +103,26 @@ static void a_parked_record_does_not_take_the_row_that_has_its_key_now(void **st
                "SELECT string_agg(nik || ' ' || nama, ', ' ORDER BY nik) FROM member WHERE nik IN ('D', 'F')");
 }
 
+/* Its row is deleted, and the sequence begins anew: what comes of the first record must not be done to the second one's
+ * row. */
+static void a_key_that_is_given_again_is_the_last_record_s(void **state)
+{
+    struct world *world = world_of(state);
+
+    add_record(world, 5, "Dedi");
+    feed(world, 5);
+    sql(world, "SELECT setval(pg_get_serial_sequence('member', 'id'), (SELECT id FROM member WHERE nik = 'D'), false);"
+               "DELETE FROM member WHERE nik = 'D'");
+    add(world, 6, OPERATION_INSERT, 10, NULL, "nik", "E", "name", "Eka", NULL);
+    feed(world, 6);
+    assert_sql(world, "10",
+               "SELECT string_agg(l.record::text, ' ') FROM selaras.link l, member m"
+               " WHERE l.key = m.id::text AND m.nik = 'E'");
+    add_deletion(world, 7);
+    feed(world, 7);
+    assert_sql(world, "Eka", "SELECT string_agg(nama, ' ') FROM member WHERE nik IN ('D', 'E')");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup_generated, teardown)
 
 int main(void)
@@ -111,6 +131,7 @@ int main(void)
         T(a_record_that_comes_twice_is_linked_once),
         T(a_record_that_goes_and_comes_again_is_linked_to_its_last_row),
         T(a_record_that_comes_and_goes_leaves_no_link),
+        T(a_key_that_is_given_again_is_the_last_record_s),
         T(a_parked_record_does_not_take_the_row_that_has_its_key_now),
     };
 

@@ -52,7 +52,9 @@ void work_link(struct apply_work *work, const struct made_key *keys, uint32_t co
         "WITH k AS MATERIALIZED (SELECT unnest($1::text[]) AS block, unnest($2::int8[]) AS record, unnest($3::text[]) "
         "AS "
         "key), gone AS (DELETE FROM selaras.link l USING k WHERE k.key = '' AND l.block = k.block AND l.record = "
-        "k.record)"
+        "k.record),"
+        " given AS (DELETE FROM selaras.link l USING k WHERE k.key <> '' AND l.block = k.block AND l.key = k.key"
+        " AND NOT EXISTS (SELECT FROM k AS m WHERE m.block = l.block AND m.record = l.record))"
         " INSERT INTO selaras.link (block, record, key) SELECT k.block, k.record, k.key FROM k WHERE k.key <> ''"
         " ON CONFLICT (block, record) DO UPDATE SET key = EXCLUDED.key";
     struct pg_array columns[3] = { 0 };

@@ -49,7 +49,8 @@ void work_commit(struct apply_work *work, const struct applied *applied, pg_done
 /* Adds to what the message says the rows that were written, in the order of writing (wrote.c). */
 void work_wrote(struct arena *arena, const struct apply_work *work, struct apply_row *const *rows, uint32_t count,
                 struct applied *applied);
-/* Queues what selaras.link is told of these, `count` > 0, of each record once: one statement. */
+/* Queues what selaras.link is told of these, `count` > 0, of each record once: one statement. A key that the database
+ * has given again is no other record's any more. */
 void work_link(struct apply_work *work, const struct made_key *keys, uint32_t count);
 /* Queues, as a unit of its own, what clears the origin's position after a transaction that failed. */
 void work_reset(struct apply_work *work);

@@ -71,3 +71,4 @@ CREATE TABLE selaras.link (
     key           text     NOT NULL,
     PRIMARY KEY (block, record)
 );
+CREATE INDEX link_key ON selaras.link (block, key);
