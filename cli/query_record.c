@@ -68,7 +68,7 @@ int db_said_of(struct db *db, struct arena *arena, uint64_t record, struct said_
                struct error *err)
 {
     static const char sql[] = "SELECT DISTINCT ON (other) other, kind, operation, position, body FROM selaras.entry"
-                              " WHERE record = $1 AND kind IN ($2, $3) ORDER BY other, position DESC";
+                              " WHERE record = $1 AND other > 0 AND kind IN ($2, $3) ORDER BY other, position DESC";
     const char *parameters[] = { arena_printf(arena, "%" PRIu64, record), entry_kind_name(ENTRY_SAME),
                                  entry_kind_name(ENTRY_DIFFERENT) };
     scoped(result_clear) PGresult *result = NULL;

@@ -52,6 +52,7 @@ struct wanted_page {
     struct text block, after; /* this key */
     uint32_t limit;           /* 0: none wanted */
 };
+enum { REFERERS_MOST = 1000 }; /* that one decision may change */
 /* How many records of a type an agency holds. */
 struct wanted_count {
     uint16_t agency; /* 0: none wanted */
@@ -80,6 +81,8 @@ struct wanted {
     struct wanted_page page; /* they are found.observed */
     struct wanted_settle settle;
     struct wanted_count count;
+    uint64_t *referred; /* what refers to these, whether it exists or not */
+    uint32_t referred_count;
     feed_position leaf; /* of this entry; 0: none wanted */
 };
 
@@ -112,7 +115,9 @@ struct found {
     uint32_t observed_count;
     uint64_t *settles; /* record numbers, rising */
     uint32_t settle_count;
-    uint64_t count; /* the wanted one */
+    uint64_t count;                 /* the wanted one */
+    struct wanted_record *referers; /* of the wanted ones; one more than REFERERS_MOST: there are too many */
+    uint32_t referer_count;
     bool leaf_known;
     uint8_t leaf[HASH_BYTES]; /* hash of the wanted leaf */
 };

@@ -148,7 +148,7 @@ static bool is_anything_wanted(const struct wanted *wanted)
 {
     return wanted->key_count > 0 || wanted->identifier_count > 0 || wanted->record_count > 0 ||
            wanted->observed_count > 0 || wanted->page.limit > 0 || wanted->fill.limit > 0 || wanted->had.limit > 0 ||
-           wanted->settle.hold > 0 || wanted->count.agency > 0 || wanted->leaf > 0;
+           wanted->settle.hold > 0 || wanted->count.agency > 0 || wanted->referred_count > 0 || wanted->leaf > 0;
 }
 
 static void lookup(struct broker *broker)

@@ -153,6 +153,29 @@ static void a_skip_is_answered_with_the_whole_record(void **state)
     world_free(&world);
 }
 
+/* Its clerks gave the row another key while an item looked for the old one. */
+static void a_row_that_moved_before_it_was_skipped_is_known_by_its_new_key(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent a = agent_join(world, "a", "nik"), b = agent_join(world, "b", NULL);
+    struct text key;
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "1", "nik", "1", "name", "x", NULL));
+    apply(&b);
+    say_report(&b, REPORT_LINKED, 1, b.base, "id7");
+    say_change(&a, change_of(&a, OPERATION_UPDATE, "1", "name", "y", NULL));
+    say_change(&b, moved(&b, "id7", "id8", false, NULL));
+    apply(&b);
+    say_report(&b, REPORT_SKIPPED, 1, b.base, "id7");
+    key = last_item(&b, 1)->key;
+    assert_int_equal(key.length, 3);
+    assert_memory_equal(key.bytes, "id8", 3);
+    say_change(&b, change_of(&b, OPERATION_UPDATE, "id8", "size", "3", NULL));
+    assert_string_equal(canonical_value(world, 1, SIZE), "3");
+    world_free(&world);
+}
+
 static void a_late_change_is_decided_as_before_the_item_and_answered(void **state)
 {
     struct world *world = world_new(fixture_catalog);
@@ -605,6 +628,7 @@ int main(void)
         T(applied_positions_are_stored),
         T(a_skip_is_answered_with_the_whole_record),
         T(a_late_change_is_decided_as_before_the_item_and_answered),
+        T(a_row_that_moved_before_it_was_skipped_is_known_by_its_new_key),
         T(a_skip_that_is_said_again_is_answered_once),
         T(what_was_made_before_an_earlier_item_counts_so_while_an_answer_comes),
         T(a_skip_of_a_deleted_record_is_answered_with_its_deletion),

@@ -410,6 +410,43 @@ static void a_row_that_is_made_and_deleted_in_one_transaction_is_deleted(void **
     world_free(&world);
 }
 
+/* A deletion that its agency has kept back, of a row whose key the database then made for another record: it travels on
+ * the base before that apply, and in its transaction. */
+static void a_deletion_from_before_the_apply_is_of_the_row_that_was_there(void **state)
+{
+    struct world *world = world_new(fixture_catalog);
+    struct agent other = agent_join(world, "b", "nik"), made = agent_join(world, "a", NULL);
+    struct report report = { .kind = REPORT_LINKED, .record = 1, .block = said("people"), .text = said("41") };
+    struct change change;
+    feed_position before;
+
+    (void)state;
+    say_change(&other, change_of(&other, OPERATION_INSERT, "1", "nik", "1", "name", "Siti", NULL));
+    apply(&made);
+    report.position = made.base;
+    made.lsn += 10;
+    say_piece(&made, (struct piece){
+                         .lsn = made.lsn, .final = true, .base = made.base, .reports = &report, .report_count = 1 });
+    say_change(&other, change_of(&other, OPERATION_INSERT, "2", "nik", "2", "name", "Budi", NULL));
+    before = made.base;
+    apply(&made);
+    report.record = 2;
+    report.position = made.base;
+    change = change_of(&made, OPERATION_DELETE, "41", NULL);
+    made.lsn += 10;
+    say_piece(&made, (struct piece){ .lsn = made.lsn, .base = before, .changes = &change, .change_count = 1 });
+    say_piece(&made,
+              (struct piece){ .lsn = made.lsn, .first = 1, .base = made.base, .reports = &report, .report_count = 1 });
+    say_piece(&made, (struct piece){ .lsn = made.lsn, .first = 1, .final = true, .base = made.base });
+    assert_false(store_record(world, 1)->exists);
+    assert_true(store_record(world, 2)->exists);
+    assert_int_equal(last_item(&other, 1)->operation, OPERATION_DELETE);
+    change = change_of(&made, OPERATION_UPDATE, "41", "name", "Budi A", NULL);
+    say_change(&made, change);
+    assert_canonical(world, 2, 1, "Budi A");
+    world_free(&world);
+}
+
 static void a_number_of_a_deleted_record_is_free_for_another(void **state)
 {
     struct world *world = world_new(fixture_catalog);
@@ -635,6 +672,7 @@ int main(void)
         cmocka_unit_test(an_exchange_has_one_verdict),
         cmocka_unit_test(a_number_that_is_given_up_may_be_an_inserted_ones),
         cmocka_unit_test(a_row_that_is_made_and_deleted_in_one_transaction_is_deleted),
+        cmocka_unit_test(a_deletion_from_before_the_apply_is_of_the_row_that_was_there),
         cmocka_unit_test(a_number_of_a_deleted_record_is_free_for_another),
         cmocka_unit_test(what_is_held_gives_nothing_up),
         cmocka_unit_test(the_number_of_a_held_insertion_is_not_free),

@@ -323,6 +323,105 @@ static void an_agency_says_references_by_its_own_keys_only(void **state)
     world_free(&world);
 }
 
+static void say_of(struct world *world, enum broker_event_kind kind, uint64_t keep, uint64_t other, bool ok)
+{
+    struct broker_event event = { .kind = kind };
+
+    event.name = "resident";
+    event.record = keep;
+    event.other = other;
+    event.ground = "SK 2/2026";
+    event.user = "rina";
+    act(world, &event);
+    assert_int_equal(world->answer_ok, ok);
+}
+
+/* Both are residents at a; b takes no new ones and has the one that goes. */
+struct twins {
+    struct world *world;
+    struct agent a, b;
+};
+
+static struct twins twins_new(void)
+{
+    struct twins twins = { .world = world_new(catalog) };
+
+    twins.a = agent_of(twins.world, "a", NULL);
+    twins.b = agent_new(twins.world, "b", NULL);
+    twins.b.blocks[0] = block_of(twins.world, "people", "resident", NULL);
+    twins.b.blocks[0].insert = false;
+    twins.b.blocks[1] = twins.a.blocks[1];
+    twins.b.block_count = 2;
+    greet(&twins.b);
+    say_load_end(&twins.b);
+    say_change(&twins.a, resident(&twins.a, "5", "6401"));
+    say_change(&twins.b, resident(&twins.b, "50", "6402"));
+    linked(&twins.a, "people", 2, "6");
+    say_change(&twins.a, enrolment(&twins.a, "70", "6", NULL)); /* record 3 */
+    linked(&twins.b, "lines", 3, "90");
+    return twins;
+}
+
+/* A row that is about to be deleted must not take those that refer to it along. */
+static void what_refers_to_a_record_that_goes_refers_to_the_other(void **state)
+{
+    struct twins twins = twins_new();
+    struct world *world = twins.world;
+
+    (void)state;
+    assert_string_equal(item_value(last_item(&twins.b, 3), "person"), "people\x1f"
+                                                                      "50");
+    say_of(world, BROKER_EVENT_SAME, 1, 2, true);
+    assert_canonical(world, 3, E_PERSON, "1");
+    assert_string_equal(item_value(last_item(&twins.a, 3), "person"), "people\x1f"
+                                                                      "5");
+    assert_true(last_item(&twins.a, 3)->position < last_item(&twins.a, 2)->position);
+    assert_int_equal(last_item(&twins.a, 2)->operation, OPERATION_DELETE);
+    /* b's row is the other one's now, and what refers to it is sent as it is. */
+    assert_string_equal(item_value(last_item(&twins.b, 3), "person"), "people\x1f"
+                                                                      "50");
+    assert_int_equal(last_item(&twins.b, 3)->operation, OPERATION_INSERT);
+    /* Who names the enrolment by either means that one. */
+    apply(&twins.a);
+    say_change(&twins.a, enrolment(&twins.a, "71", "5", NULL));
+    assert_int_equal(world->record_count, 4);
+    assert_int_equal(verdict_in(last_entry(world), "existence"), VERDICT_HELD); /* the same one twice */
+    world_free(&world);
+}
+
+static void said_to_be_different_it_is_referred_to_again(void **state)
+{
+    struct twins twins = twins_new();
+    struct world *world = twins.world;
+
+    (void)state;
+    say_change(&twins.a, pointed(&twins.a, "70", "5"));
+    say_of(world, BROKER_EVENT_SAME, 1, 2, true);
+    world_drop(world);
+    world_start(world);
+    greet(&twins.a);
+    greet(&twins.b);
+    say_of(world, BROKER_EVENT_DIFFERENT, 2, 1, true);
+    assert_canonical(world, 3, E_PERSON, "2");
+    assert_canonical(world, 3, E_GUARDIAN, "1"); /* it always was */
+    assert_string_equal(item_value(last_item(&twins.b, 3), "person"), "people\x1f"
+                                                                      "50");
+    world_free(&world);
+}
+
+static void two_that_would_be_found_by_the_same_are_settled_first(void **state)
+{
+    struct twins twins = twins_new();
+    struct world *world = twins.world;
+
+    (void)state;
+    say_change(&twins.a, enrolment(&twins.a, "71", "5", NULL)); /* record 4 */
+    say_of(world, BROKER_EVENT_SAME, 1, 2, false);
+    assert_canonical(world, 3, E_PERSON, "2");
+    assert_true(store_record(world, 2)->exists);
+    world_free(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +435,9 @@ int main(void)
         cmocka_unit_test(a_reference_to_someone_unknown_waits_alone),
         cmocka_unit_test(what_is_parked_is_sent_again_once_its_resident_is_there),
         cmocka_unit_test(an_agency_says_references_by_its_own_keys_only),
+        cmocka_unit_test(what_refers_to_a_record_that_goes_refers_to_the_other),
+        cmocka_unit_test(said_to_be_different_it_is_referred_to_again),
+        cmocka_unit_test(two_that_would_be_found_by_the_same_are_settled_first),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -559,6 +559,29 @@ static void whoever_loses_its_row_to_another_one_gets_one_again(void **state)
     world_free(&world);
 }
 
+/* An update that was sent to the row by its key, behind that insert, has been written over the other one's values. */
+static void what_was_on_its_way_to_a_row_that_is_lost_is_made_good(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", NULL), b = agent_join(world, "b", NULL);
+    feed_position inserted;
+
+    (void)state;
+    say_change(&b, change_of(&b, OPERATION_INSERT, "B1", "name", "Bayi", NULL));
+    apply(&a);
+    say_report(&a, REPORT_LINKED, 1, a.applied, "A9");
+    say_change(&a, change_of(&a, OPERATION_INSERT, "A1", "nik", "5", "village", "v", NULL));
+    inserted = last_item(&b, 2)->position;
+    say_change(&a, change_of(&a, OPERATION_UPDATE, "A9", "village", "w", NULL));
+    assert_true(same_text(last_item(&b, 1)->key, said("B1")));
+    apply(&b);
+    say_report(&b, REPORT_LINKED, 2, inserted, "B1");
+    assert_int_equal(last_item(&b, 1)->key.length, 0);
+    assert_true(same_text(last_item(&b, 2)->key, said("B1")));
+    assert_string_equal(item_value(last_item(&b, 2), "village"), "v");
+    world_free(&world);
+}
+
 static void a_row_that_is_added_to_what_was_written_meanwhile_is_sent_it(void **state)
 {
     struct world *world = world_new(catalog);
@@ -587,6 +610,27 @@ static void a_row_that_is_added_to_what_was_deleted_meanwhile_is_told(void **sta
     world_free(&world);
 }
 
+/* Its row of before had passed to the record, which has then gone into another one: that row's deletion is on its way,
+ * and is not one of the new row, when said to be different brings the record back. */
+static void a_row_that_is_added_while_the_old_one_goes_is_its_own(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_join(world, "a", NULL), c = modest_agent(world, "c");
+
+    (void)state;
+    say_change(&a, change_of(&a, OPERATION_INSERT, "A1", "nik", "1", NULL));
+    say_change(&c, change_of(&c, OPERATION_INSERT, "C2", "jkn", "2", NULL));
+    say_change(&c, change_of(&c, OPERATION_INSERT, "C3", "jkn", "3", NULL));
+    same(world, 1, 2); /* C2 passes ... */
+    same(world, 3, 1); /* ... and goes: C3 stays */
+    different(world, 3, 1);
+    say_change(&c, change_of(&c, OPERATION_INSERT, "C4", "nik", "1", NULL));
+    apply(&c);
+    say_change(&c, change_of(&c, OPERATION_UPDATE, "C4", "name", "Siti", NULL));
+    assert_canonical(world, 1, P_NAME, "Siti");
+    world_free(&world);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test(name)
@@ -609,8 +653,10 @@ int main(void)
         T(it_is_known_after_a_restart),
         T(a_question_changes_nothing),
         T(whoever_loses_its_row_to_another_one_gets_one_again),
+        T(what_was_on_its_way_to_a_row_that_is_lost_is_made_good),
         T(a_row_that_is_added_to_what_was_written_meanwhile_is_sent_it),
         T(a_row_that_is_added_to_what_was_deleted_meanwhile_is_told),
+        T(a_row_that_is_added_while_the_old_one_goes_is_its_own),
     };
 
     return cmocka_run_group_tests_name("broker same", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* canonical.h: one canonical record: the agreed state, the fold of its ledger entries, and what must be remembered of
- * each write to decide the next (DESIGN: reconciliation).
+ * each write to decide the next (RULES.md 1).
  *
  * The values stand in the typed table, everything else in one bytea beside them (canonical_meta_pack). */
 #ifndef SELARAS_CANONICAL_H

@@ -471,7 +471,9 @@ void decide_change(struct broker *broker, struct work *work, struct share *share
     writer.holds = limits_holds(broker, work, share, change, target.record, fields);
     writer.alias = target.alias;
     writer.shares_key = shares_key(work, peer, block, target.record, key, fields);
-    if (insert || change->old_key.length > 0 || hold)
+    if (insert && block->generated)
+        links_add(work->links, peer->row.id, block->name, key, target.record->number, seen);
+    else if (insert || change->old_key.length > 0 || hold)
         links_move(work->links, peer->row.id, block->name, key, target.record->number, seen);
     else if (change->operation == OPERATION_DELETE)
         links_remove(work->links, peer->row.id, block->name, target.record->number);

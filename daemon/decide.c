@@ -165,11 +165,10 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
     work_on_piece(work->working, share->peer, share->pieces[first]);
     observe_begin(work);
     resolved = arena_array(work->batch->arena, count, sizeof(uint64_t *));
-    for (uint32_t p = 0; p < count; p++)
-        take_links(work, share->peer, share->pieces[first + p]);
     for (uint32_t p = 0; p < count; p++) {
         const struct piece *piece = share->pieces[first + p];
 
+        take_links(work, share->peer, piece);
         resolved[p] = arena_array(work->batch->arena, piece->change_count, sizeof(uint64_t));
         for (uint32_t c = 0; c < piece->change_count; c++)
             resolved[p][c] = target_resolve(broker, work, share->peer, piece, &piece->changes[c]);

@@ -18,7 +18,7 @@ struct decision {
 /* reconcile.c */
 /* Begins one; `decision->reply` and the outcome live in its arena. */
 void decision_start(struct decision *decision, struct outcome *ret);
-/* The operation's part of DESIGN 6, but for what is held. */
+/* What the operation comes to by RULES.md 3 to 5, but for what is held. */
 void decide(struct decision *decision, enum operation operation);
 /* The marked fields become effect and reply. */
 void decision_end(struct decision *decision);
@@ -30,15 +30,15 @@ void correct_unit(struct decision *decision, uint16_t index);
 void reply_whole(struct decision *decision);
 
 /* reconcile_hold.c */
-/* Rule 0. True: the writer's change of this unit has taken the place of what is held, and nothing else is to be done
- * with it. */
+/* The first line of RULES.md 3. True: the writer's change of this unit has taken the place of what is held, and nothing
+ * else is to be done with it. */
 bool join_unit(struct decision *decision, uint16_t index, struct judgement judgement);
 /* The same for existence: whatever the writer does to this record joins. */
 bool join_record(struct decision *decision, enum operation operation);
 /* NULL in an insert is no statement, but what its writer said of this unit before, and is held, it says no more: that
  * ends. */
 void end_unsaid(struct decision *decision, uint16_t index);
-/* Rule 3. True: the unit is held, because of its limit. */
+/* RULES.md 6. True: the unit is held, because of its limit. */
 bool hold_if_limited(struct decision *decision, uint16_t index, enum operation operation);
 /* A creating insert has a wrong value, or what a record is to be found by is another one's: it is held until its writer
  * corrects it, or a person has decided. */

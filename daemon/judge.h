@@ -1,5 +1,5 @@
-/* judge.h: the verdict on one unit (a field, a group, existence) of a change to a canonical record: DESIGN section 6,
- * steps 1, 2, 4 and 5. Pure: nothing is changed here; reconcile.h carries the verdicts out. */
+/* judge.h: the verdict on one unit (a field, a group, existence) of a change to a canonical record: RULES.md 3.
+ * Pure: nothing is changed here; reconcile.h carries the verdicts out. */
 #ifndef SELARAS_JUDGE_H
 #define SELARAS_JUDGE_H
 

@@ -117,6 +117,19 @@ bool links_held(const struct links *links, uint16_t agency, struct text block, u
     return true;
 }
 
+void links_add(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
+               feed_position base)
+{
+    if (node_good(links, agency, block, record)) {
+        links_move(links, agency, block, key, record, base);
+        return;
+    }
+    for (struct node *node = *record_slot(links, agency, block, record); node; node = node->next_of_record)
+        if (node->link.until <= base)
+            node->removed = true; /* it has seen that */
+    node_add(links, &(struct link){ .agency = agency, .block = block, .key = key, .record = record }, false);
+}
+
 void links_move(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
                 feed_position base)
 {

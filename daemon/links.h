@@ -21,6 +21,10 @@ bool links_held(const struct links *links, uint16_t agency, struct text block, u
  * key that an item gives it beyond `base` is still to come, and ends this one then. */
 void links_move(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
                 feed_position base);
+/* The same of a row that its people have added, under a key that none of ours gives: what becomes of an earlier row of
+ * the record, which an item on its way deletes, does not end it. */
+void links_add(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
+               feed_position base);
 /* An item at `position` gives the record this key there: the old one, if any, is good until then. */
 void links_feed(struct links *links, uint16_t agency, struct text block, struct text key, uint64_t record,
                 feed_position position);

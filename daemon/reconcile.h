@@ -1,7 +1,7 @@
 /* reconcile.h: decides what one change does to one canonical record: carries out the verdicts of judge.h, and says
  * what must be told to whom. A function of its arguments alone, total and deterministic.
  *
- * DESIGN section 6. What is sent to whom follows one principle: when traffic stops, every reader holds the canonical
+ * RULES.md 4. What is sent to whom follows one principle: when traffic stops, every reader holds the canonical
  * value. The others get each canonical write. The writer itself ends with the last item that was sent to it on this
  * field if that was after its base, and with its own value otherwise; so an accepted write goes to it as well exactly
  * in the first case (an echo), and a write that was not accepted is put back exactly in the second (a correction). */

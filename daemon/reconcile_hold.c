@@ -1,4 +1,4 @@
-/* What must not take effect before a person has looked at it, and how that is settled: DESIGN 6, rules 0 and 3. */
+/* What must not take effect before a person has looked at it, and how that is settled: RULES.md 3 and 6. */
 #include "daemon/decision.h"
 #include "daemon/identity.h"
 

@@ -47,6 +47,14 @@ void debts_answered(struct work *work, struct peer *peer, feed_position base)
         debt_settle(work, peer, debt, "answered");
 }
 
+/* The agency itself has given the row another key since, or made one anew, and the item looked for the one before: the
+ * row is there. What it says of the key it looked for is proof, the link alone is not: an item may be changing it. */
+static bool row_has_moved(const struct work *work, const struct peer *peer, const struct report *report)
+{
+    return report->text.length > 0 &&
+           links_find(work->links, peer->row.id, report->block, report->text, report->position - 1) != report->record;
+}
+
 static void report_skipped(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                            struct canonical *record)
 {
@@ -67,7 +75,7 @@ static void report_skipped(struct broker *broker, struct work *work, struct peer
         debt_lower(work, peer, answering, report->position);
     if (answering)
         return; /* else a few bytes, said again and again, would each make an entry with the whole record */
-    if (report->kind == REPORT_SKIPPED)
+    if (report->kind == REPORT_SKIPPED && !row_has_moved(work, peer, report))
         links_remove(work->links, peer->row.id, report->block, report->record); /* it has no such row */
     debt.entry = send_item(broker, work, peer, record)->entry.position;
     debt_open(work, peer, &debt);
@@ -250,6 +258,12 @@ static uint64_t link_robs(struct work *work, const struct peer *peer, const stru
     return number;
 }
 
+static void send_missed(struct broker *broker, struct work *work, struct peer *peer, struct canonical *record)
+{
+    if (record->exists && !held_find(record, peer->index, UNIT_EXISTENCE))
+        send_item(broker, work, peer, record);
+}
+
 static void report_linked(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                           struct canonical *record)
 {
@@ -263,8 +277,11 @@ static void report_linked(struct broker *broker, struct work *work, struct peer 
         if (robbed->record == report->record)
             links_remove(work->links, peer->row.id, report->block, report->record);
         robbed->record = 0;
-        if (was->exists && !held_find(was, peer->index, UNIT_EXISTENCE))
-            send_item(broker, work, peer, was);
+        send_missed(broker, work, peer, was);
+        /* What was on its way to the row by its key, while it was thought to be the other one's, has been written over
+         * what it became. */
+        if (was != record)
+            send_missed(broker, work, peer, record);
     }
 }
 

@@ -1,6 +1,8 @@
 /* Which record a record is by now; same_decide.c has the decisions that make two records one, or two again. */
 #include "daemon/same.h"
 
+#include "daemon/referers.h"
+
 #include <string.h>
 
 /* ---- what is meant ---- */
@@ -31,8 +33,7 @@ struct canonical *same_row(const struct work *work, const struct peer *peer, str
 
 /* ---- looking up ---- */
 
-/* Whether it is asked for the first time. */
-static bool is_new(struct work *work, uint64_t number, uint64_t what)
+bool same_is_new(struct work *work, uint64_t number, uint64_t what)
 {
     uint64_t key[2] = { number, what };
     void **slot;
@@ -51,7 +52,7 @@ static bool want(struct work *work, uint16_t type, uint64_t number)
     struct wanted *wanted = &work->batch->wanted;
     uint32_t capacity = wanted->record_count; /* what others have put there is full */
 
-    if (!is_new(work, number, UNIT_EXISTENCE))
+    if (!same_is_new(work, number, UNIT_EXISTENCE))
         return false;
     wanted->records = room(work, wanted->records, wanted->record_count, &capacity, sizeof *wanted->records);
     wanted->records[wanted->record_count++] = (struct wanted_record){ .type = type, .number = number };
@@ -72,7 +73,7 @@ static bool want_its_identifiers(struct work *work, const struct canonical *reco
     bool any = false;
 
     for (uint16_t u = 0; u < record->type->unit_count; u++) {
-        if (!same_took(record, u) || !is_new(work, record->number, u + 1u))
+        if (!same_took(record, u) || !same_is_new(work, record->number, u + 1u))
             continue;
         want_identifier(work, type, u, record->units[u].before, &capacity);
         any = true;
@@ -92,7 +93,9 @@ bool same_wants(struct broker *broker, struct work *work)
             continue;
         any |= want(work, (uint16_t)type, admin->record);
         any |= want(work, (uint16_t)type, admin->other);
+        any |= broker->catalog->types[type].referred && referers_want(work, admin);
     }
+    any |= referers_want_more(work);
     for (uint32_t i = 0; i < found->record_count; i++) {
         const struct canonical *record = found->records[i];
 

@@ -15,6 +15,9 @@ struct canonical *same_end(const struct work *work, struct canonical *record);
 struct canonical *same_row(const struct work *work, const struct peer *peer, struct canonical *record);
 /* Whether the one that the record is the same as took this identifier, and left it without. */
 bool same_took(const struct canonical *record, uint16_t unit);
+/* Whether this is asked of the record for the first time; what has smaller numbers is same.c's own. */
+enum { SAME_REFERRED = 0xfffe, SAME_REFERER = 0xffff };
+bool same_is_new(struct work *work, uint64_t number, uint64_t what);
 /* Whether more must be looked up: what the records found are the same as, and what people's decisions are about. */
 bool same_wants(struct broker *broker, struct work *work);
 /* What an operator has decided. */

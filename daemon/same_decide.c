@@ -1,6 +1,7 @@
 /* The decisions that make two records one, or two again. */
 #include "daemon/hold.h"
 #include "daemon/identity.h"
+#include "daemon/referers.h"
 #include "daemon/same.h"
 
 #include <assert.h>
@@ -280,6 +281,25 @@ static const char *find_both(struct decided *decided)
     return NULL;
 }
 
+/* What refers to the one that goes, refers to the other one. */
+static struct pointing pointing_of(const struct decided *decided)
+{
+    return (struct pointing){ .broker = decided->broker,
+                              .work = decided->work,
+                              .admin = decided->admin,
+                              .kind = ENTRY_SAME,
+                              .rule = same_rule,
+                              .from = decided->other,
+                              .to = decided->keep };
+}
+
+static const char *referers_refused(const struct decided *decided)
+{
+    struct pointing pointing = pointing_of(decided);
+
+    return referers_against(&pointing);
+}
+
 static const char *same_refused(struct decided *decided)
 {
     const char *why = find_both(decided);
@@ -290,6 +310,7 @@ static const char *same_refused(struct decided *decided)
     why = why ? why : holds_against(decided, decided->other, decided->keep);
     why = why ? why : parked_against(decided, decided->keep);
     why = why ? why : parked_against(decided, decided->other);
+    why = why ? why : referers_refused(decided);
     return why ? why : mapping_against(decided);
 }
 
@@ -395,6 +416,22 @@ static void end_holds(const struct decided *decided, struct canonical *record, b
     }
 }
 
+/* Where its row passes, what refers to that is right already; it is sent what it is only for what is remembered. */
+static struct pointing point_referers(const struct decided *decided)
+{
+    struct broker *broker = decided->broker;
+    struct pointing pointing = pointing_of(decided);
+    uint16_t *passing = arena_array(decided->work->batch->arena, broker->peer_count, sizeof *passing);
+    struct text key;
+
+    for (uint32_t i = 0; i < broker->peer_count; i++)
+        if (broker->peers[i].index != AGENCY_GONE && fate_at(decided, &broker->peers[i], &key) == FATE_PASSES)
+            passing[pointing.withheld_count++] = broker->peers[i].row.id;
+    pointing.withheld = passing;
+    referers_point(&pointing);
+    return pointing;
+}
+
 static void same_do(struct decided *decided)
 {
     struct work *work = decided->work;
@@ -402,6 +439,7 @@ static void same_do(struct decided *decided)
     bool *given = arena_array(work->batch->arena, type->unit_count, sizeof *given);
     bool *whole = arena_array(work->batch->arena, decided->broker->peer_count, sizeof *whole);
     struct value *values = arena_array(work->batch->arena, type->field_count, sizeof *values);
+    struct pointing pointing = point_referers(decided);
 
     for (uint16_t u = UNIT_EXISTENCE + 1; u < type->unit_count; u++)
         given[u] = !has_value(decided->keep, u) && has_value(decided->other, u);
@@ -417,6 +455,8 @@ static void same_do(struct decided *decided)
         if (peer->index != AGENCY_GONE &&
             (is_told(whole, decided, peer->index) || sent_find(&decided->other->passed, peer->index) > 0))
             send_item_because(decided->broker, work, peer, decided->keep, &reason);
+        if (peer->index != AGENCY_GONE && sent_find(&decided->other->passed, peer->index) > 0)
+            referers_send(&pointing, peer);
     }
 }
 
@@ -523,6 +563,14 @@ static void different_do(struct decided *decided)
     struct work *work = decided->work;
     struct canonical *keep = decided->keep;
     const struct catalog_type *type = keep->type;
+    struct pointing back = { .broker = decided->broker,
+                             .work = work,
+                             .admin = decided->admin,
+                             .kind = ENTRY_DIFFERENT,
+                             .rule = different_rule,
+                             .from = keep,
+                             .to = decided->other,
+                             .undone = decided->other->same_at };
     bool *taken = arena_array(work->batch->arena, type->unit_count, sizeof *taken);
     struct value *values = arena_array(work->batch->arena, type->field_count, sizeof *values);
 
@@ -534,6 +582,11 @@ static void different_do(struct decided *decided)
     keep_entry(decided, ENTRY_DIFFERENT, taken, values, different_rule);
     rows_return(decided, work->batch->writes.head);
     other_returns(decided);
+    if (work->batch->found.referer_count > REFERERS_MOST)
+        action_log(decided->broker, LOG_LEVEL_WARN, NULL,
+                   "more than %d records refer to %s %" PRIu64 ": none of them is given back to %" PRIu64,
+                   REFERERS_MOST, type->name, keep->number, decided->other->number);
+    referers_point(&back);
 }
 
 void decide_different(struct broker *broker, struct work *work, struct admin *admin)

@@ -215,7 +215,7 @@ void store_close(struct store **store)
 /* ---- lookups ---- */
 
 /* A batch on its way: what the results that come back are. */
-enum { RESULTS_MAX = 2 * CATALOG_TYPES_MAX + 7 };
+enum { RESULTS_MAX = 2 * CATALOG_TYPES_MAX + 8 };
 struct lookup {
     struct store *store;
     struct batch *batch;
@@ -230,6 +230,7 @@ struct lookup {
             EXPECT_LEAF,
             EXPECT_SETTLE,
             EXPECT_COUNT,
+            EXPECT_REFERERS,
             EXPECT_OBSERVED
         } what;
         uint16_t type;
@@ -422,6 +423,27 @@ static void look_up_settle(struct store *store, struct lookup *lookup)
     expect(lookup, EXPECT_SETTLE, 0);
 }
 
+static void look_up_referers(struct store *store, struct lookup *lookup)
+{
+    const struct catalog *catalog = lookup->batch->catalog;
+    struct arena *arena = lookup->batch->arena;
+    struct pg_parameters parameters = { 0 };
+    const char *sql = "";
+
+    pg_array_start(&store->arrays[0], PG_OID_INT8);
+    for (uint32_t i = 0; i < lookup->batch->wanted.referred_count; i++)
+        pg_array_int8(&store->arrays[0], (int64_t)lookup->batch->wanted.referred[i]);
+    for (uint16_t t = 0; t < catalog->type_count; t++)
+        for (uint16_t f = 0; f < catalog->types[t].field_count; f++)
+            if (catalog->types[t].fields[f].type == VALUE_REFERENCE)
+                sql = arena_printf(
+                    arena, "%s%sSELECT %u AS type, number FROM selaras.\"%s\" WHERE \"%s\" = ANY ($1::bigint[])", sql,
+                    *sql ? " UNION " : "", t, catalog->types[t].name, catalog->types[t].fields[f].name);
+    pg_array_parameter(&parameters, &store->arrays[0]);
+    pg_statement(store->writer, arena_printf(arena, "%s LIMIT %d", sql, REFERERS_MOST + 1), false, &parameters);
+    expect(lookup, EXPECT_REFERERS, 0);
+}
+
 static void look_up_count(struct store *store, struct lookup *lookup)
 {
     const struct wanted_count *count = &lookup->batch->wanted.count;
@@ -440,6 +462,17 @@ static void take_settles(struct batch *batch, const PGresult *result)
     batch->found.settles = arena_array(batch->arena, batch->found.settle_count, sizeof *batch->found.settles);
     for (uint32_t i = 0; i < batch->found.settle_count; i++)
         batch->found.settles[i] = (uint64_t)pg_result_int8(result, (int)i, 0);
+}
+
+static void take_referers(struct batch *batch, const PGresult *result)
+{
+    struct found *found = &batch->found;
+
+    found->referer_count = (uint32_t)PQntuples(result);
+    found->referers = arena_array(batch->arena, found->referer_count, sizeof *found->referers);
+    for (uint32_t i = 0; i < found->referer_count; i++)
+        found->referers[i] = (struct wanted_record){ .type = (uint16_t)pg_result_int8(result, (int)i, 0),
+                                                     .number = (uint64_t)pg_result_int8(result, (int)i, 1) };
 }
 
 static int take_result(struct lookup *lookup, const struct expected *expected, const PGresult *result,
@@ -470,6 +503,9 @@ static int take_result(struct lookup *lookup, const struct expected *expected, c
         return 0;
     case EXPECT_OBSERVED:
         read_observed(batch->arena, result, &batch->found.observed, &batch->found.observed_count);
+        return 0;
+    case EXPECT_REFERERS:
+        take_referers(batch, result);
         return 0;
     case EXPECT_COUNT:
         batch->found.count = (uint64_t)pg_result_int8(result, 0, 0);
@@ -523,6 +559,8 @@ void store_lookup(struct store *store, struct batch *batch)
         look_up_settle(store, lookup);
     if (batch->wanted.count.agency > 0)
         look_up_count(store, lookup);
+    if (batch->wanted.referred_count > 0)
+        look_up_referers(store, lookup);
     if (batch->wanted.leaf > 0) {
         struct pg_parameters leaf = { 0 };
 

@@ -364,6 +364,28 @@ static inline void find_page(struct world *world, struct batch *batch)
     } while (next && found->observed_count < page->limit);
 }
 
+static inline bool refers_to(const struct stored_record *stored, uint64_t number)
+{
+    for (uint16_t i = 0; i < stored->type->field_count; i++)
+        if (stored->type->fields[i].type == VALUE_REFERENCE && reference_number(stored->values[i]) == number)
+            return true;
+    return false;
+}
+
+static inline void find_referers(struct world *world, struct batch *batch)
+{
+    struct found *found = &batch->found;
+
+    found->referers = arena_array(batch->arena, REFERERS_MOST + 1, sizeof *found->referers);
+    for (uint32_t i = 0; i < world->record_count; i++)
+        for (uint32_t r = 0; r < batch->wanted.referred_count && found->referer_count <= REFERERS_MOST; r++)
+            if (refers_to(&world->records[i], batch->wanted.referred[r]))
+                found->referers[found->referer_count++] = (struct wanted_record){
+                    .type = (uint16_t)(world->records[i].type - world->catalog->types),
+                    .number = world->records[i].number,
+                };
+}
+
 static inline void store_find(struct world *world, struct batch *batch)
 {
     struct found *found = &batch->found;
@@ -393,6 +415,8 @@ static inline void store_find(struct world *world, struct batch *batch)
         find_had(world, batch);
     if (batch->wanted.settle.hold > 0)
         find_settle(world, batch);
+    if (batch->wanted.referred_count > 0)
+        find_referers(world, batch);
     for (uint32_t i = 0; i < world->link_count && batch->wanted.count.agency; i++)
         found->count += world->links[i].agency == batch->wanted.count.agency && world->links[i].until == 0 &&
                         is_in_list(batch->wanted.count.blocks, world->links[i].block);

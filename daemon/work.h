@@ -183,7 +183,7 @@ void link_readers(struct broker *broker, struct work *work, const struct peer *w
                   const struct outcome *outcome, feed_position position);
 
 /* reports.c: what became of items, and what is owed for it. */
-/* Keys that the agency says it has made, before what else is in the transaction looks rows up by them. */
+/* Keys that the agency says it has made, before what comes after in the transaction looks rows up by them. */
 void take_links(struct work *work, const struct peer *peer, const struct piece *piece);
 void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                    struct canonical *record);

@@ -171,7 +171,7 @@ static void read_report(struct cursor *cursor, struct report *report)
     report->position = cursor_uint(cursor, "position", 0, UINT_MOST);
     report->block = cursor_name(cursor, "block");
     report->text = cursor_text(cursor, "text");
-    if (report->kind == REPORT_LINKED && report->text.length > KEY_BYTES_MAX)
+    if ((report->kind == REPORT_LINKED || report->kind == REPORT_SKIPPED) && report->text.length > KEY_BYTES_MAX)
         cursor_refuse(cursor, "a local key has at most %d bytes", KEY_BYTES_MAX);
     cursor_leave(cursor);
 }

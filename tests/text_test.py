@@ -68,7 +68,7 @@ def test_manuals_are_well_formed(manual):
 
 @pytest.mark.parametrize("unit", ["selaras-broker", "selaras-agent@"])
 def test_units_are_as_little_exposed_as_they_say(unit, tmp_path):
-    """DESIGN wants 1.2; each unit says which lines make it 1.3, and none may add to them."""
+    """1.2 is aimed at; each unit says which lines make it 1.3, and none may add to them."""
     (tmp_path / f"{unit}.service").write_text(read(f"systemd/{unit}.service").replace("@sbindir@", "/usr/sbin").replace("@configuration@", "/etc/selaras"))
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=13", "--no-pager", f"{tmp_path}/{unit}.service"],
                           capture_output=True, text=True, check=False)

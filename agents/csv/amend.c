@@ -125,7 +125,7 @@ static int write_row(const struct work *work, const struct value *before, struct
 {
     const struct mapping_block *block = work->block;
     struct arena *scratch = work->amend->scratch;
-    struct value *fields = arena_array(scratch, block->field_count, sizeof *fields);
+    struct value *fields = arena_array(scratch, block->field_count + ROW_WITNESSES, sizeof *fields);
     struct value *columns = arena_array(scratch, block->column_count, sizeof *columns);
     struct state_row row = work->row;
     bool differed = sides_differ(block, &row.sides);
@@ -136,7 +136,7 @@ static int write_row(const struct work *work, const struct value *before, struct
         if (fields[i].state == VALUE_ABSENT)
             fields[i] = before ? before[i] : value_null();
     }
-    if (row_write(scratch, block, fields, columns, err) < 0)
+    if (row_write(scratch, block, fields, columns, err) < 0 || (!before && row_enter(block, columns, err) < 0))
         return err->code;
     key = change_key(scratch, block, NULL, fields);
     if (key.length == 0)
@@ -194,7 +194,7 @@ static int apply_net(struct amend *amend, const struct net *net, int64_t now_us,
 
 /* ---- reports and parked records ---- */
 
-static void report_add(struct amend *amend, enum report_kind kind, const struct net *net, const char *text)
+static void report_add(struct amend *amend, enum report_kind kind, const struct net *net, struct text text)
 {
     for (uint32_t i = 0; i < amend->report_count; i++)
         if (amend->reports[i].kind == kind && amend->reports[i].record == net->record)
@@ -210,7 +210,7 @@ static void report_add(struct amend *amend, enum report_kind kind, const struct 
                          .record = net->record,
                          .position = net->position,
                          .block = text_of(amend->mapping->blocks[net->block].name),
-                         .text = text_of(arena_copy(amend->arena, text, strlen(text))) };
+                         .text = { arena_copy(amend->arena, text.bytes, text.length), text.length } };
 }
 
 static int park(struct amend *amend, const struct net *net, const char *reason, int64_t now_us, struct error *err)
@@ -272,11 +272,11 @@ static int apply_item(struct amend *amend, const struct item *item, int64_t now_
     }
     code = apply_net(amend, net, now_us, &outcome, err);
     if (code == ERR_REJECT) {
-        report_add(amend, REPORT_PARKED, net, err->text);
+        report_add(amend, REPORT_PARKED, net, text_of(err->text));
         return park(amend, net, err->text, now_us, err);
     }
     if (code == 0 && outcome == OUTCOME_SKIPPED)
-        report_add(amend, REPORT_SKIPPED, net, "");
+        report_add(amend, REPORT_SKIPPED, net, net->key);
     return code;
 }
 
@@ -393,9 +393,9 @@ static int settle_one(struct amend *amend, const struct state_parked *parked, co
     }
     if (code < 0)
         return code;
-    report_add(amend, close_note ? REPORT_CLOSED : REPORT_RELEASED, net, close_note ? close_note : "");
+    report_add(amend, close_note ? REPORT_CLOSED : REPORT_RELEASED, net, text_of(close_note ? close_note : ""));
     if (outcome == OUTCOME_SKIPPED)
-        report_add(amend, REPORT_SKIPPED, net, "");
+        report_add(amend, REPORT_SKIPPED, net, net->key);
     *(close_note ? &ret->closed : &ret->released) += 1;
     return state_unpark(amend->state, block, parked->record, err);
 }

@@ -55,6 +55,8 @@ enum operation compare_row(struct arena *arena, const struct mapping_block *bloc
             ret->should[i] = now[i];
             operation = OPERATION_UPDATE;
         }
+    if (operation == OPERATION_UPDATE)
+        memcpy(ret->should + block->field_count, now + block->field_count, ROW_WITNESSES * sizeof *now);
     return operation;
 }
 
@@ -68,10 +70,23 @@ bool sides_differ(const struct mapping_block *block, const struct sides *sides)
     return false;
 }
 
+static struct text witness_text(struct value value)
+{
+    return value.state == VALUE_SET ? (struct text){ value.bytes, value.length } : (struct text){ 0 };
+}
+
+static struct value witness_value(struct text text)
+{
+    return text.length > 0 ? (struct value){ .bytes = text.bytes, .length = text.length, .state = VALUE_SET }
+                           : value_null();
+}
+
+/* Who said so and why have their place in an effect. */
 void fields_pack(const struct mapping_block *block, const struct value *fields, struct buffer *out)
 {
     struct item_field *list = calloc(block->field_count + 1u, sizeof *list);
-    const struct reason none = { 0 };
+    const struct value *witnesses = fields + block->field_count;
+    struct reason why = { .by = witness_text(witnesses[0]), .ground = witness_text(witnesses[1]) };
     uint16_t count = 0;
 
     if (!list)
@@ -82,13 +97,15 @@ void fields_pack(const struct mapping_block *block, const struct value *fields, 
                 { block->fields[i].name, (uint32_t)strlen(block->fields[i].name) },
                 fields[i],
             };
-    effect_pack(OPERATION_INSERT, list, count, &none, out);
+    if (why.by.length > 0 || why.ground.length > 0)
+        why.verdict = (struct text){ "said", 4 };
+    effect_pack(OPERATION_INSERT, list, count, &why, out);
     free(list);
 }
 
 void fields_rest(const struct mapping_block *block, const struct value *fields, struct buffer *out)
 {
-    struct value *rest = calloc(block->field_count + 1u, sizeof *rest);
+    struct value *rest = calloc(block->field_count + ROW_WITNESSES, sizeof *rest);
     int set = 0;
 
     if (!rest)
@@ -113,8 +130,8 @@ int fields_unpack(struct arena *arena, const struct mapping_block *block, const 
         return error_wrap(err, "a row of block %s in the state file", block->name);
     }
     *ret = arena_array(arena, block->field_count + ROW_WITNESSES, sizeof **ret);
-    for (int i = 0; i < ROW_WITNESSES; i++)
-        (*ret)[block->field_count + i] = value_null(); /* a list does not say who changed it */
+    (*ret)[block->field_count] = witness_value(item.reason.by);
+    (*ret)[block->field_count + 1] = witness_value(item.reason.ground);
     for (uint16_t i = 0; i < item.field_count; i++) {
         int field = mapping_field_named(block, item.fields[i].name);
 

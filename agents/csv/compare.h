@@ -14,7 +14,8 @@ struct sides {
 };
 
 /* What comes of one row of a new list (`now` NULL: it is not in a complete one). `*ret` is what the state then holds.
- * The operation is OPERATION_NONE when it is no edit; else the change is from before->should to ret->should. */
+ * The operation is OPERATION_NONE when it is no edit; else the change is from before->should to ret->should, and has
+ * the witnesses of `now`. */
 enum operation compare_row(struct arena *arena, const struct mapping_block *block, const struct sides *before,
                            struct value *now, struct sides *ret);
 /* Whether the list must be corrected. */
@@ -27,10 +28,10 @@ bool cell_same(struct value left, struct value right);
 enum { REST_FIELDS_LEAST = 3 };
 void fields_rest(const struct mapping_block *block, const struct value *fields, struct buffer *out);
 
-/* Fields as the state keeps them, by name; absent ones are left out. */
+/* Fields and witnesses as the state keeps them, by name; absent ones are left out. */
 void fields_pack(const struct mapping_block *block, const struct value *fields, struct buffer *out);
-/* Back into an array in the block's order, with witnesses that are NULL, in `arena`; fields that are no longer mapped
- * are left out. ERR_STOP. */
+/* Back into an array in the block's order with its witnesses, in `arena`; fields that are no longer mapped are left
+ * out. ERR_STOP. */
 must_check int fields_unpack(struct arena *arena, const struct mapping_block *block, const void *bytes, size_t length,
                              struct value **ret, struct error *err);
 

@@ -17,6 +17,7 @@ struct correction_reason {
 struct correction {
     const struct mapping_block *block;
     const struct spelling *spellings;
+    const char *part; /* of a list with several blocks: which one; else NULL */
     struct text key;
     struct sides sides;               /* sides.said of a row that got another key is what stands under `was` */
     struct text was;                  /* the key that it has in the list; length 0: the same */
@@ -24,8 +25,8 @@ struct correction {
     struct correction_reason row;
 };
 
-/* The mark of UTF-8 and the titles. */
-void corrections_begin(char separator, struct buffer *out);
+/* The mark of UTF-8 and the titles. `parts`: the list has several blocks, and lines say of which they are. */
+void corrections_begin(char separator, bool parts, struct buffer *out);
 /* The lines of one row. ERR_REJECT when a value has no spelling in this list. */
 must_check int corrections_add(const struct correction *correction, char separator, struct buffer *out,
                                struct error *err);

@@ -3,6 +3,7 @@
 #include "agents/csv/list_fixture.h"
 #include "agents/csv/sheet.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,11 +23,14 @@ static int teardown(void **state)
     return 0;
 }
 
+static const char *part; /* of the list, that lines are to name */
+
 static const char *corrections_of(const char *should, const char *said, const char *was, struct reason reason)
 {
     struct correction_reason reasons[F_COUNT], row = { reason, "" };
     struct correction correction = { .block = fixture.block,
                                      .spellings = fixture.spellings,
+                                     .part = part,
                                      .key = { "1", 1 },
                                      .sides = { list_fields(&fixture, should), list_fields(&fixture, said) },
                                      .was = { was, (uint32_t)strlen(was) },
@@ -104,6 +108,40 @@ static void the_apostrophe_may_be_typed_in(void **state)
         assert_true(cell_same(value_text(arena_printf(fixture.arena, "'%s", names[i])), value_text(names[i])));
 }
 
+/* What makes a row one of the block is told with it, and what would end that instead of its removal. */
+static void a_row_of_a_block_with_conditions_is_told_what_makes_it_one(void **state)
+{
+    static const char before[] = "    delete = row\n";
+    const char *delete = strstr(list_mapping, before);
+    const struct reason none = { 0 };
+    char mapping[2048];
+    const char *text;
+
+    (void)state;
+    snprintf(mapping, sizeof mapping,
+             "%.*s    delete = \"set Status BERHENTI\"\n    where\n        Status = AKTIF\n        Berhak = YA\n%s",
+             (int)(delete - list_mapping), list_mapping, delete + sizeof before - 1);
+    arena_free(&fixture.arena);
+    list_fixture_of(&fixture, list_catalog, mapping);
+    part = "pkh";
+    text = corrections_of("1|A|-|-|-", NULL, "", none);
+    assert_non_null(strstr(text, "\"1\";\"(tambah baris ini / add this row)\""));
+    assert_non_null(strstr(text, "\"1\";\"Status\";\"\";\"AKTIF\""));
+    assert_non_null(strstr(text, "\"1\";\"Berhak\";\"\";\"YA\""));
+    assert_null(strstr(strstr(text, "\"Berhak\"") + 1, "\"Berhak\""));
+    assert_non_null(strstr(text, ";\"\";\"pkh\"\r\n"));
+    text = corrections_of(NULL, "1|A|-|-|true", "", none);
+    assert_non_null(strstr(text, "\"1\";\"Status\";\"AKTIF\";\"BERHENTI\""));
+    assert_null(strstr(text, "remove this row"));
+    assert_null(strstr(corrections_of("1|B|-|-|true", "1|A|-|-|true", "", none), "Status"));
+    fixture.mapping.blocks[0].shared = true;
+    text = corrections_of("1|A|-|-|true", NULL, "", none);
+    assert_null(strstr(text, "add this row")); /* another block has it */
+    assert_null(strstr(text, "NIK"));
+    assert_non_null(strstr(text, "\"1\";\"Status\";\"\";\"AKTIF\""));
+    part = NULL;
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -111,6 +149,7 @@ int main(void)
         UNIT(a_cell_says_what_to_type_and_why),
         UNIT(what_a_spreadsheet_would_spoil_has_an_apostrophe),
         UNIT(the_apostrophe_may_be_typed_in),
+        UNIT(a_row_of_a_block_with_conditions_is_told_what_makes_it_one),
     };
 
     return cmocka_run_group_tests_name("corrections", tests, NULL, NULL);

@@ -177,25 +177,29 @@ static int lock(struct lists *lists, struct error *err)
                      errno == EWOULDBLOCK ? "another agent works on it: stop that one first" : strerror(errno));
 }
 
-/* What of a mapping is not for lists. */
-static const char *unfit(const struct mapping *mapping, const struct mapping_block *block)
+/* A row that is set so must leave the block, or it would be gone and there at once. */
+static bool leaves_by(const struct mapping_block *block)
 {
-    if (block->delete == DELETE_SET)
-        return _("delete: a list has no column that could be set; use row (it is listed as a row to remove) or ignore");
+    for (uint16_t i = 0; i < block->where_count; i++)
+        if (strcmp(block->columns[block->where[i].column], block->delete_column) == 0)
+            return true;
+    return false;
+}
+
+/* What of a mapping is not for lists. */
+static const char *unfit(const struct mapping_block *block)
+{
+    if (block->delete == DELETE_SET && !leaves_by(block))
+        return _(
+            "delete: in a list, a row is gone by a column only when \"where\" says by the same column which rows are "
+            "there");
     if (block->generated)
         return _("key: a list makes no keys; its rows are found by the catalog's identifiers");
-    if (block->where_count > 0)
-        return _("where: is not read for lists by this version");
-    if (block->actor_column != COLUMN_NONE || block->ground_column != COLUMN_NONE)
-        return _("actor and ground: are not read from a list's columns; a change has who saved the list, and its name");
     if (block->absence_s > 0 || block->reload)
         return _("absence and reload: a list is compared with the one before, whatever was deleted in between");
     for (uint16_t i = 0; i < block->field_count; i++)
         if (block->fields[i].refers)
             return _("fields: a list cannot refer to records of another type by this version");
-    for (const struct mapping_block *other = mapping->blocks; other < mapping->blocks + mapping->block_count; other++)
-        if (other != block && strcmp(other->table, block->table) == 0)
-            return _("table: a list is one block by this version");
     return NULL;
 }
 
@@ -206,7 +210,7 @@ static int check(struct driver *driver, struct error *err)
     if (!lists->open)
         return error_set(err, ERR_RETRY, _("the state file is not open"));
     for (uint16_t i = 0; i < lists->mapping->block_count; i++) {
-        const char *why = unfit(lists->mapping, &lists->mapping->blocks[i]);
+        const char *why = unfit(&lists->mapping->blocks[i]);
 
         if (why)
             return error_set(err, ERR_STOP, "mapping/%s/%s", lists->mapping->blocks[i].name, why);

@@ -26,7 +26,7 @@ struct edits {
     uint32_t after_length;
     struct corrected *corrected;
     uint32_t lost, corrected_count, corrected_next;
-    uint32_t place; /* changes so far */
+    uint32_t place; /* changes of the list so far */
     struct edits_count count;
     struct arena *arena;   /* of all of it */
     struct arena *scratch; /* of a row */
@@ -88,9 +88,9 @@ static int edit(struct edits *edits, enum operation operation, struct text key, 
     if (operation == OPERATION_NONE)
         return 0;
     change_make(edits->scratch, edits->block, before, now, &change);
-    if (edits->options.actor)
+    if (edits->options.actor && change.actor.state != VALUE_SET)
         change.actor = value_text(edits->options.actor);
-    if (edits->options.ground)
+    if (edits->options.ground && change.ground.state != VALUE_SET)
         change.ground = value_text(edits->options.ground);
     if (edits->options.outbox && travel(edits, &change, old_key.length > 0 ? old_key : key, now_us, err) < 0)
         return err->code;
@@ -219,13 +219,13 @@ static int find_corrected(struct edits *edits, struct text old, const struct buf
     struct corrected *corrected = &edits->corrected[edits->corrected_count];
     struct state_row there;
     uint32_t line;
-    int found = state_keyless_like(edits->state, rest, &line, err);
+    int found = state_keyless_like(edits->state, edits->block->name, rest, &line, err);
 
     if (found > 0)
         refuse(edits->refusals, REFUSAL_KEY_EMPTIED, line, edits->options.key_column,
                edits->block->columns[edits->block->key_columns[0]], 0, 0);
     if (found == 0)
-        found = state_staged_like(edits->state, edits->arena, rest, &corrected->now, err);
+        found = state_staged_like(edits->state, edits->arena, edits->block->name, rest, &corrected->now, err);
     else if (found > 0)
         return 0;
     if (found <= 0)
@@ -394,6 +394,7 @@ struct edits *edits_new(struct state *state, const struct edits_options *options
                              .options = *options,
                              .block = options->block,
                              .refusals = refusals,
+                             .place = options->first,
                              .phase = options->complete ? PHASE_LOST : PHASE_COMPARE,
                              .arena = arena_new(),
                              .scratch = arena_new() };

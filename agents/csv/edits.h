@@ -10,11 +10,13 @@
 
 struct edits_options {
     const struct mapping_block *block;
-    bool complete;     /* who is not staged is gone */
-    bool outbox;       /* changes travel; else the first load will bring them */
-    int64_t saved_us;  /* when the list was saved: what others changed after that its maker did not know */
-    const char *actor; /* who saved the list, NULL: not known; and its name, NULL: it is no text */
-    const char *ground;
+    bool complete;    /* who is not staged is gone */
+    bool outbox;      /* changes travel; else the first load will bring them */
+    uint32_t first;   /* so many changes of this list are from its other blocks */
+    int64_t saved_us; /* when the list was saved: what others changed after that its maker did not know */
+    /* Of a row that does not say by whom and why it changed: who saved the list, NULL: not known, and its name, NULL:
+     * it is no text. */
+    const char *actor, *ground;
     uint32_t key_column; /* place in the file of the first key column */
 };
 

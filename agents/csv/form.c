@@ -42,6 +42,40 @@ static int form_build(struct arena *arena, const struct tree *tree, struct form 
     return 0;
 }
 
+uint16_t list_of(const struct mapping *mapping, uint16_t block)
+{
+    const struct mapping_block *blocks = mapping->blocks;
+    uint16_t first = 0;
+
+    while (strcmp(blocks[first].table, blocks[block].table) != 0 ||
+           strcmp(blocks[first].schema, blocks[block].schema) != 0)
+        first++;
+    return first;
+}
+
+bool list_shared(const struct mapping *mapping, uint16_t block)
+{
+    for (uint16_t i = 0; i < mapping->block_count; i++)
+        if (i != block && list_of(mapping, i) == list_of(mapping, block))
+            return true;
+    return false;
+}
+
+/* The form that is said for one block of a list is that of all of them. */
+static int form_share(const struct tree *tree, const struct mapping *mapping, uint16_t said, struct form *forms,
+                      struct error *err)
+{
+    for (uint16_t i = 0; i < mapping->block_count; i++) {
+        if (i == said || list_of(mapping, i) != list_of(mapping, said))
+            continue;
+        if (tree_child(tree, mapping->blocks[i].name))
+            return tree_error(tree_child(tree, mapping->blocks[said].name), err,
+                              "block %s is of the same list: say it once", mapping->blocks[i].name);
+        forms[i] = forms[said];
+    }
+    return 0;
+}
+
 int forms_build(struct arena *arena, const struct tree *tree, const struct mapping *mapping, const struct form **ret,
                 struct error *err)
 {
@@ -62,7 +96,7 @@ int forms_build(struct arena *arena, const struct tree *tree, const struct mappi
     for (uint16_t i = 0; i < mapping->block_count; i++) {
         const struct tree *child = tree_child(tree, names[i]);
 
-        if (child && form_build(arena, child, &forms[i], err) < 0)
+        if (child && (form_build(arena, child, &forms[i], err) < 0 || form_share(tree, mapping, i, forms, err) < 0))
             return err->code;
     }
     return 0;
@@ -108,7 +142,7 @@ struct file_name file_name_read(const struct mapping *mapping, const struct form
     memcpy(stem, name, (size_t)(ending - name));
     stem[ending - name] = '\0';
     for (uint16_t i = 0; i < mapping->block_count; i++)
-        if (fnmatch(forms[i].file, stem, FNM_CASEFOLD) == 0)
+        if (list_of(mapping, i) == i && fnmatch(forms[i].file, stem, FNM_CASEFOLD) == 0)
             read.block = read.block == -1 ? i : -2;
     read.complete = strcasestr(stem, "lengkap") || strcasestr(stem, "complete");
     return read;
@@ -119,6 +153,7 @@ const char *forms_names(struct arena *arena, const struct mapping *mapping, cons
     const char *names = "";
 
     for (uint16_t i = 0; i < mapping->block_count; i++)
-        names = arena_printf(arena, "%s%s%s", names, i > 0 ? ", " : "", forms[i].file);
+        if (list_of(mapping, i) == i)
+            names = arena_printf(arena, "%s%s%s", names, i > 0 ? ", " : "", forms[i].file);
     return names;
 }

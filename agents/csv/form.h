@@ -12,9 +12,14 @@ struct form {
     bool complete;    /* every list of this kind is complete: who is not in it is gone */
 };
 
+/* The blocks of one table are parts of one list: the first one of that which this block is of. */
+uint16_t list_of(const struct mapping *mapping, uint16_t block);
+/* Whether it has several. */
+bool list_shared(const struct mapping *mapping, uint16_t block);
+
 /* One form a block of the mapping, in its order. `tree` is the section, or NULL: then every form is as usual (file
- * named as the table, dates as 17/08/1945, decimal comma, complete only when the file says so). ERR_REJECT with the
- * path. */
+ * named as the table, dates as 17/08/1945, decimal comma, complete only when the file says so). Blocks of one list have
+ * the form that is said for one of them. ERR_REJECT with the path. */
 must_check int forms_build(struct arena *arena, const struct tree *tree, const struct mapping *mapping,
                            const struct form **ret, struct error *err);
 
@@ -24,7 +29,7 @@ enum file_kind { FILE_OTHER, FILE_CSV, FILE_XLSX };
 enum file_kind file_name_kind(const char *name);
 struct file_name {
     enum file_kind kind; /* FILE_OTHER: none of ours, or a program's own */
-    int block;           /* -1: no form has such a name; -2: several do */
+    int block;           /* the first of its list; -1: no form has such a name; -2: several do */
     bool complete;       /* it says "lengkap" or "complete" */
 };
 struct file_name file_name_read(const struct mapping *mapping, const struct form *forms, const char *name);

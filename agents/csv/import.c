@@ -2,29 +2,23 @@
 
 #include "agents/csv/edits.h"
 #include "agents/csv/encoding.h"
-#include "agents/csv/sheet.h"
+#include "agents/csv/part.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    STEP_LINES = 500,
-    ROUNDED_SEVERAL = 4, /* so many numbers that all end in 0 are no accident */
-    DIGITS_OF_NUMBER = 16,
-};
+enum { STEP_LINES = 500 };
 
 enum phase { PHASE_SCAN, PHASE_PARSE, PHASE_EDIT, PHASE_END };
-
-/* What the numbers of a column look like. */
-struct numbers {
-    uint32_t sixteen, zeros, first_line;
-};
 
 struct import {
     struct state *state;
     struct import_options options;
-    const struct mapping_block *block;
-    struct spelling *spellings;
+    struct form form;
+    struct part *parts; /* one a block of the list */
+    const char *const *titles;
+    uint16_t title_count;
+    uint16_t part_count, part; /* part: whose edits are looked for */
     struct refusals *refusals;
     char *text;
     size_t length, at; /* at: how far the present phase is */
@@ -34,8 +28,8 @@ struct import {
     enum encoding encoding;
     struct sheet_options sheet_options;
     struct sheet *sheet;
-    struct numbers *numbers; /* by column */
-    struct edits *edits;
+    struct edits *edits; /* of the present part; NULL: of the next one */
+    uint32_t changes;    /* of the parts before */
     struct import_result result;
     struct error trouble; /* of the state, found while parsing */
     struct arena *arena;  /* of the import */
@@ -81,120 +75,31 @@ static void scan_step(struct import *import)
 
 /* ---- rows ---- */
 
-static void refuse_cell(struct import *import, enum refusal_kind kind, uint32_t line, uint16_t column)
-{
-    refuse(import->refusals, kind, line, sheet_column(import->sheet, column), import->block->columns[column], 0, 0);
-}
-
-static void note_number(struct import *import, uint16_t column, struct value cell, uint32_t line)
-{
-    struct numbers *numbers = &import->numbers[column];
-
-    if (import->spellings[column].kind != SPELLING_DIGITS || cell.state != VALUE_SET ||
-        cell.length != DIGITS_OF_NUMBER || memchr(cell.bytes, '\x1f', cell.length))
-        return;
-    for (uint32_t i = 0; i < cell.length; i++)
-        if (cell.bytes[i] < '0' || cell.bytes[i] > '9')
-            return;
-    numbers->sixteen++;
-    if (cell.bytes[cell.length - 1] != '0')
-        return;
-    if (numbers->zeros++ == 0)
-        numbers->first_line = line;
-}
-
-/* The row's columns as the mapping reads them; false when a cell is refused. */
-static bool read_columns(struct import *import, const struct sheet_row *row, struct value *columns)
-{
-    bool good = true;
-
-    for (uint16_t i = 0; i < import->block->column_count; i++) {
-        int why = spelling_read(import->scratch, import->spellings[i], row->cells[i], &columns[i]);
-
-        note_number(import, i, row->cells[i], row->line);
-        if (why == REFUSAL_KIND_COUNT)
-            continue;
-        refuse_cell(import, (enum refusal_kind)why, row->line, i);
-        columns[i] = (struct value){ 0 }; /* the others are looked at all the same */
-        good = false;
-    }
-    return good;
-}
-
-/* row_read() left out what it could not translate: those are the cells to blame, but for those that were before. */
-static void refuse_fields(struct import *import, const struct value *columns, const struct value *fields, uint32_t line)
-{
-    for (uint16_t i = 0; i < import->block->field_count; i++)
-        if (fields[i].state == VALUE_ABSENT && columns[import->block->fields[i].columns[0]].state != VALUE_ABSENT)
-            refuse_cell(import, import->block->fields[i].code_count > 0 ? REFUSAL_CODE : REFUSAL_VALUE, line,
-                        import->block->fields[i].columns[0]);
-}
-
-static int stage_row(struct import *import, const struct sheet_row *row, struct error *err)
-{
-    struct value *columns = arena_array(import->scratch, import->block->column_count, sizeof *columns);
-    struct value *fields = arena_array(import->scratch, import->block->field_count, sizeof *fields);
-    struct buffer packed = { 0 }, rest = { 0 };
-    struct error why;
-    struct text key;
-    uint32_t there = 0;
-    bool good;
-    int code;
-
-    good = read_columns(import, row, columns);
-    if (row_read(import->scratch, import->block, columns, fields, &why) > 0 || !good) {
-        refuse_fields(import, columns, fields, row->line);
-        return 0;
-    }
-    if (row_bound(import->block, fields, &why) > 0) {
-        refuse(import->refusals, REFUSAL_LINE_LONG, row->line, 0, "", ROW_BYTES_MAX / 1024, 0);
-        return 0;
-    }
-    key = change_key(import->scratch, import->block, columns, fields);
-    fields_rest(import->block, fields, &rest);
-    if (key.length == 0) {
-        if (import->result.keyless++ == 0)
-            import->result.keyless_line = row->line;
-        code = state_stage_keyless(import->state, row->line, &rest, err);
-    } else {
-        fields_pack(import->block, fields, &packed);
-        code = state_stage(import->state, key, row->line, &packed, &rest, &there, err);
-    }
-    buffer_free(&packed);
-    buffer_free(&rest);
-    if (code == 0 && there > 0)
-        refuse(import->refusals, REFUSAL_KEY_TWICE, row->line,
-               sheet_column(import->sheet, import->block->key_columns[0]),
-               import->block->columns[import->block->key_columns[0]], there, 0);
-    return code;
-}
-
+/* A row is without a key when it is a row of some part, and has one in none. */
 static void on_row(void *context, const struct sheet_row *row)
 {
     struct import *import = context;
+    const struct part_place place = { import->state, import->refusals, import->sheet, import->scratch };
+    bool keyless = false, record = false;
 
-    if (import->trouble.code != 0)
-        return;
-    if (stage_row(import, row, &import->trouble) == 0)
-        import->trouble.code = 0;
-    arena_reset(import->scratch);
-}
+    for (uint16_t i = 0; i < import->part_count && import->trouble.code == 0; i++) {
+        enum part_row what;
+        struct error err;
 
-static void check_rounded(struct import *import)
-{
-    for (uint16_t i = 0; i < import->block->column_count; i++) {
-        const struct numbers *numbers = &import->numbers[i];
-
-        if (numbers->sixteen >= ROUNDED_SEVERAL && numbers->zeros == numbers->sixteen)
-            refuse(import->refusals, REFUSAL_ROUNDED, numbers->first_line, sheet_column(import->sheet, i),
-                   import->block->columns[i], numbers->sixteen, 0);
+        if (part_stage(&import->parts[i], &place, row, &what, &err) < 0)
+            import->trouble = err;
+        keyless = keyless || what == PART_KEYLESS;
+        record = record || what == PART_ROW;
     }
+    if (keyless && !record && import->result.keyless++ == 0)
+        import->result.keyless_line = row->line;
+    arena_reset(import->scratch);
 }
 
 static int parse_begin(struct import *import, struct error *err)
 {
-    import->sheet_options = (struct sheet_options){ .titles = import->block->columns,
-                                                    .title_count = import->block->column_count,
+    import->sheet_options = (struct sheet_options){ .titles = import->titles,
+                                                    .title_count = import->title_count,
                                                     .rows_most = import->options.rows_most,
                                                     .short_rows = import->options.workbook };
     import->sheet = sheet_new(&import->sheet_options, import->refusals, on_row, import);
@@ -203,62 +108,46 @@ static int parse_begin(struct import *import, struct error *err)
 
 /* ---- the whole ---- */
 
-/* Of numbers that end in 0 and that nobody knows: the spreadsheet has rounded them when one is known, and no longer in
- * the list, that differs in its last digit alone. */
-static int check_known(struct import *import, struct error *err)
-{
-    uint16_t column = import->block->key_columns[0];
-    struct text key = { 0 };
-    uint32_t line;
-    int found = 1;
-
-    if (import->block->key_column_count != 1 || import->spellings[column].kind != SPELLING_DIGITS)
-        return 0;
-    for (int i = 0; i < REFUSAL_LINES && found == 1; i++) {
-        found = state_rounded(import->state, import->scratch, import->block->name, key, &key, &line, err);
-        if (found == 1)
-            refuse_cell(import, REFUSAL_ROUNDED_KNOWN, line, column);
-    }
-    arena_reset(import->scratch);
-    return found < 0 ? found : 0;
-}
-
 /* Whoever sends titles alone, or rows without keys, does not mean that everybody is gone, unless it says so. */
 static int check_nobody(struct import *import, struct error *err)
 {
     struct text key;
-    int found;
+    int found = 0;
 
     if (!import->result.complete || import->result.rows > import->result.keyless || sheet_claims_none(import->sheet))
         return 0;
-    found = state_next(import->state, import->scratch, import->block->name, STATE_GONE, (struct text){ 0 }, &key, err);
+    for (uint16_t i = 0; i < import->part_count && found == 0; i++)
+        found = state_next(import->state, import->scratch, import->parts[i].block->name, STATE_GONE, (struct text){ 0 },
+                           &key, err);
     if (found > 0)
         refuse(import->refusals, REFUSAL_NOBODY, 0, 0, "", 0, 0);
     arena_reset(import->scratch);
     return found < 0 ? found : 0;
 }
 
+static int check_numbers(struct import *import, struct error *err)
+{
+    const struct part_place place = { import->state, import->refusals, import->sheet, import->scratch };
+
+    for (uint16_t i = 0; i < import->part_count; i++)
+        part_check_rounded(&import->parts[i], &place);
+    for (uint16_t i = 0; i < import->part_count && import->refusals->count == 0; i++)
+        if (part_check_known(&import->parts[i], &place, err) < 0)
+            return err->code;
+    return 0;
+}
+
 static int parse_end(struct import *import, struct error *err)
 {
-    struct edits_options options = { .block = import->block,
-                                     .outbox = import->options.outbox,
-                                     .saved_us = import->options.saved_us,
-                                     .actor = import->options.owner,
-                                     .ground = text_is_utf8(import->options.name, strlen(import->options.name))
-                                                   ? import->options.name
-                                                   : NULL,
-                                     .key_column = sheet_column(import->sheet, import->block->key_columns[0]) };
     const char *ignored;
 
     sheet_end(import->sheet);
-    check_rounded(import);
     ignored = sheet_ignored(import->sheet);
     import->result.rows = sheet_rows(import->sheet);
-    import->result.complete = options.complete = import->options.complete || sheet_complete(import->sheet);
+    import->result.complete = import->options.complete || sheet_complete(import->sheet);
     import->result.ignored = arena_copy(import->arena, ignored, strlen(ignored));
-    if (import->refusals->count == 0 && (check_known(import, err) < 0 || check_nobody(import, err) < 0))
+    if (check_numbers(import, err) < 0 || (import->refusals->count == 0 && check_nobody(import, err) < 0))
         return err->code;
-    import->edits = edits_new(import->state, &options, import->refusals);
     import->phase = PHASE_EDIT;
     return 0;
 }
@@ -290,7 +179,6 @@ static int parse_step(struct import *import, struct error *err)
 
 static int end(struct import *import, int64_t now_us, struct error *err)
 {
-    const struct edits_count *count = edits_count(import->edits);
     struct state_list list = { .name = import->options.name,
                                .bytes = import->options.bytes,
                                .rows = import->result.rows,
@@ -299,27 +187,61 @@ static int end(struct import *import, int64_t now_us, struct error *err)
                                .saved_us = import->options.saved_us,
                                .taken_us = now_us };
 
-    import->result.inserts = count->inserts;
-    import->result.updates = count->updates;
-    import->result.deletes = count->deletes;
     memcpy(list.digest, import->options.digest, HASH_BYTES);
-    if (state_list_put(import->state, import->block->name, &list, err) < 0 ||
-        state_fed_forget(import->state, import->block->name, list.saved_us, err) < 0)
-        return err->code;
+    for (uint16_t i = 0; i < import->part_count; i++) {
+        const char *block = import->parts[i].block->name;
+
+        if (state_list_put(import->state, block, &list, err) < 0 ||
+            state_fed_forget(import->state, block, list.saved_us, err) < 0)
+            return err->code;
+    }
     return state_commit(import->state, err);
 }
 
+static void edits_begin(struct import *import)
+{
+    const struct part *part = &import->parts[import->part];
+    const char *name = import->options.name;
+    struct edits_options options = { .block = part->block,
+                                     .complete = import->result.complete,
+                                     .outbox = import->options.outbox,
+                                     .first = import->changes,
+                                     .saved_us = import->options.saved_us,
+                                     .actor = import->options.owner,
+                                     .ground = text_is_utf8(name, strlen(name)) ? name : NULL,
+                                     .key_column =
+                                         sheet_column(import->sheet, part->titles[part->block->key_columns[0]]) };
+
+    import->edits = edits_new(import->state, &options, import->refusals);
+}
+
+static void edits_end(struct import *import)
+{
+    const struct edits_count *count = edits_count(import->edits);
+
+    import->result.inserts += count->inserts;
+    import->result.updates += count->updates;
+    import->result.deletes += count->deletes;
+    import->changes += count->inserts + count->updates + count->deletes;
+    edits_free(&import->edits);
+    if (++import->part == import->part_count)
+        import->phase = PHASE_END;
+}
+
+/* One part after the other, all in one transaction of the source. */
 static int edit_step(struct import *import, int64_t now_us, enum import_end *ret, struct error *err)
 {
     bool more = true;
 
+    if (import->refusals->count == 0 && !import->edits)
+        edits_begin(import);
     if (import->refusals->count == 0 && edits_step(import->edits, now_us, &more, err) < 0)
         return err->code;
     if (import->refusals->count > 0) {
         state_rollback(import->state);
         *ret = IMPORT_REFUSED;
     } else if (!more) {
-        import->phase = PHASE_END;
+        edits_end(import);
     }
     return 0;
 }
@@ -357,23 +279,22 @@ struct import *import_new(struct state *state, const struct import_options *opti
                           struct refusals *refusals)
 {
     struct import *import = calloc(1, sizeof *import);
-    struct form form = *options->form;
 
     if (!import)
         abort();
-    if (options->workbook)
-        form.decimal = '.';
     *import = (struct import){ .state = state,
                                .options = *options,
-                               .block = &options->mapping->blocks[options->block],
+                               .form = *options->form,
                                .refusals = refusals,
                                .text = text,
                                .length = length,
                                .result = { .ignored = "" },
                                .arena = arena_new(),
                                .scratch = arena_new() };
-    import->spellings = spellings_of(import->arena, import->block, &form);
-    import->numbers = arena_array(import->arena, import->block->column_count, sizeof *import->numbers);
+    if (options->workbook)
+        import->form.decimal = '.';
+    import->parts = parts_new(import->arena, options->mapping, options->block, &import->form, &import->part_count,
+                              &import->titles, &import->title_count);
     return import;
 }
 

@@ -10,7 +10,7 @@
 struct import_options {
     const struct mapping *mapping;
     const struct form *form;
-    uint16_t block;
+    uint16_t block;    /* the first of the list (list_of()): it has a part for each */
     const char *name;  /* of the file */
     const char *owner; /* user who saved it, NULL: not known; borrowed as the name is */
     int64_t saved_us;  /* when it was saved */

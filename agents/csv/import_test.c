@@ -1,173 +1,5 @@
 /* Lists taken into a real state file and batches applied to it: what travels, what is kept, what survives. */
-#include "agents/csv/amend.h"
-#include "agents/csv/import.h"
-#include "agents/csv/list_fixture.h"
-
-#include <sodium.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static struct list_fixture fixture;
-static char folder[64];
-static struct state *state_now;
-static struct refusals refusals;
-
-enum { BEFORE_US = 1500, FED_US = 2000, AFTER_US = 2500, NOW_US = 4000 };
-static int64_t saved_us;  /* when the next list was saved */
-static const char *owner; /* by whom */
-
-#define MUST(call)                                                                                                     \
-    do {                                                                                                               \
-        if ((call) < 0)                                                                                                \
-            fail_msg("%s", err.text);                                                                                  \
-    } while (0)
-
-static int setup(void **state)
-{
-    struct error err;
-
-    (void)state;
-    if (sodium_init() < 0)
-        return -1;
-    list_fixture_new(&fixture);
-    refusals.arena = fixture.arena;
-    refusals.count = 0;
-    saved_us = AFTER_US;
-    owner = NULL;
-    snprintf(folder, sizeof folder, "/tmp/selaras-state-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    MUST(state_open(folder, &state_now, &err));
-    MUST(state_begin(state_now, &err));
-    MUST(state_loaded(state_now, 1, 100, &err));
-    MUST(state_commit(state_now, &err));
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    state_close(&state_now);
-    for (int i = 0; i < 3; i++)
-        unlink(arena_printf(fixture.arena, "%s/state.sqlite%s", folder, i == 0 ? "" : i == 1 ? "-wal" : "-shm"));
-    rmdir(folder);
-    arena_free(&fixture.arena);
-    return 0;
-}
-
-#define HEADER "NIK;Nama;Lahir;Iuran;Berhak\n"
-
-static struct import *import_begin(const char *text, bool complete)
-{
-    struct import_options options = { .mapping = &fixture.mapping,
-                                      .form = &fixture.forms[0],
-                                      .name = "warga.csv",
-                                      .owner = owner,
-                                      .saved_us = saved_us,
-                                      .complete = complete,
-                                      .outbox = true,
-                                      .rows_most = 1000 };
-
-    refusals.count = 0;
-    return import_new(state_now, &options, strdup(text), strlen(text), &refusals);
-}
-
-static enum import_end import_all(const char *text, bool complete)
-{
-    struct import *import = import_begin(text, complete);
-    enum import_end end = IMPORT_GOES_ON;
-    struct error err;
-
-    while (end == IMPORT_GOES_ON)
-        MUST(import_step(import, NOW_US, &end, &err));
-    import_free(&import);
-    return end;
-}
-
-/* What waits for the broker behind transaction `number`, as "insert 1 base;..." */
-static const char *waiting(uint64_t number)
-{
-    const char *text = "";
-    struct piece piece;
-    struct error err;
-    bool found = true;
-
-    for (;;) {
-        MUST(state_piece(state_now, fixture.arena, number, 0, 1 << 20, &piece, &found, &err));
-        if (!found)
-            return text;
-        assert_true(piece.final);
-        assert_true(piece.fence.seq > 0);
-        for (uint32_t i = 0; i < piece.change_count; i++) {
-            struct change change = piece.changes[i];
-
-            assert_true(change_committed(&change));
-            MUST(change_decode(fixture.arena, &change, &err));
-            text =
-                arena_printf(fixture.arena, "%s%s %.*s (%u fields, base %d);", text, operation_name(change.operation),
-                             (int)change.key.length, change.key.bytes, change.field_count, (int)piece.base);
-        }
-        for (uint32_t i = 0; i < piece.report_count; i++)
-            text = arena_printf(fixture.arena, "%s%s %d;", text, report_name(piece.reports[i].kind),
-                                (int)piece.reports[i].record);
-        number = piece.lsn;
-    }
-}
-
-static const char *should(const char *key)
-{
-    struct state_row row;
-    struct error err;
-
-    MUST(state_row(state_now, fixture.arena, fixture.block, (struct text){ key, (uint32_t)strlen(key) }, &row, &err));
-    return list_text(&fixture, row.sides.should);
-}
-
-static uint64_t to_correct(void)
-{
-    struct error err;
-    uint64_t count;
-
-    MUST(state_count(state_now, "warga", STATE_DIFFERS, &count, &err));
-    return count;
-}
-
-/* One item as the broker feeds it: fields as "name=value,name=value". */
-static struct item item_of(enum operation operation, uint64_t record, const char *key, const char *fields)
-{
-    struct item item = { .position = 200 + record,
-                         .record = record,
-                         .operation = operation,
-                         .block = { "warga", 5 },
-                         .key = { key, (uint32_t)strlen(key) },
-                         .fields = arena_array(fixture.arena, F_COUNT, sizeof *item.fields) };
-
-    while (*fields) {
-        size_t name = strcspn(fields, "="), value = strcspn(fields + name + 1, ",");
-
-        item.fields[item.field_count++] =
-            (struct item_field){ { arena_copy(fixture.arena, fields, name), (uint32_t)name },
-                                 value_text(arena_copy(fixture.arena, fields + name + 1, value)) };
-        fields += name + 1 + value;
-        fields += *fields == ',';
-    }
-    return item;
-}
-
-static void feed_all(struct amend *amend, struct item *items, uint32_t count, feed_position position)
-{
-    struct feed feed = { .final = true, .position = position, .leaf = { 7 }, .items = items, .item_count = count };
-    feed_position applied = 0;
-    struct error err;
-    bool taken;
-
-    MUST(amend_take(amend, &feed, &taken, &err));
-    assert_true(taken);
-    while (amend_waits(amend))
-        MUST(amend_step(amend, FED_US, &applied, &err));
-    assert_int_equal(applied, position);
-}
+#include "agents/csv/import_fixture.h"
 
 static void edits_travel_with_the_base_they_were_made_on(void **state)
 {
@@ -261,6 +93,54 @@ static void a_change_says_whose_list_it_comes_from(void **state)
     assert_said(1, "wati", "warga.csv");
     assert_int_equal(import_all(HEADER "2;B;;;\n", true), IMPORT_TAKEN); /* of who is gone no row could say it */
     assert_said(2, "wati", "warga.csv");
+}
+
+static void a_row_may_say_by_whom_and_why_it_changed(void **state)
+{
+    char mapping[1024];
+
+    (void)state;
+    snprintf(mapping, sizeof mapping, "%s    actor = Petugas\n    ground = Dasar\n", list_mapping);
+    setup_with(list_catalog, mapping);
+    owner = "wati";
+    assert_int_equal(import_all(COLUMNS ";Petugas;Dasar\n1;A;;;;rina;SK 7\n", true), IMPORT_TAKEN);
+    assert_said(0, "rina", "SK 7");
+    assert_int_equal(import_all(COLUMNS ";Petugas;Dasar\n1;A;;;;tono;SK 8\n", true), IMPORT_TAKEN);
+    assert_string_equal(waiting(1), ""); /* it says who, and changes nothing */
+    assert_int_equal(import_all(COLUMNS ";Petugas;Dasar\n1;B;;;;tono;\n", true), IMPORT_TAKEN);
+    assert_said(1, "tono", "warga.csv");
+    assert_int_equal(import_all(COLUMNS ";Petugas;Dasar\n1;C;;;;;\n", true), IMPORT_TAKEN);
+    assert_said(2, "wati", "warga.csv");
+    assert_int_equal(import_all(HEADER "1;D;;;\n", true), IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_TITLE_MISSING);
+    assert_int_equal(import_all(arena_printf(fixture.arena, COLUMNS ";Petugas;Dasar\n1;D;;;;%05000d;\n", 7), true),
+                     IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].column, 6);
+}
+
+/* Which of two rows an identifier means is not for us to say, whether it is the key or not. */
+static void two_rows_with_one_identifier_are_refused_with_both_lines(void **state)
+{
+    static const char name[] = "            name\n                type = text\n";
+    const char *at = strstr(list_catalog, name) + sizeof name - 1;
+    char catalog[2048];
+
+    (void)state;
+    snprintf(catalog, sizeof catalog, "%.*s                identifier = yes\n%s", (int)(at - list_catalog),
+             list_catalog, at);
+    setup_with(catalog, list_mapping);
+    assert_int_equal(import_all(HEADER "1;A;;;\n2;;;;\n3;;;;\n4;B;;;\n5;A;;;\n", true), IMPORT_REFUSED);
+    assert_int_equal(refusals.count, 1);
+    assert_int_equal(refusals.list[0].kind, REFUSAL_KEY_TWICE);
+    assert_int_equal(refusals.list[0].column, 2);
+    assert_int_equal(refusals.list[0].lines[0], 6);
+    assert_int_equal(refusals.list[0].number, 2);
+    assert_string_equal(waiting(0), "");
+    assert_int_equal(import_all(HEADER "1;A;;;\n2;;;;\n2;C;;;\n", true), IMPORT_REFUSED);
+    assert_int_equal(refusals.list[0].column, 1);
+    assert_int_equal(refusals.list[0].number, 3);
+    assert_int_equal(import_all(HEADER "1;A;;;\n4;B;;;\n", true), IMPORT_TAKEN);
+    assert_int_equal(import_all(HEADER "1;B;;;\n4;A;;;\n", true), IMPORT_TAKEN); /* they may change it between them */
 }
 
 static void nobody_else_reads_what_is_known_of_the_lists(void **state)
@@ -556,6 +436,8 @@ int main(void)
         UNIT(rounded_numbers_are_told_from_numbers_that_end_in_0),
         UNIT(a_feed_is_applied_once_and_is_no_edit),
         UNIT(a_change_says_whose_list_it_comes_from),
+        UNIT(a_row_may_say_by_whom_and_why_it_changed),
+        UNIT(two_rows_with_one_identifier_are_refused_with_both_lines),
         UNIT(nobody_else_reads_what_is_known_of_the_lists),
         UNIT(a_list_saved_before_a_feed_did_not_know_of_it),
         UNIT(each_piece_has_the_reports_of_its_changes),

@@ -73,20 +73,25 @@ struct list_fixture {
     struct spelling *spellings;
 };
 
-static inline void list_fixture_new(struct list_fixture *fixture)
+static inline void list_fixture_of(struct list_fixture *fixture, const char *records, const char *blocks)
 {
     const struct catalog *catalog;
     struct error err = { 0 };
 
     fixture->arena = arena_new();
-    if (catalog_build(fixture->arena, tree_fixture(fixture->arena, list_catalog), list_catalog, strlen(list_catalog),
-                      &catalog, &err) < 0 ||
-        mapping_build(fixture->arena, tree_fixture(fixture->arena, list_mapping), &fixture->mapping, &err) < 0 ||
+    if (catalog_build(fixture->arena, tree_fixture(fixture->arena, records), records, strlen(records), &catalog, &err) <
+            0 ||
+        mapping_build(fixture->arena, tree_fixture(fixture->arena, blocks), &fixture->mapping, &err) < 0 ||
         mapping_bind(fixture->arena, &fixture->mapping, catalog, "dinkes", &err) < 0 ||
         forms_build(fixture->arena, NULL, &fixture->mapping, &fixture->forms, &err) < 0)
         fail_msg("%s", err.text);
     fixture->block = &fixture->mapping.blocks[0];
     fixture->spellings = spellings_of(fixture->arena, fixture->block, &fixture->forms[0]);
+}
+
+static inline void list_fixture_new(struct list_fixture *fixture)
+{
+    list_fixture_of(fixture, list_catalog, list_mapping);
 }
 
 /* "6402|Siti|1980-01-02|1.00|true"; "-" is NULL. NULL: no row. */

@@ -15,8 +15,9 @@ struct publish {
     const struct mapping *mapping;
     const struct form *forms;
     bool running;
-    uint16_t block;
-    int fd; /* of the file that is being written; -1: none */
+    uint16_t list;  /* its first block */
+    uint16_t block; /* of the list */
+    int fd;         /* of the file that is being written; -1: none */
     char separator;
     struct text after;
     char *after_bytes;
@@ -42,7 +43,10 @@ static const char *time_text(struct arena *arena, int64_t time_us)
 static int add_row(struct publish *publish, struct text key, struct error *err)
 {
     const struct mapping_block *block = &publish->mapping->blocks[publish->block];
-    struct correction correction = { .block = block, .spellings = publish->spellings, .key = key };
+    struct correction correction = { .block = block,
+                                     .spellings = publish->spellings,
+                                     .part = list_shared(publish->mapping, publish->list) ? block->name : NULL,
+                                     .key = key };
     struct state_row row, was;
     const char *since;
 
@@ -91,20 +95,27 @@ static int is_moved(struct publish *publish, struct text key, bool *ret, struct 
     return found < 0 ? found : 0;
 }
 
+static void block_begin(struct publish *publish, uint16_t block)
+{
+    publish->block = block;
+    publish->spellings = spellings_of(publish->arena, &publish->mapping->blocks[block], &publish->forms[publish->list]);
+    publish->after = (struct text){ 0 };
+}
+
+/* A list has one file, by the name of its first block. */
 static int file_begin(struct publish *publish, struct error *err)
 {
-    const struct mapping_block *block = &publish->mapping->blocks[publish->block];
+    const struct mapping_block *first = &publish->mapping->blocks[publish->list];
     struct state_list list;
 
     arena_reset(publish->arena);
-    publish->spellings = spellings_of(publish->arena, block, &publish->forms[publish->block]);
-    if (state_list(publish->state, publish->arena, block->name, &list, err) < 0 ||
-        folder_write_begin(publish->folder, block->name, &publish->fd, err) < 0)
+    block_begin(publish, publish->list);
+    if (state_list(publish->state, publish->arena, first->name, &list, err) < 0 ||
+        folder_write_begin(publish->folder, first->name, &publish->fd, err) < 0)
         return err->code;
     publish->separator = list.separator;
-    publish->after = (struct text){ 0 };
     publish->out.length = 0;
-    corrections_begin(publish->separator, &publish->out);
+    corrections_begin(publish->separator, list_shared(publish->mapping, publish->list), &publish->out);
     return 0;
 }
 
@@ -113,12 +124,24 @@ static int file_end(struct publish *publish, struct error *err)
     int fd = publish->fd;
 
     publish->fd = -1;
-    if (folder_write_end(publish->folder, publish->mapping->blocks[publish->block].name, fd, err) < 0)
+    if (folder_write_end(publish->folder, publish->mapping->blocks[publish->list].name, fd, err) < 0)
         return err->code;
-    if (++publish->block < publish->mapping->block_count)
-        return 0;
+    while (++publish->list < publish->mapping->block_count)
+        if (list_of(publish->mapping, publish->list) == publish->list)
+            return 0;
     publish->running = false;
     return publish->state->corrections ? 0 : state_corrections_done(publish->state, err);
+}
+
+/* The next block of the list, or the end of its file. */
+static int block_end(struct publish *publish, struct error *err)
+{
+    for (uint16_t next = publish->block + 1; next < publish->mapping->block_count; next++)
+        if (list_of(publish->mapping, next) == publish->list) {
+            block_begin(publish, next);
+            return 0;
+        }
+    return file_end(publish, err);
 }
 
 static void after_set(struct publish *publish, struct text key)
@@ -136,7 +159,7 @@ int publish_step(struct publish *publish, struct error *err)
     err->code = 0;
     if (!publish->running) {
         publish->running = true;
-        publish->block = 0;
+        publish->list = 0;
         publish->state->corrections = false; /* what changes from here on sets it again */
     }
     if (publish->fd < 0 && file_begin(publish, err) < 0)
@@ -158,7 +181,7 @@ int publish_step(struct publish *publish, struct error *err)
     if (folder_write(publish->fd, &publish->out, err) < 0)
         return err->code;
     publish->out.length = 0;
-    return found ? 0 : file_end(publish, err);
+    return found ? 0 : block_end(publish, err);
 }
 
 bool publish_due(const struct publish *publish)

@@ -95,6 +95,17 @@ static void add_text(struct buffer *out, const char *text)
     buffer_add(out, text, strlen(text));
 }
 
+/* Several blocks of one list look at the same cell: one reason is enough. */
+static bool is_known(const struct refusals *refusals, enum refusal_kind kind, uint32_t line, uint32_t column,
+                     uint64_t number)
+{
+    for (const struct refusal *refusal = refusals->list; refusal < refusals->list + refusals->count; refusal++)
+        if (line > 0 && refusal->kind == kind && refusal->last == line && refusal->column == column &&
+            refusal->number == number && column > 0)
+            return true;
+    return false;
+}
+
 static bool same_place(const struct refusal *refusal, enum refusal_kind kind, uint32_t column, const char *title)
 {
     static const bool apart[REFUSAL_KIND_COUNT] = {
@@ -110,6 +121,8 @@ void refuse(struct refusals *refusals, enum refusal_kind kind, uint32_t line, ui
 {
     struct refusal *refusal = refusals->list, *end = refusals->list + refusals->count;
 
+    if (is_known(refusals, kind, line, column, number))
+        return;
     while (refusal < end && !same_place(refusal, kind, column, title))
         refusal++;
     if (refusal == end) {
@@ -127,6 +140,7 @@ void refuse(struct refusals *refusals, enum refusal_kind kind, uint32_t line, ui
     if (refusal->count < REFUSAL_LINES)
         refusal->lines[refusal->count] = line;
     refusal->count++;
+    refusal->last = line;
 }
 
 /* "baris 4, 7 dan 12 lainnya" */

@@ -56,6 +56,7 @@ struct refusal {
     uint64_t number, other;
     uint32_t lines[REFUSAL_LINES]; /* the first ones */
     uint32_t count;                /* how many lines; 0: the file as a whole */
+    uint32_t last;                 /* the last of them */
 };
 
 struct refusals {

@@ -81,20 +81,29 @@ must_check int state_unpack(struct arena *arena, const struct mapping_block *blo
  */
 
 must_check int state_stage_begin(struct state *state, struct error *err);
-/* One row a key: `ret_line` is not 0 when it was there already. `rest`: see fields_rest(). */
-must_check int state_stage(struct state *state, struct text key, uint32_t line, const struct buffer *fields,
-                           const struct buffer *rest, uint32_t *ret_line, struct error *err);
-must_check int state_stage_keyless(struct state *state, uint32_t line, const struct buffer *rest, struct error *err);
-/* The next staged row after `after`, and the one with this key. */
+/* One row of a block a key: `ret_line` is not 0 when it was there already. `rest`: see fields_rest(). */
+must_check int state_stage(struct state *state, const char *block, struct text key, uint32_t line,
+                           const struct buffer *fields, const struct buffer *rest, uint32_t *ret_line,
+                           struct error *err);
+/* What finds a record as well as its key: `name` says which identifier, `ret_line` is not 0 when a row has it already.
+ */
+must_check int state_stage_identifier(struct state *state, const char *name, struct text value, uint32_t line,
+                                      uint32_t *ret_line, struct error *err);
+must_check int state_stage_keyless(struct state *state, const char *block, uint32_t line, const struct buffer *rest,
+                                   struct error *err);
+/* The list says that this one is gone; a row that has it counts more. */
+must_check int state_stage_gone(struct state *state, const char *block, struct text key, uint32_t line,
+                                struct error *err);
+/* The next staged row after `after`, and the one with this key; fields are NULL when it is said to be gone. */
 must_check int state_staged(struct state *state, struct arena *arena, const struct mapping_block *block,
                             struct text after, struct text *ret_key, struct value **ret_fields, struct error *err);
 must_check int state_staged_key(struct state *state, struct arena *arena, const struct mapping_block *block,
                                 struct text key, struct value **ret_fields, struct error *err);
 /* The key of the only staged row that is like this. */
-must_check int state_staged_like(struct state *state, struct arena *arena, const struct buffer *rest, struct text *ret,
-                                 struct error *err);
+must_check int state_staged_like(struct state *state, struct arena *arena, const char *block, const struct buffer *rest,
+                                 struct text *ret, struct error *err);
 /* A row without a key that is like this. */
-must_check int state_keyless_like(struct state *state, const struct buffer *rest, uint32_t *ret_line,
+must_check int state_keyless_like(struct state *state, const char *block, const struct buffer *rest, uint32_t *ret_line,
                                   struct error *err);
 /* The next staged number of 16 digits that nobody knows and that ends in 0, while one is known, and not staged, that
  * differs in its last digit alone. */

@@ -99,8 +99,9 @@ int state_row_put(struct state *state, const struct mapping_block *block, struct
 static const char *const next_sql[] = {
     [STATE_SHOULD] = "SELECT key FROM row WHERE block = ?1 AND key > ?2 AND should IS NOT NULL ORDER BY key LIMIT 1",
     [STATE_DIFFERS] = "SELECT key FROM row WHERE block = ?1 AND key > ?2 AND differs ORDER BY key LIMIT 1",
-    [STATE_GONE] = "SELECT key FROM row WHERE block = ?1 AND key > ?2 AND said IS NOT NULL"
-                   " AND NOT EXISTS (SELECT 1 FROM staged WHERE staged.key = row.key) ORDER BY key LIMIT 1",
+    [STATE_GONE] =
+        "SELECT key FROM row WHERE block = ?1 AND key > ?2 AND said IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM staged WHERE staged.block = ?1 AND staged.key = row.key) ORDER BY key LIMIT 1",
 };
 
 int state_next(struct state *state, struct arena *arena, const char *block, enum state_which which, struct text after,

@@ -166,7 +166,7 @@ static struct absent *find_back(const struct absents *absents, struct touched_se
 static void send(struct absents *absents, struct touched_set *set, struct absent *absent, uint64_t lsn)
 {
     if (!key_index_find(&set->before, absent->key->block, key_text(absent->key)))
-        touched_gone(set, absent->key, absent->row);
+        touched_gone(set, absent->key, absent->row, false);
     settle(absents, absent, lsn);
 }
 
@@ -219,14 +219,19 @@ static void send_due(struct absents *absents, struct touched_set *set, const str
     }
 }
 
-static void drop_overtaken(struct absents *absents, uint64_t lsn)
+/* Whose row was deleted the broker can tell by its key only as of before that apply. Where the row that we put there is
+ * gone again already, the key says that one's deletion in this transaction, and the other goes on waiting. */
+static void send_overtaken(struct absents *absents, struct touched_set *set, uint64_t lsn)
 {
     struct absent *following;
 
     for (struct absent *at = absents->oldest; at && absents->overtaken; at = following) {
         following = at->next;
-        if (at->overtaken)
+        if (at->overtaken && !key_index_find(&set->before, at->key->block, key_text(at->key))) {
+            touched_gone(set, at->key, at->row, true);
             settle(absents, at, lsn);
+        }
+        at->overtaken = false;
     }
     absents->overtaken = false;
 }
@@ -235,7 +240,7 @@ int absents_pass(struct absents *absents, struct touched_set *set, const struct 
                  struct error *err)
 {
     absents->time_us = moment->time_us;
-    drop_overtaken(absents, moment->lsn);
+    send_overtaken(absents, set, moment->lsn);
     if (absents->count > 0)
         come_back(absents, set, moment);
     if (moment->beat)

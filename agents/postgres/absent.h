@@ -20,7 +20,7 @@ struct absent {
     uint64_t lsn; /* of the transaction that deleted it */
     int64_t since_us;
     bool fresh;     /* not durable yet */
-    bool overtaken; /* the feed has put a row there: there is nothing to delete any more */
+    bool overtaken; /* the feed has put a row there */
     uint64_t settled;
 };
 
@@ -43,7 +43,8 @@ void absents_restore(struct absents *absents, uint16_t block, struct text key, c
                      int64_t since_us);
 /* Whether a deletion of this row waits. */
 bool absents_wait(const struct absents *absents, uint16_t block, struct text key);
-/* An apply of ours has put a row there. Counts when absents_pass() ends the transaction. */
+/* An apply of ours has put a row there: the deletion travels with that transaction, as of before it (touched.h,
+ * earlier). Counts when absents_pass() ends the transaction. */
 void absents_overtake(struct absents *absents, uint16_t block, struct text key);
 
 /* A source transaction has ended. */

@@ -29,7 +29,7 @@ static struct text text_of(const char *text)
 
 /* ---- what becomes of items ---- */
 
-static void report_add(struct apply_batch *batch, enum report_kind kind, const struct net *net, const char *text)
+static void report_add(struct apply_batch *batch, enum report_kind kind, const struct net *net, struct text text)
 {
     for (uint32_t i = 0; i < batch->report_count; i++)
         if (batch->reports[i].kind == kind && batch->reports[i].record == net->record)
@@ -39,7 +39,7 @@ static void report_add(struct apply_batch *batch, enum report_kind kind, const s
         .record = net->record,
         .position = net->position,
         .block = text_of(batch->work->mapping->blocks[net->block].name),
-        .text = text_of(text),
+        .text = text,
     };
 }
 
@@ -56,7 +56,7 @@ void batch_park_new(struct apply_batch *batch, struct net *net, const char *reas
     assert(batch->park_count == batch->new_park_count);
     batch->parks[batch->park_count++] = (struct park){ net, reason, false };
     batch->new_park_count++;
-    report_add(batch, REPORT_PARKED, net, reason);
+    report_add(batch, REPORT_PARKED, net, text_of(reason));
 }
 
 /* An update that met no row is never silent. An insertion where rows may not be inserted has nothing to meet. */
@@ -66,7 +66,7 @@ static void skipped_add(struct apply_batch *batch)
         const struct apply_row *row = batch->rows[i];
 
         if (row->net->operation == OPERATION_UPDATE && !row->met)
-            report_add(batch, REPORT_SKIPPED, row->net, "");
+            report_add(batch, REPORT_SKIPPED, row->net, row->net->key);
     }
 }
 
@@ -106,7 +106,10 @@ static void queue_parks(struct apply_batch *batch)
         pg_array_bytes(&columns[0], block, strlen(block));
         pg_array_int8(&columns[1], (int64_t)park->net->record);
         pg_array_int8(&columns[2], (int64_t)park->net->position);
-        pg_array_bytes(&columns[3], park->net->key.length ? park->net->key.bytes : "", park->net->key.length);
+        if (park->net->key_of_ours) /* a guess of ours must not come back as the broker's word */
+            pg_array_bytes(&columns[3], "", 0);
+        else
+            pg_array_bytes(&columns[3], park->net->key.length ? park->net->key.bytes : "", park->net->key.length);
         pg_array_bytes(&columns[4], effect.bytes, effect.length);
         pg_array_bytes(&columns[5], park->reason, strlen(park->reason));
         buffer_free(&effect);

@@ -244,9 +244,13 @@ static inline void assert_reports(struct world *world, const char *expected)
             continue;
         assert_int_equal(applied_read(arena, bytes + head, (size_t)PQgetlength(result, row, 0) - head, &applied, &err),
                          0);
-        for (uint32_t i = 0; i < applied.report_count; i++)
-            snprintf(text + strlen(text), sizeof text - strlen(text), "%s %d %d;", report_name(applied.reports[i].kind),
-                     (int)applied.reports[i].record, (int)applied.reports[i].position);
+        for (uint32_t i = 0; i < applied.report_count; i++) {
+            const struct report *report = &applied.reports[i];
+            struct text key = report->kind == REPORT_SKIPPED ? report->text : (struct text){ "", 0 };
+
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s %d %d%s%.*s;", report_name(report->kind),
+                     (int)report->record, (int)report->position, key.length > 0 ? " " : "", (int)key.length, key.bytes);
+        }
     }
     assert_string_equal(text, expected);
     arena_free(&arena);

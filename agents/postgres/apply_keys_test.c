@@ -86,6 +86,23 @@ static void a_record_that_comes_and_goes_leaves_no_link(void **state)
                " (SELECT count(*) FROM member WHERE nik = 'D'))");
 }
 
+/* What our own links say may be over, and stays a guess while the record is parked. */
+static void a_parked_record_does_not_take_the_row_that_has_its_key_now(void **state)
+{
+    struct world *world = world_of(state);
+
+    add_record(world, 5, "Dedi");
+    feed(world, 5);
+    sql(world, "UPDATE member SET nik = 'F', nama = 'Fani' WHERE nik = 'D'");
+    add(world, 6, OPERATION_INSERT, 9, NULL, "nik", "D", "name", "Dedi", "premium", "-1.00", NULL);
+    feed(world, 6);
+    assert_sql(world, "9", "SELECT string_agg(record::text, ' ') FROM selaras.parked");
+    sql(world, "ALTER TABLE member DROP CONSTRAINT member_iuran_check");
+    settle(world, 9, false);
+    assert_sql(world, "D Dedi, F Fani",
+               "SELECT string_agg(nik || ' ' || nama, ', ' ORDER BY nik) FROM member WHERE nik IN ('D', 'F')");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup_generated, teardown)
 
 int main(void)
@@ -94,6 +111,7 @@ int main(void)
         T(a_record_that_comes_twice_is_linked_once),
         T(a_record_that_goes_and_comes_again_is_linked_to_its_last_row),
         T(a_record_that_comes_and_goes_leaves_no_link),
+        T(a_parked_record_does_not_take_the_row_that_has_its_key_now),
     };
 
     log_start("apply_test", NULL, LOG_WARN);

@@ -35,7 +35,7 @@ static void an_update_of_a_missing_row_is_reported(void **state)
     add(world, 6, OPERATION_UPDATE, 9, "X", "premium", "1.00", NULL);
     add(world, 7, OPERATION_DELETE, 8, "Y", NULL);
     feed(world, 7);
-    assert_reports(world, "skipped 9 5;");
+    assert_reports(world, "skipped 9 5 X;");
 }
 
 static void items_of_a_row_that_is_gone_here_are_skipped_or_done(void **state)
@@ -203,7 +203,7 @@ static void a_condition_is_spelled_as_the_database_spells_it(void **state)
     feed(world, 8);
     assert_sql(world, "A:Ani S.:1.00 B:Budi:2.00 C:Citra S.:1.00",
                "SELECT string_agg(concat_ws(':', nik::text, nama, iuran), ' ' ORDER BY nik) FROM member");
-    assert_reports(world, "parked 4 8;skipped 2 6;");
+    assert_reports(world, "parked 4 8;skipped 2 6 B;");
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -27,6 +27,7 @@ struct beyond {
     struct arena *scratch; /* of one message */
     struct key_index index;
     struct passed *first, **end;
+    bool deletes;           /* the message has a row that we deleted */
     struct report *reports; /* in the arena that beyond_end was given */
     uint32_t report_count, report_capacity;
     struct arena *report_arena;
@@ -302,9 +303,21 @@ static void compare_fields(struct beyond *beyond, const struct applied *applied,
         report_add(beyond, applied, block, passed->record, names);
 }
 
+/* A row that came with this transaction and is not there any more, though nothing that we deleted can have taken it
+ * along: the agency leaves it out. Told as a deletion it would be sent again, and deleted again, without end. */
+static bool is_left_out(const struct beyond *beyond, const struct passed *passed)
+{
+    return !beyond->deletes && !passed->there && passed->listed && !passed->gone && !passed->before;
+}
+
 static void judge(struct beyond *beyond, const struct applied *applied, const struct passed *passed, bool compare,
                   struct fold *fold)
 {
+    if (compare && is_left_out(beyond, passed)) {
+        note(beyond, block_of(beyond, passed->block), ALTERED_ROWS);
+        report_add(beyond, applied, block_of(beyond, passed->block), passed->record, "existence");
+        return;
+    }
     if (!passed->there && !(passed->listed && passed->gone)) {
         fold_gone(fold, &(struct seen){ .block = passed->block,
                                         .fields = passed->now,
@@ -344,8 +357,11 @@ void beyond_end(struct beyond *beyond, struct applied *applied, struct arena *ar
     beyond->reports = NULL;
     beyond->report_count = beyond->report_capacity = 0;
     beyond->report_arena = arena;
-    for (uint32_t i = 0; applied && i < applied->row_count; i++)
+    beyond->deletes = false;
+    for (uint32_t i = 0; applied && i < applied->row_count; i++) {
         list_row(beyond, applied, &applied->rows[i]);
+        beyond->deletes |= applied->rows[i].gone;
+    }
     for (const struct passed *passed = beyond->first; passed; passed = passed->next)
         judge(beyond, applied, passed, compare, fold);
     if (applied)

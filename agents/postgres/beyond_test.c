@@ -191,6 +191,12 @@ static void a_row_that_we_wrote_first_and_a_cascade_deletes_is_captured(void **s
     (void)state;
     begin();
     insert(budi);
+    delete (siti);
+    delete (budi);
+    say(true, (struct listed[]){ { "7", "Budi", "1" }, { "1", NULL, NULL } }, 2, NULL);
+    ends("delete 7; ", "");
+    begin();
+    update(budi, budi);
     delete (budi);
     say(true, (struct listed[]){ { "7", "Budi", "1" } }, 1, NULL);
     ends("delete 7; ", "");
@@ -199,6 +205,18 @@ static void a_row_that_we_wrote_first_and_a_cascade_deletes_is_captured(void **s
     delete (budi);
     say(false, NULL, 0, NULL);
     ends("delete 7; ", "");
+}
+
+/* Were that a deletion, the broker would send the row again, for ever. */
+static void a_row_that_we_made_and_a_trigger_deletes_is_left_out(void **state)
+{
+    (void)state;
+    begin();
+    update(siti, siti_four);
+    insert(budi);
+    delete (budi);
+    say(true, (struct listed[]){ { "1", NULL, "4" }, { "7", "Budi", "1" } }, 2, NULL);
+    ends("altered 71 existence; ", "rows 1; ");
 }
 
 static void a_row_that_is_there_again_is_not_gone(void **state)
@@ -320,6 +338,7 @@ int main(void)
         UNIT(what_we_wrote_is_nothing_of_the_agency),
         UNIT(a_row_that_a_cascade_deletes_is_captured),
         UNIT(a_row_that_we_wrote_first_and_a_cascade_deletes_is_captured),
+        UNIT(a_row_that_we_made_and_a_trigger_deletes_is_left_out),
         UNIT(a_row_that_is_there_again_is_not_gone),
         UNIT(what_others_do_under_our_origin_without_a_word_is_captured_when_it_deletes),
         UNIT(a_value_that_a_trigger_writes_stays_and_is_counted_and_told),

@@ -212,13 +212,19 @@ static void touched_change(const struct fold *fold, struct arena *arena, const s
         change->ground = fold->witnesses[1];
 }
 
+bool fold_earlier(const struct fold *fold)
+{
+    return fold->cursor && fold->cursor->earlier;
+}
+
 uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct change **ret)
 {
     size_t capacity = 0, size = 0;
     struct change *changes = NULL;
     uint32_t count = 0;
+    bool earlier = fold_earlier(fold);
 
-    for (; fold->cursor; fold->cursor = fold->cursor->next) {
+    for (; fold->cursor && fold->cursor->earlier == earlier; fold->cursor = fold->cursor->next) {
         if (count == capacity) {
             struct change *larger = arena_array(arena, capacity ? capacity * 2 : 1, sizeof *larger);
 

@@ -46,8 +46,11 @@ must_check int fold_absences(struct fold *fold, struct absents *absents, const s
 uint32_t fold_end(struct fold *fold, const uint8_t seed[32], struct error *ret_first);
 /* Whether fold_next has something left to give. */
 bool fold_left(const struct fold *fold);
-/* The next changes, in `arena`, at least one and otherwise at most `bytes` of them; returns how many. A record that
- * leaves a key comes before one that takes it, except where keys were exchanged in a circle. */
+/* Whether what fold_next gives next is earlier than the apply in whose transaction it stands: those come first. */
+bool fold_earlier(const struct fold *fold);
+/* The next changes, all of them earlier or none, in `arena`, at least one and otherwise at most `bytes` of them;
+ * returns how many. A record that leaves a key comes before one that takes it, except where keys were exchanged in a
+ * circle. */
 uint32_t fold_next(struct fold *fold, struct arena *arena, size_t bytes, struct change **ret);
 /* Forgets the transaction; relations stay. */
 void fold_reset(struct fold *fold);

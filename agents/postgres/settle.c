@@ -61,6 +61,13 @@ static void report_of(const struct settle *settle, enum report_kind kind, const 
     };
 }
 
+/* An update that met no row is never silent. */
+static void report_skip(const struct settle *settle, struct report *ret)
+{
+    report_of(settle, REPORT_SKIPPED, "", ret);
+    ret->text = settle->row->net->key;
+}
+
 static void queue_delete(struct settle *settle)
 {
     static const char sql_unpark[] = "DELETE FROM selaras.parked WHERE block = $1::text AND record = $2::int8";
@@ -208,7 +215,7 @@ static void on_tried(void *context, const struct pg_outcome *outcome)
     }
     report_of(settle, REPORT_RELEASED, "", &reports[0]);
     if (settle->row->net->operation == OPERATION_UPDATE && !settle->row->met)
-        report_of(settle, REPORT_SKIPPED, "", &reports[count++]);
+        report_skip(settle, &reports[count++]);
     if (apply_makes(settle->row->kind)) {
         report_of(settle, REPORT_LINKED, "", &reports[count]);
         reports[count++].text = settle->row->made;

@@ -34,9 +34,9 @@ struct stream {
     struct fence_table fence_table;
     uint64_t lsn;
     int64_t time_us;
-    feed_position base;
-    bool left;       /* pieces of the last transaction wait */
-    uint32_t number; /* of the next change */
+    feed_position base, earlier; /* now, and before the last apply */
+    bool left;                   /* pieces of the last transaction wait */
+    uint32_t number;             /* of the next change */
     uint32_t reported;
     uint32_t problem_count;
     struct error problem;
@@ -226,6 +226,7 @@ static int end_ours(struct stream *stream, enum stream_found *ret, struct error 
                          "what this database has applied went back from feed position %" PRIu64 " to %" PRIu64
                          ": it was restored, or something else writes under the origin %s",
                          stream->base, position, stream->options.origin);
+    stream->earlier = stream->base;
     if (known)
         stream->base = position;
     beyond_end(stream->beyond, transaction->said ? &transaction->applied : NULL, stream->transaction_arena,
@@ -345,16 +346,19 @@ static void next_changes(struct stream *stream, struct piece *piece)
 bool stream_next(struct stream *stream, struct piece *ret)
 {
     struct piece piece = { .lsn = stream->lsn, .base = stream->base, .commit_time_us = stream->time_us };
+    bool earlier = fold_earlier(stream->fold);
 
     if (!stream->left) {
         transaction_end(stream); /* what the last piece borrowed was still needed until now */
         return false;
     }
-    if (stream->reported < stream->transaction.applied.report_count)
+    if (earlier)
+        piece.base = stream->earlier;
+    if (!earlier && stream->reported < stream->transaction.applied.report_count)
         next_reports(stream, &piece); /* first: they say on which base the changes count as made */
     else
         next_changes(stream, &piece);
-    piece.final = !fold_left(stream->fold) && stream->reported == stream->transaction.applied.report_count;
+    piece.final = !earlier && !fold_left(stream->fold) && stream->reported == stream->transaction.applied.report_count;
     if (piece.final)
         piece.fence = stream->transaction.fence;
     stream->left = !piece.final;

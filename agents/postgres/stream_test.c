@@ -136,6 +136,49 @@ static void an_apply_of_ours_sets_the_base_and_is_not_captured(void **state)
     none_left();
 }
 
+static void a_deletion_that_waits_goes_before_the_apply_that_puts_another_row_there(void **state)
+{
+    struct report report = { REPORT_LINKED, 7, 60, { "people", 6 }, { "1", 1 } };
+    struct mapping_block block = fixture_block;
+    const struct mapping mapping = { &block, 1 };
+    struct absents *absents = absents_new(&mapping, 1 << 20);
+    struct piece piece;
+
+    (void)state;
+    block.absence_s = 60;
+    stream_free(&stream);
+    stream = stream_new(&(struct stream_options){ .origin = ORIGIN,
+                                                  .mapping = &mapping,
+                                                  .bytes_max = 1 << 24,
+                                                  .piece_bytes = 4096,
+                                                  .absents = absents,
+                                                  .lsn = START,
+                                                  .base = 50 });
+    for (uint32_t reports = 0; reports < 2; reports++) {
+        uint64_t end = 2000 + 200 * reports;
+        feed_position base = 50 + 10 * reports;
+
+        begin(end);
+        take_ok(people_bytes('f'));
+        take_ok(change_bytes('O', &siti, NULL));
+        assert_int_equal(commit(end), STREAM_EMPTY);
+        absents_kept(absents);
+        begin_ours(end + 100, base + 10);
+        take_ok(insert_bytes(&siti));
+        say_applied(base + 10, &report, reports);
+        assert_int_equal(commit(end + 100), STREAM_PIECES);
+        piece = next();
+        assert_true(piece.base == base && piece.change_count == 1 && piece.report_count == 0 && !piece.final);
+        assert_int_equal(piece.changes[0].operation, OPERATION_DELETE);
+        piece = next();
+        assert_true(piece.base == base + 10 && piece.change_count == 0 && piece.report_count == reports && piece.final);
+        assert_true(piece.lsn == end + 100 && piece.first == 1);
+        none_left();
+    }
+    stream_free(&stream);
+    absents_free(&absents);
+}
+
 static void an_apply_that_changed_no_row_is_seen_by_its_message(void **state)
 {
     (void)state;
@@ -437,6 +480,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT(a_local_transaction_is_one_piece_on_the_committed_base),
         UNIT(an_apply_of_ours_sets_the_base_and_is_not_captured),
+        UNIT(a_deletion_that_waits_goes_before_the_apply_that_puts_another_row_there),
         UNIT(an_apply_that_changed_no_row_is_seen_by_its_message),
         UNIT(reports_travel_in_a_piece_of_their_own_split_when_there_are_many),
         UNIT(a_message_of_someone_else_sets_no_base),

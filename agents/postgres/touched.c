@@ -284,10 +284,11 @@ void touched_was(struct touched_set *set, struct touched *come, const struct loc
     touched_set_now(set, come, row_copy(set, come->now));
 }
 
-void touched_gone(struct touched_set *set, const struct local_key *key, const struct packed_row *row)
+void touched_gone(struct touched_set *set, const struct local_key *key, const struct packed_row *row, bool earlier)
 {
     struct touched *touched = touched_new(set, key->block);
 
+    touched->earlier = earlier;
     touched->left = true;
     touched->before = row_copy(set, row);
     touched->before_key = key_new(set, key->block, key_text(key));
@@ -371,24 +372,33 @@ static bool any_refers(const struct mapping *mapping)
     return refers;
 }
 
-/* What is referred to comes before what refers to it, otherwise all stays in order: a transaction that is too large to
- * be decided at once is decided as it comes. */
+static bool any_earlier(const struct touched_set *set)
+{
+    bool earlier = false;
+
+    for (const struct touched *touched = set->oldest; touched && !earlier; touched = touched->next)
+        earlier = touched->earlier;
+    return earlier;
+}
+
+/* What is earlier comes first; then what is referred to before what refers to it, otherwise all stays in order: a
+ * transaction that is too large to be decided at once is decided as it comes. */
 static void order_by_type(struct touched_set *set)
 {
-    struct touched *first[BLOCKS_MAX] = { NULL }, *last[BLOCKS_MAX] = { NULL }, *newest = NULL;
-    uint16_t places[BLOCKS_MAX];
+    struct touched *first[2 * BLOCKS_MAX] = { NULL }, *last[2 * BLOCKS_MAX] = { NULL }, *newest = NULL;
+    uint16_t places[BLOCKS_MAX], count = set->mapping->block_count;
 
-    for (uint16_t i = 0; i < set->mapping->block_count; i++)
-        places[i] = place_of_type(set->mapping, i);
+    for (uint16_t i = 0; i < count; i++)
+        places[i] = any_refers(set->mapping) ? place_of_type(set->mapping, i) : 0;
     for (struct touched *touched = set->oldest; touched; touched = touched->next) {
-        uint16_t place = places[touched->block];
+        uint16_t place = (uint16_t)(places[touched->block] + (touched->earlier ? 0 : count));
 
         *(first[place] ? &last[place]->chain : &first[place]) = touched;
         touched->chain = NULL;
         last[place] = touched;
     }
     set->oldest = NULL;
-    for (uint16_t place = 0; place < set->mapping->block_count; place++)
+    for (uint16_t place = 0; place < 2 * count; place++)
         for (struct touched *touched = first[place]; touched; touched = touched->chain) {
             touched->previous = newest;
             touched->next = NULL;
@@ -429,7 +439,7 @@ void touched_order(struct touched_set *set)
         following = touched;
     }
     set->oldest = following;
-    if (any_refers(set->mapping))
+    if (any_refers(set->mapping) || any_earlier(set))
         order_by_type(set);
 }
 

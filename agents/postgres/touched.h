@@ -22,7 +22,8 @@ struct touched {
     struct touched *previous, *next; /* in the order of the first touch, or as touched_order left them */
     struct touched *chain;           /* while ordering */
     bool ordered;
-    bool left; /* not to be waited for: its row was not deleted, or not by the agency, or has been waited for */
+    bool earlier; /* a deletion that waited until an apply of ours put another row there: older than that apply */
+    bool left;    /* not to be waited for: its row was not deleted, or not by the agency, or has been waited for */
     uint16_t block;
     struct local_key *before_key, *now_key;
     struct packed_row *before, *now;
@@ -56,10 +57,10 @@ void touched_join(struct touched_set *set, struct touched *gone, struct touched 
 void touched_was(struct touched_set *set, struct touched *come, const struct local_key *key,
                  const struct packed_row *row);
 /* A record whose row an earlier transaction deleted is gone from here on. */
-void touched_gone(struct touched_set *set, const struct local_key *key, const struct packed_row *row);
+void touched_gone(struct touched_set *set, const struct local_key *key, const struct packed_row *row, bool earlier);
 void touched_forget(struct touched_set *set, struct touched *touched);
 /* Forgets the records of which nothing comes, puts each behind the one whose key it takes, and those of a type behind
- * all that it refers to. Nothing may be added after. */
+ * all that it refers to; what is earlier comes first. Nothing may be added after. */
 void touched_order(struct touched_set *set);
 void touched_clear(struct touched_set *set);
 

@@ -121,7 +121,7 @@ FENCE = optional(fixed(uint, lambda value: isinstance(value, bytes) and len(valu
 SOURCE = fixed(text, uint, FENCE)
 VALUE = optional(text)
 ITEM = fixed(uint, text, uint, lambda value: value in (INSERT, UPDATE, DELETE), optional(text), many(fixed(text, VALUE)),
-             optional(fixed(text, text, text)))
+             optional(fixed(text, text, text, text)))
 
 # What a broker may send: after kind, session and number.
 GRAMMAR = {

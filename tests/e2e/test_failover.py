@@ -63,6 +63,7 @@ def test_a_standby_that_has_everything_lacks_only_the_slot(place, dinsos):
 def test_a_standby_that_lost_the_tail(place, dinsos, written_on):
     """Its fence row is the newest that the broker has. Its log has grown past where the broker is, or ends before."""
     region = place.region
+    region.wait_in_step()       # or the standby may lack what was applied, which is noticed too
     second = standby(dinsos)
     second.stop()
     dinsos.query("SELECT pg_logical_emit_message(false, 'x', repeat('x', 3000000))")      # more than a promotion writes

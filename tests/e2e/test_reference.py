@@ -203,6 +203,22 @@ def test_what_goes_together_is_deleted_together(region):
     assert region.query("SELECT 1 FROM selaras.debt WHERE settled IS NULL") == []
 
 
+def test_who_is_said_to_be_another_one_takes_the_enrolments_along(region):
+    """The row that goes is referred to in both databases: what refers to it must stand at the other one before that."""
+    region.dinsos.query(f"INSERT INTO warga (nik, nama) VALUES ('{nik(31)}', 'Satu'), ('{nik(32)}', 'Dua')")
+    region.dinsos.query(f"INSERT INTO kepesertaan (id_warga, program, biaya) SELECT id, 'KIP', 31 FROM warga WHERE nik = '{nik(32)}'")
+    becomes_enrolled(region.dinkes, 32, [("KIP", "31")])
+    keep, other = (region.value(f"SELECT number FROM selaras.resident WHERE nik = '{nik(n)}'") for n in (31, 32))
+    region.selaras("record", "same", "resident", keep, other, "--ground", "SK 3/2026", "--yes")
+    for agency in (region.dinsos, region.dinkes):
+        becomes_enrolled(agency, 31, [("KIP", "31")])
+    becomes(region.dinsos, f"SELECT count(*) FROM warga WHERE nik = '{nik(32)}'", [("0",)])
+    becomes(region.dinkes, f"SELECT count(*) FROM peserta WHERE nik = '{nik(32)}'", [("0",)])
+    region.selaras("record", "different", "resident", keep, other, "--ground", "SK 4/2026")
+    for agency in (region.dinsos, region.dinkes):
+        becomes_enrolled(agency, 32, [("KIP", "31")])
+
+
 def test_an_enrolment_of_someone_unknown_waits_and_heals(region):
     add(region.dinsos, 40, "PKH", 1)
     becomes_enrolled(region.dinkes, 40, [("PKH", "1")])

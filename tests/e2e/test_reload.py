@@ -273,6 +273,23 @@ def test_a_deletion_that_stays_travels_when_it_is_due(region):
     assert dinsos.query("SELECT judul FROM kegiatan WHERE kode = 'K2'") == dinkes.query("SELECT judul FROM kegiatan WHERE kode = 'K2'")
 
 
+def test_a_deletion_whose_key_the_database_gives_to_another_row_travels_before_it(region):
+    """The sequence begins anew while it waits, and the feed brings somebody else. Who was deleted is somebody's whom dinsos has just told of."""
+    dinsos, dinkes = region.dinsos, region.dinkes
+    key = dinkes.value(f"SELECT id FROM orang WHERE nik = '{nik(30)}'")
+    dinkes.query(f"DELETE FROM orang WHERE nik = '{nik(30)}'; SELECT setval('orang_id_seq', {key}, false)")
+    mark(dinkes)
+    dinsos.query(f"INSERT INTO orang VALUES ('{nik(61)}', 'Warga 61', '081261')")
+    becomes(dinkes, f"SELECT id FROM orang WHERE nik = '{nik(61)}'", [(key,)])
+    dinkes.query("SELECT setval('orang_id_seq', (SELECT max(id) FROM orang))")
+    mark(dinkes)
+    assert region.query("SELECT r.nik FROM selaras.entry e JOIN selaras.resident r ON r.number = e.record"
+                        " WHERE e.kind = 'change' AND e.agency = 'dinkes' AND e.operation = 'delete' ORDER BY e.position DESC LIMIT 1") == [(nik(30),)]
+    dinsos.query(f"UPDATE orang SET telepon = '0833' WHERE nik = '{nik(61)}'")
+    becomes(dinkes, f"SELECT id, telepon FROM orang WHERE nik = '{nik(61)}'", [(key, "0833")])
+    assert seen(region, "dinsos", 30) != []
+
+
 def new_table(dinsos, number, phone):
     dinsos.query("CREATE TABLE baru (LIKE orang INCLUDING ALL); ALTER TABLE baru REPLICA IDENTITY FULL; INSERT INTO baru TABLE orang;"
                  f" UPDATE baru SET telepon = '{phone}' WHERE nik = '{nik(number)}'; DELETE FROM baru WHERE nik = '{nik(number + 20)}';"
