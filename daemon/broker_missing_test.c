@@ -250,6 +250,26 @@ static void what_does_not_follow_is_sent_back(void **state)
     world_free(&world);
 }
 
+/* What it had seen when it asked counts, not that it has been loaded since. */
+static void what_others_wrote_may_be_deleted_by_who_has_seen_it(void **state)
+{
+    struct world *world = world_new(CATALOG(""));
+    struct agent a, b;
+    int frame;
+
+    (void)state;
+    both(world, &a, &b);
+    frame = world->frame_count;
+    ask(&b);
+    load(&b, "1235", "");
+    assert_false(world->records[3].exists);
+    assert_int_equal(verdict_in(last_change(world), "existence"), VERDICT_APPLIED);
+    assert_int_equal(sent_since(&a, frame, 4, OPERATION_DELETE), 1);
+    assert_int_equal(sent_to(&a, frame), 1);
+    assert_int_equal(sent_to(&b, frame), 0);
+    world_free(&world);
+}
+
 /* What others have written since it had seen the record counts as for any deletion. */
 static void a_deletion_that_loses_is_put_back(void **state)
 {
@@ -294,6 +314,7 @@ static void what_it_never_had_is_sent(void **state)
     assert_true(world->records[7].exists);
     assert_int_equal(sent_since(&b, frame, 7, OPERATION_INSERT), 1);
     assert_int_equal(sent_since(&b, frame, 8, OPERATION_INSERT), 1);
+    assert_int_not_equal(last_change(world)->entry.operation, OPERATION_DELETE);
     world_free(&world);
 }
 
@@ -381,6 +402,7 @@ int main(void)
         cmocka_unit_test(a_broker_that_dies_at_the_end_goes_on),
         cmocka_unit_test(a_load_that_starts_over_knows_what_there_was),
         cmocka_unit_test(what_does_not_follow_is_sent_back),
+        cmocka_unit_test(what_others_wrote_may_be_deleted_by_who_has_seen_it),
         cmocka_unit_test(a_deletion_that_loses_is_put_back),
         cmocka_unit_test(what_it_never_had_is_sent),
         cmocka_unit_test(too_many_are_held),

@@ -126,6 +126,44 @@ static void linked(struct agent *agent, const char *block, uint64_t record, cons
         (struct piece){ .lsn = agent->lsn, .final = true, .base = agent->base, .reports = &report, .report_count = 1 });
 }
 
+/* A database that keeps its references whole could not delete the other way round. */
+static void what_a_load_does_not_have_goes_before_what_it_refers_to(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_of(world, "a", "nik"), b = agent_of(world, "b", "nik");
+    struct change rows[] = { resident(&a, "1", "1"), resident(&a, "2", "2"), enrolment(&a, "11", "1", NULL),
+                             enrolment(&a, "12", "2", NULL) };
+    struct report reports[] = { { .kind = REPORT_COMPLETE, .block = said("people") },
+                                { .kind = REPORT_COMPLETE, .block = said("lines") } };
+    struct message error = { .kind = MESSAGE_ERROR };
+    const struct entry_row *last;
+
+    (void)state;
+    say_changes(&a, rows, 4);
+    error.error.code = said("reload");
+    error.error.text = said("it was truncated");
+    say(&a, error);
+    greet(&a);
+    rows[0].operation = rows[2].operation = OPERATION_LOAD;
+    rows[1] = rows[2];
+    say_piece(&a, (struct piece){ .first = 1,
+                                  .final = true,
+                                  .nothing_seen = true,
+                                  .changes = rows,
+                                  .change_count = 2,
+                                  .reports = reports,
+                                  .report_count = 2 });
+    say_load_end(&a);
+    last = last_change(world);
+    assert_int_equal(last->entry.operation, OPERATION_DELETE);
+    assert_true(same_text(last->entry.type, said("resident")));
+    assert_int_equal(last[-1].entry.operation, OPERATION_DELETE);
+    assert_true(same_text(last[-1].entry.type, said("enrolment")));
+    assert_int_equal(last_item(&b, last->entry.record)->operation, OPERATION_DELETE);
+    assert_int_equal(row_of(&a)->state, STATE_ACTIVE);
+    world_free(&world);
+}
+
 static void types_stand_in_the_order_of_references(void **state)
 {
     struct world *world = world_new(catalog);
@@ -426,6 +464,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(types_stand_in_the_order_of_references),
+        cmocka_unit_test(what_a_load_does_not_have_goes_before_what_it_refers_to),
         cmocka_unit_test(each_agency_is_told_by_its_own_key),
         cmocka_unit_test(one_transaction_may_have_both_in_any_order),
         cmocka_unit_test(two_agencies_mean_one_enrolment),

@@ -100,8 +100,13 @@ static inline void captured(void *context, const struct piece *piece)
     put_story("[%u:", (unsigned)FEED_SEQUENCE(piece->base));
     if (piece->fence.seq > 0)
         story.fence = piece->fence;
-    for (uint32_t i = 0; i < piece->report_count; i++)
-        put_story(" %s %u", report_name(piece->reports[i].kind), (unsigned)piece->reports[i].record);
+    for (uint32_t i = 0; i < piece->report_count; i++) {
+        const struct report *report = &piece->reports[i];
+
+        put_story(" %s %u", report_name(report->kind), (unsigned)report->record);
+        if (report->kind == REPORT_COMPLETE && report->text.length > 0)
+            put_story(" %.*s", (int)report->text.length, report->text.bytes);
+    }
     for (uint32_t i = 0; i < piece->change_count; i++) {
         assert_true(change_committed(&piece->changes[i]));
         if (piece->change_count < 20)

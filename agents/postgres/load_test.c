@@ -68,6 +68,31 @@ static void a_load_reads_values_as_the_stream_spells_them(void **state)
     assert_string_equal(story.text, "[0:load 1 nik=1<- name=Siti<- size=3<- note=null<-; ] ");
 }
 
+static const char *reports_of_load(void)
+{
+    forget_story();
+    story.loaded = 0;
+    start_load();
+    run(was_loaded, PATIENCE_MS);
+    load_close(&load);
+    return story.text;
+}
+
+/* What is missing then is gone, so that nothing may be missing for another reason. */
+static void a_load_says_that_it_was_all_where_that_matters(void **state)
+{
+    (void)state;
+    execute("INSERT INTO people VALUES (1, '1', 'Siti', 3, NULL)");
+    assert_null(strstr(reports_of_load(), "complete"));
+    fixture_block.reload = true;
+    assert_non_null(strstr(reports_of_load(), "complete 0]"));
+    execute("INSERT INTO people VALUES (1, '', 'Budi', 3, NULL)"); /* no key: he is not loaded */
+    assert_null(strstr(reports_of_load(), "complete"));
+    execute("DELETE FROM people");
+    assert_non_null(strstr(reports_of_load(), "complete 0 empty]"));
+    fixture_block.reload = false;
+}
+
 static void a_load_replaces_an_old_slot_and_an_empty_table_is_loaded_too(void **state)
 {
     uint64_t old = query_lsn("SELECT lsn FROM pg_create_logical_replication_slot('" SLOT "', 'pgoutput')");
@@ -148,6 +173,7 @@ int main(void)
         UNIT(a_load_and_the_stream_after_it_meet_exactly),
         UNIT(a_load_amid_writes_misses_none_and_has_none_twice),
         UNIT(a_load_reads_values_as_the_stream_spells_them),
+        UNIT(a_load_says_that_it_was_all_where_that_matters),
         UNIT(a_load_replaces_an_old_slot_and_an_empty_table_is_loaded_too),
         UNIT(a_load_waits_for_transactions_that_were_running),
         UNIT(a_load_whose_table_is_gone_stops_and_one_whose_link_breaks_is_tried_again),

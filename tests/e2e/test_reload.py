@@ -301,6 +301,8 @@ def test_a_truncate_with_its_rows_in_one_transaction_is_a_reload(region, loading
     new_table(loading, 20, "0820")
     loading.query("BEGIN; TRUNCATE orang; INSERT INTO orang TABLE baru; DROP TABLE baru; COMMIT")
     assert_loaded(region, 20, "0820", before)
+    shown = region.selaras("log", "--record", "resident", f"nik={nik(40)}", "--kind", "change", "--json")[1]
+    assert [(row["agency"], row["operation"]) for row in json.loads(shown)["log"]][-1] == ("dinsos", "delete")
 
 
 def test_a_truncate_whose_rows_come_later_is_a_reload(region, loading):
@@ -350,7 +352,7 @@ def test_an_operators_reload_sends_back_what_is_missing(region, loading):
     before = loads(region), applied(region)
     loading.stop()
     loading.query(f"DELETE FROM orang WHERE nik = '{nik(45)}'; SELECT pg_drop_replication_slot('selaras_dinsos')")
-    loading.start()
+    loading.start(wait=False)
     wait_for("it is quarantined", lambda: region.query("SELECT state FROM selaras.agency WHERE name = 'dinsos'") == [("quarantined",)], 40)
     loading.agent.wait(20)
     region.selaras("agency", "reload", "dinsos", "--ground", "SK 12/2026")
