@@ -361,6 +361,46 @@ static void an_agency_says_references_by_its_own_keys_only(void **state)
     world_free(&world);
 }
 
+/* More than one batch decides it: what waited is looked at whichever part of it has brought the resident. */
+static void who_comes_in_a_large_transaction_is_noticed(void **state)
+{
+    enum { PEOPLE = 85, LINES = 2100, COUNT = PEOPLE + LINES, TEXT_LENGTH = 100 * 1000, PIECE = 700 };
+    struct world *world = world_new(catalog);
+    struct agent a;
+
+    (void)state;
+    world_drop(world);
+    world->options.stage_bytes = 64 << 20;
+    world_start(world);
+    a = agent_of(world, "a", NULL);
+    say_change(&a, enrolment(&a, "70", "k0", NULL));
+    assert_false(store_record(world, 1)->exists);
+    a.lsn += 10;
+    for (uint32_t i = 0, most; i < COUNT; i += most) {
+        struct change some[PIECE];
+
+        most = i < PEOPLE ? 1 : PIECE;
+        for (uint32_t j = 0; j < most; j++) {
+            const char *key = arena_printf(world->arena, "k%u", i + j);
+
+            some[j] = change_new(&a, OPERATION_INSERT, i < PEOPLE ? "people" : "lines", key);
+            set_field(&some[j], i < PEOPLE ? "nik" : "person", i < PEOPLE ? key : to(world, "nobody"));
+            set_field(&some[j], i < PEOPLE ? "name" : "program", i < PEOPLE ? long_text(world, TEXT_LENGTH) : "PBI");
+            seal(&a, &some[j]);
+        }
+        say_piece(&a, (struct piece){ .lsn = a.lsn,
+                                      .first = i,
+                                      .final = i + most == COUNT,
+                                      .base = a.base,
+                                      .changes = some,
+                                      .change_count = most });
+    }
+    assert_true(world->part_count > 0);
+    pass(world, 2000);
+    assert_true(store_record(world, 1)->exists);
+    world_free(&world);
+}
+
 static void say_of(struct world *world, enum broker_event_kind kind, uint64_t keep, uint64_t other, bool ok)
 {
     struct broker_event event = { .kind = kind };
@@ -474,6 +514,7 @@ int main(void)
         cmocka_unit_test(a_reference_to_someone_unknown_waits_alone),
         cmocka_unit_test(what_is_parked_is_sent_again_once_its_resident_is_there),
         cmocka_unit_test(an_agency_says_references_by_its_own_keys_only),
+        cmocka_unit_test(who_comes_in_a_large_transaction_is_noticed),
         cmocka_unit_test(what_refers_to_a_record_that_goes_refers_to_the_other),
         cmocka_unit_test(said_to_be_different_it_is_referred_to_again),
         cmocka_unit_test(two_that_would_be_found_by_the_same_are_settled_first),

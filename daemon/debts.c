@@ -189,11 +189,24 @@ uint32_t debts_due(const struct debts *debts, struct awaiting *ret, uint32_t mos
     return count;
 }
 
-void debts_wake(struct debts *debts, uint64_t awaited)
+static int compare_numbers(const void *left, const void *right)
 {
-    for (size_t i = 0; i < debts->bucket_count && debts->awaiting_count > 0; i++)
+    const uint64_t *a = left, *b = right;
+
+    return (*a > *b) - (*a < *b);
+}
+
+/* Once through all of them, however many have come. */
+void debts_wake(struct debts *debts, uint64_t *awaited, uint32_t count)
+{
+    if (debts->awaiting_count == 0 || (awaited && count == 0))
+        return;
+    if (awaited)
+        qsort(awaited, count, sizeof *awaited, compare_numbers);
+    for (size_t i = 0; i < debts->bucket_count; i++)
         for (struct node *node = debts->buckets[i]; node; node = node->next)
-            if (node->awaiting && node->awaiting->awaited == awaited)
+            if (node->awaiting &&
+                (!awaited || bsearch(&node->awaiting->awaited, awaited, count, sizeof *awaited, compare_numbers)))
                 due_set(debts, node, true);
 }
 

@@ -39,7 +39,8 @@ void debts_undo(struct debts *debts);
 uint32_t debts_awaiting(const struct debts *debts);
 bool debts_to_look_at(const struct debts *debts);
 uint32_t debts_due(const struct debts *debts, struct awaiting *ret, uint32_t most);
-void debts_wake(struct debts *debts, uint64_t awaited);
+/* `awaited` is put in order; NULL: whatever it is. */
+void debts_wake(struct debts *debts, uint64_t *awaited, uint32_t count);
 /* They have been looked at, and it was to no avail yet. */
 void debts_looked_at(struct debts *debts, const struct awaiting *list, uint32_t count);
 

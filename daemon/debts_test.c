@@ -134,9 +134,9 @@ static void what_a_reason_waits_for_is_looked_at_when_it_comes(void **state)
     assert_int_equal(debts_due(debts, due, 4), 2); /* it may have come before that was said */
     debts_looked_at(debts, due, 2);
     assert_false(debts_to_look_at(debts));
-    debts_wake(debts, 16);
+    debts_wake(debts, (uint64_t[]){ 16 }, 1);
     assert_false(debts_to_look_at(debts));
-    debts_wake(debts, 18);
+    debts_wake(debts, (uint64_t[]){ 18 }, 1);
     assert_int_equal(debts_due(debts, due, 4), 1);
     assert_int_equal(due[0].record, 2);
     assert_int_equal(due[0].awaited, 18);
@@ -149,7 +149,7 @@ static void what_a_reason_waits_for_is_looked_at_when_it_comes(void **state)
     debts_undo(debts);
     assert_int_equal(debts_awaiting(debts), 2);
     debts_looked_at(debts, due, 1);
-    debts_wake(debts, 18);
+    debts_wake(debts, (uint64_t[]){ 18 }, 1);
     assert_int_equal(debts_due(debts, due, 4), 1);
     debts_free(&debts);
 }

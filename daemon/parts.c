@@ -138,6 +138,7 @@ void parts_go_on(struct broker *broker, struct work *work)
     parts->brake = work->brake;
     work->brake = NULL;
     parts->row = work->shares[0].row;
+    parts->arrived = parts->arrived || work->shares[0].arrived;
     parts->head = writes->head;
     parts->head_time_us = writes->head_time_us;
     parts->next_record = writes->next_record;

@@ -147,6 +147,7 @@ struct parts {
     bool resolving;     /* the first time through: what is moved or deleted is looked up */
     bool begun;         /* a part is written: PostgreSQL's transaction is open */
     bool last;          /* the part in flight ends it */
+    bool arrived;       /* one before it has brought rows that others may refer to */
     uint64_t *resolved; /* records of what is moved or deleted, in order */
     uint32_t resolved_count, resolved_capacity, resolved_used;
     struct agency_row row; /* as the parts so far leave it, and where they leave the ledger */

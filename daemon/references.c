@@ -211,8 +211,12 @@ void references_committed(struct broker *broker, struct share *share)
     struct hold *hold;
 
     debts_looked_at(share->peer->debts, share->wakes, share->wake_count);
-    for (uint32_t i = 0; i < share->arrival_count; i++)
-        debts_wake(share->peer->debts, share->arrivals[i]);
+    if (broker->parts.peer == share->peer && broker->parts.arrived) { /* which ones, only its last part knows */
+        share->arrived = true;
+        debts_wake(share->peer->debts, NULL, 0);
+    } else if (share->arrival_count > 0) {
+        debts_wake(share->peer->debts, share->arrivals, share->arrival_count);
+    }
     for (uint32_t i = 0; share->arrived && (hold = brake_hold(broker->brake, i)); i++)
         if (hold->row.agency == share->row.id)
             hold->looked_at = false;
