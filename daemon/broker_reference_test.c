@@ -195,6 +195,34 @@ static void each_agency_is_told_by_its_own_key(void **state)
     world_free(&world);
 }
 
+/* No agent of ours says so. The record is known in this batch, by what else the agency says. */
+static void a_report_about_another_types_record_is_none(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_of(world, "a", NULL);
+    struct report report = {
+        .kind = REPORT_ALTERED, .record = 2, .position = 1, .block = said("people"), .text = said("cost")
+    };
+    struct change mine = pointed(&a, "70", "5");
+
+    (void)state;
+    say_change(&a, resident(&a, "5", "6401"));
+    say_change(&a, enrolment(&a, "70", "5", NULL));
+    apply(&a);
+    report.position = a.base;
+    a.lsn += 10;
+    say_piece(&a, (struct piece){ .lsn = a.lsn,
+                                  .final = true,
+                                  .base = a.base,
+                                  .reports = &report,
+                                  .report_count = 1,
+                                  .changes = &mine,
+                                  .change_count = 1 });
+    assert_canonical(world, 2, E_GUARDIAN, "1"); /* it was taken */
+    assert_int_equal(world->altered_count, 0);
+    world_free(&world);
+}
+
 static void one_transaction_may_have_both_in_any_order(void **state)
 {
     struct world *world = world_new(catalog);
@@ -506,6 +534,7 @@ int main(void)
         cmocka_unit_test(types_stand_in_the_order_of_references),
         cmocka_unit_test(what_a_load_does_not_have_goes_before_what_it_refers_to),
         cmocka_unit_test(each_agency_is_told_by_its_own_key),
+        cmocka_unit_test(a_report_about_another_types_record_is_none),
         cmocka_unit_test(one_transaction_may_have_both_in_any_order),
         cmocka_unit_test(two_agencies_mean_one_enrolment),
         cmocka_unit_test(a_key_that_is_an_identifier_needs_no_row),

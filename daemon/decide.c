@@ -70,7 +70,7 @@ static void decide_reports(struct broker *broker, struct work *work, struct shar
         debts_answered(work, share->peer, piece->base);
     for (uint32_t i = 0; i < piece->report_count; i++) {
         const struct report *report = &piece->reports[i];
-        struct canonical *record = record_numbered(work, report->record);
+        struct canonical *record = report_record(broker, work, share->peer, report);
 
         if (report->kind == REPORT_COMPLETE)
             missing_told(work, share, report);
@@ -168,7 +168,7 @@ static uint32_t decide_transaction(struct broker *broker, struct work *work, str
     for (uint32_t p = 0; p < count; p++) {
         const struct piece *piece = share->pieces[first + p];
 
-        take_links(work, share->peer, piece);
+        take_links(broker, work, share->peer, piece);
         resolved[p] = arena_array(work->batch->arena, piece->change_count, sizeof(uint64_t));
         for (uint32_t c = 0; c < piece->change_count; c++)
             resolved[p][c] = target_resolve(broker, work, share->peer, piece, &piece->changes[c]);

@@ -297,10 +297,19 @@ static void rob_note(struct work *work, const struct peer *peer, const struct re
     work->robbed = robbed;
 }
 
-void take_links(struct work *work, const struct peer *peer, const struct piece *piece)
+struct canonical *report_record(const struct broker *broker, const struct work *work, const struct peer *peer,
+                                const struct report *report)
+{
+    const struct agency_block *block = peer_block_named(peer, report->block);
+    struct canonical *record = record_numbered(work, report->record);
+
+    return record && block && record->type == &broker->catalog->types[block->type] ? record : NULL;
+}
+
+void take_links(const struct broker *broker, struct work *work, const struct peer *peer, const struct piece *piece)
 {
     for (uint32_t i = 0; i < piece->report_count; i++)
-        if (piece->reports[i].kind == REPORT_LINKED && record_numbered(work, piece->reports[i].record)) {
+        if (piece->reports[i].kind == REPORT_LINKED && report_record(broker, work, peer, &piece->reports[i])) {
             uint64_t robbed = link_robs(work, peer, &piece->reports[i]);
 
             link_made(work, peer, &piece->reports[i]);

@@ -183,8 +183,11 @@ void link_readers(struct broker *broker, struct work *work, const struct peer *w
                   const struct outcome *outcome, feed_position position);
 
 /* reports.c: what became of items, and what is owed for it. */
+/* What it is about; NULL: no record of its block's type. Another change may have brought in one of another type. */
+struct canonical *report_record(const struct broker *broker, const struct work *work, const struct peer *peer,
+                                const struct report *report);
 /* Keys that the agency says it has made, before what comes after in the transaction looks rows up by them. */
-void take_links(struct work *work, const struct peer *peer, const struct piece *piece);
+void take_links(const struct broker *broker, struct work *work, const struct peer *peer, const struct piece *piece);
 void decide_report(struct broker *broker, struct work *work, struct peer *peer, const struct report *report,
                    struct canonical *record);
 /* What triggers of the agencies made of the record's fields is no more what is known of them: where `outcome` is sent,
