@@ -159,6 +159,7 @@ static int reference_bind(const struct binder *binder, const struct mapping *map
                          "constant, codes, trim or join");
     if (target_find(binder, mapping, binder->catalog->types[field->refers].name, mapped) < 0)
         return binder->err->code;
+    assert(mapped->refers);
     if (mapped->column_count != mapped->refers->key_column_count)
         return error_set(binder->err, ERR_STOP,
                          "it has %u columns, and the key of block %s has %u: name them in that order",

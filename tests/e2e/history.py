@@ -180,11 +180,13 @@ class Mark:
         return self.region.value(
             f"SELECT count(*) FROM selaras.entry WHERE kind = 'quarantine' AND agency = '{self.agency.name}'")
 
-    def assert_quarantined(self, *words):
+    def assert_quarantined(self, *words, instead=None):
         """At the broker, with the reason, in the ledger; nothing of it was taken; its agent has ended, and starting it again
-        changes nothing."""
+        changes nothing. `instead`: another reason that may be noticed first."""
         agency, name = self.agency, self.agency.name
         wait_for(f"{name} is quarantined", lambda: self.state()[0] == "quarantined", ARRIVES)
+        if instead and instead in self.state()[1]:
+            words = (instead,)
         for word in words:
             assert word in self.state()[1], self.state()[1]
         assert agency.agent.wait(20) > 0

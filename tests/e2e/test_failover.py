@@ -33,7 +33,7 @@ def standby(dinsos):
     second.start()
     second.ready()
     wait_for("the standby has everything", lambda: dinsos.value(
-        "SELECT replay_lsn >= pg_current_wal_lsn() FROM pg_stat_replication WHERE application_name = 'second'") == "t")
+        "SELECT coalesce(bool_and(replay_lsn >= pg_current_wal_lsn()), false) FROM pg_stat_replication WHERE application_name = 'second'") == "t")
     return second
 
 
@@ -63,7 +63,6 @@ def test_a_standby_that_has_everything_lacks_only_the_slot(place, dinsos):
 def test_a_standby_that_lost_the_tail(place, dinsos, written_on):
     """Its fence row is the newest that the broker has. Its log has grown past where the broker is, or ends before."""
     region = place.region
-    region.wait_in_step()       # or the standby may lack what was applied, which is noticed too
     second = standby(dinsos)
     second.stop()
     dinsos.query("SELECT pg_logical_emit_message(false, 'x', repeat('x', 3000000))")      # more than a promotion writes
@@ -77,7 +76,9 @@ def test_a_standby_that_lost_the_tail(place, dinsos, written_on):
     if written_on:
         dinsos.query("CREATE TABLE later AS SELECT generate_series(1, 100000) AS n")
     dinsos.start(wait=False)
-    mark.assert_quarantined(*(["timeline 2", "its tail is not there any more"] if written_on else ["its log ends before"]))
+    # What others wrote may have been applied in the tail as well.
+    mark.assert_quarantined(*(["timeline 2", "its tail is not there any more"] if written_on else ["its log ends before"]),
+                            instead="it has applied less than it had")
     thaw()
     mark.assert_others_go_on(place.pick())
 
