@@ -126,6 +126,73 @@ static void linked(struct agent *agent, const char *block, uint64_t record, cons
         (struct piece){ .lsn = agent->lsn, .final = true, .base = agent->base, .reports = &report, .report_count = 1 });
 }
 
+/* c's rows, which all mean others by c's own keys: of a resident known by number, of a new one, and of nobody. */
+static void load_of_three(struct agent *c)
+{
+    struct change rows[5] = { resident(c, "901", "6401"), resident(c, "902", "6402"), enrolment(c, "71", "901", "902"),
+                              enrolment(c, "72", "902", NULL), enrolment(c, "73", "999", NULL) };
+
+    for (int i = 0; i < 5; i++) {
+        rows[i].operation = OPERATION_LOAD;
+        seal(c, &rows[i]);
+    }
+    c->lsn = 0;
+    greet(c);
+    say_piece(c, (struct piece){ .first = 1, .final = true, .nothing_seen = true, .changes = rows, .change_count = 5 });
+    say_load_end(c);
+}
+
+/* Also where the block that refers stands before the one that it refers to. */
+static void a_preview_counts_what_refers_to_others_as_the_load_does(void **state)
+{
+    struct world *world = world_new(catalog);
+    struct agent a = agent_of(world, "a", NULL), c = agent_new(world, "c", NULL);
+    struct broker_event ask = { .kind = BROKER_EVENT_PREVIEW };
+    uint64_t rows[PREVIEW_ROW_COUNT] = { 0 };
+    uint32_t before;
+
+    (void)state;
+    say_change(&a, resident(&a, "5", "6401"));
+    say_change(&a, enrolment(&a, "70", "5", NULL));
+    c.blocks[1] = block_of(world, "people", "resident", NULL);
+    c.blocks[0] = block_of(world, "lines", "enrolment", NULL);
+    c.blocks[0].references[0] = (struct block_reference){ said("person"), said("people") };
+    c.blocks[0].references[1] = (struct block_reference){ said("guardian"), said("people") };
+    c.blocks[0].reference_count = 2;
+    c.block_count = 2;
+    set_mode(world, "c", "", MODE_OBSERVE);
+    load_of_three(&c);
+    ask.name = "c";
+    ask.table = "";
+    act(world, &ask);
+    assert_true(world->answer_ok);
+    for (uint16_t t = 0; t < world->catalog->type_count; t++)
+        for (int what = 0; strcmp(world->catalog->types[t].name, "enrolment") == 0 && what < PREVIEW_ROW_COUNT; what++)
+            rows[what] = world->previewed->types[t].rows[what].count;
+    assert_int_equal(rows[PREVIEW_MATCHED], 1);
+    assert_int_equal(rows[PREVIEW_CREATED], 1);
+    assert_int_equal(rows[PREVIEW_WAITS], 1);
+    assert_int_equal(rows[PREVIEW_INSERTED], 0);
+
+    set_mode(world, "c", "", MODE_FULL);
+    before = world->entry_count;
+    load_of_three(&c);
+    memset(rows, 0, sizeof rows);
+    for (uint32_t i = before; i < world->entry_count; i++) {
+        const struct entry_row *row = &world->entries[i];
+        enum verdict existence = verdict_in(row, "existence");
+
+        if (row->entry.kind == ENTRY_CHANGE && row->entry.type.length == strlen("enrolment"))
+            rows[existence == VERDICT_HELD      ? PREVIEW_WAITS
+                 : existence == VERDICT_APPLIED ? PREVIEW_CREATED
+                                                : PREVIEW_MATCHED]++;
+    }
+    assert_int_equal(rows[PREVIEW_MATCHED], 1);
+    assert_int_equal(rows[PREVIEW_CREATED], 1);
+    assert_int_equal(rows[PREVIEW_WAITS], 1);
+    world_free(&world);
+}
+
 /* A database that keeps its references whole could not delete the other way round. */
 static void what_a_load_does_not_have_goes_before_what_it_refers_to(void **state)
 {
@@ -543,6 +610,7 @@ int main(void)
         cmocka_unit_test(a_reference_to_someone_unknown_waits_alone),
         cmocka_unit_test(what_is_parked_is_sent_again_once_its_resident_is_there),
         cmocka_unit_test(an_agency_says_references_by_its_own_keys_only),
+        cmocka_unit_test(a_preview_counts_what_refers_to_others_as_the_load_does),
         cmocka_unit_test(who_comes_in_a_large_transaction_is_noticed),
         cmocka_unit_test(what_refers_to_a_record_that_goes_refers_to_the_other),
         cmocka_unit_test(said_to_be_different_it_is_referred_to_again),

@@ -78,6 +78,26 @@ static bool same_text(struct text left, struct text right)
     return left.length == right.length && (left.length == 0 || memcmp(left.bytes, right.bytes, left.length) == 0);
 }
 
+/* The catalog's types stand in the order of references. */
+static uint16_t *blocks_in_order(const struct preview *preview, const struct catalog *catalog)
+{
+    const struct peer *shadow = &preview->shadow;
+    uint16_t *order = arena_array(preview->arena, shadow->block_count, sizeof *order), count = 0;
+
+    for (uint16_t t = 0; t < catalog->type_count; t++)
+        for (uint16_t i = 0; i < shadow->block_count; i++)
+            if (shadow->blocks[i].type == t)
+                order[count++] = i;
+    assert(count == shadow->block_count);
+    return order;
+}
+
+const struct agency_block *preview_block(const struct preview *preview)
+{
+    return preview->block < preview->shadow.block_count ? &preview->shadow.blocks[preview->order[preview->block]]
+                                                        : NULL;
+}
+
 /* Which blocks would be fed then, and are not now. */
 static void shadow_make(struct broker *broker, struct preview *preview, const struct peer *peer, const char *table)
 {
@@ -93,6 +113,7 @@ static void shadow_make(struct broker *broker, struct preview *preview, const st
     if (blocks_bind(preview->arena, broker->catalog, peer->index, preview->blocks, &shadow->blocks,
                     &shadow->block_count, &err) < 0)
         abort(); /* they fitted before */
+    preview->order = blocks_in_order(preview, broker->catalog);
     preview->taken = arena_array(preview->arena, shadow->block_count, sizeof *preview->taken);
     for (uint16_t i = 0; i < shadow->block_count; i++) {
         struct text name = shadow->blocks[i].name;
@@ -246,13 +267,12 @@ bool preview_take(struct broker *broker, struct work *work)
     struct wanted *wanted = &work->batch->wanted;
 
     work->previewing = true;
-    while (preview->block < shadow->block_count && !preview->taken[preview->block])
+    while (preview->block < shadow->block_count && !preview->taken[preview->order[preview->block]])
         preview->block++;
-    if (preview->block < shadow->block_count) {
-        wanted->page = (struct wanted_page){ .agency = preview->agency,
-                                             .block = shadow->blocks[preview->block].name,
-                                             .after = preview->key,
-                                             .limit = PAGE_ROWS };
+    if (preview_block(preview)) {
+        wanted->page = (struct wanted_page){
+            .agency = preview->agency, .block = preview_block(preview)->name, .after = preview->key, .limit = PAGE_ROWS
+        };
         return true;
     }
     while (preview->type < broker->catalog->type_count &&
@@ -272,7 +292,7 @@ static void page_done(struct preview *preview, const struct work *work)
     const struct found *found = &work->batch->found;
 
     preview->yields = true;
-    if (preview->block < preview->shadow.block_count) {
+    if (preview_block(preview)) {
         if (work->page_count > 0)
             preview->key = text_in(preview->arena, work->page[work->page_count - 1].key);
         if (work->page_count < PAGE_ROWS) {
@@ -307,11 +327,11 @@ bool preview_found(struct broker *broker, struct work *work)
     }
     if (preview_wants_same(work))
         return false;
-    if (preview->block < preview->shadow.block_count)
+    if (preview_block(preview))
         preview_decide(broker, work);
     else if (wanted->fill.limit > 0)
         preview_fill(broker, work);
-    if (wanted->fill.limit == 0 && preview->block == preview->shadow.block_count)
+    if (wanted->fill.limit == 0 && !preview_block(preview))
         preview_end(broker);
     else
         page_done(preview, work);

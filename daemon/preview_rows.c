@@ -54,7 +54,7 @@ static void remember(struct broker *broker, struct work *work, const struct cano
 static void note_row(struct broker *broker, struct work *work, const struct canonical *record)
 {
     const struct preview *preview = broker->preview;
-    const struct agency_block *block = &preview->shadow.blocks[preview->block];
+    const struct agency_block *block = preview_block(preview);
 
     char key[1 + sizeof record->number] = { '\0' };
 
@@ -86,7 +86,42 @@ static void forget_identifiers(struct broker *broker, struct work *work, struct 
 
 static const struct agency_block *block_of_page(const struct broker *broker)
 {
-    return &broker->preview->shadow.blocks[broker->preview->block];
+    return preview_block(broker->preview);
+}
+
+static uint64_t row_hash(const struct broker *broker, struct work *work, struct text block, struct text key)
+{
+    struct text name = map_key(work->batch->arena, broker->preview->agency, block, key);
+
+    return hash_of(&broker->hash_key, name.bytes, name.length);
+}
+
+/* Which record the row is by now, for rows of later pages that refer to it. One that waits is none yet. */
+static void remember_row(struct broker *broker, struct work *work, uint32_t at)
+{
+    const struct agency_block *block = block_of_page(broker);
+    uint64_t number = links_find(work->links, broker->preview->agency, block->name, work->page[at].key, 0);
+    const struct canonical *record = number ? record_numbered(work, number) : NULL;
+
+    if (broker->catalog->types[block->type].referred && record && record_is_written(record))
+        preview_remember(&broker->preview->memory, row_hash(broker, work, block->name, work->page[at].key), number);
+}
+
+/* The row says it by the key of another one, which an earlier page has decided. */
+static void refer(struct broker *broker, struct work *work, const struct catalog_type *type, struct value *fields)
+{
+    for (uint16_t i = 0; type->refers && i < type->field_count; i++) {
+        struct value block, key;
+        uint64_t known;
+
+        if (!reference_is_local(&type->fields[i], fields[i]) || !reference_cut(fields[i], &block, &key))
+            continue;
+        known =
+            preview_recall(&broker->preview->memory, row_hash(broker, work, (struct text){ block.bytes, block.length },
+                                                              (struct text){ key.bytes, key.length }));
+        if (known > 0)
+            fields[i] = reference_to(work->batch->arena, known);
+    }
 }
 
 void preview_want_records(struct broker *broker, struct work *work)
@@ -100,6 +135,7 @@ void preview_want_records(struct broker *broker, struct work *work)
         struct value values[KEY_FIELDS_MAX];
 
         work->page_values[r] = observed_values(work->batch->arena, type, &work->page[r]);
+        refer(broker, work, type, work->page_values[r]);
         for (uint16_t u = 0; u < type->unit_count; u++) {
             uint64_t known;
 
@@ -212,7 +248,7 @@ struct decided_row {
 static void count_field(const struct decided_row *row, uint16_t field, enum preview_what what, struct value agreed)
 {
     const struct catalog_field *known = &row->type->type->fields[field];
-    bool hidden = known->personal || known->identifier;
+    bool hidden = known->personal || known->identifier || known->type == VALUE_REFERENCE;
     const struct value absent = { 0 };
 
     count(row->preview, &row->type->fields[field][what], row->record->number, hidden ? absent : row->values[field],
@@ -372,6 +408,7 @@ static void decide_row(struct broker *broker, struct work *work, struct share *s
         row.reply = (struct item){ 0 };
     count_row(&row);
     remember(broker, work, row.record);
+    remember_row(broker, work, at);
 }
 
 static void writes_begin(struct broker *broker, struct work *work)

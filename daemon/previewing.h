@@ -7,8 +7,8 @@
 
 enum { PREVIEW_SAMPLES_MOST = 20, PREVIEW_NUMBERS_FROM = 62 };
 
-/* What earlier pages have said of records: which one an identifier names by then, and whether a record has a row of the
- * agency. 16 bytes each, by a hash that nobody can aim at. */
+/* What earlier pages have said of records: which one an identifier names by then, which one a row that others may refer
+ * to is, and whether a record has a row of the agency. 16 bytes each, by a hash that nobody can aim at. */
 struct preview_memory {
     struct preview_known {
         uint64_t hash, record;
@@ -25,12 +25,13 @@ struct preview {
     uint32_t samples;
     struct peer shadow; /* the agency as it would be */
     bool *taken;        /* by its blocks: would be fed and is not yet */
+    uint16_t *order;    /* its blocks: what others refer to comes before what refers to it, as in a load */
     /* As it was when this began: else it counts what is not there any more. */
     enum agency_mode mode;
     struct text modes, blocks;
     uint32_t incarnation;
     /* How far it is. */
-    uint16_t block;  /* whose rows come next; behind the last: what it lacks */
+    uint16_t block;  /* of `order`: whose rows come next; behind the last: what it lacks */
     struct text key; /* behind this one */
     uint16_t type;
     uint64_t after;
@@ -40,6 +41,8 @@ struct preview {
     struct preview_result result;
 };
 
+/* The block whose rows come next; NULL behind the last. */
+const struct agency_block *preview_block(const struct preview *preview);
 /* The page of rows that was found: what must be looked up for it, and then what becomes of each. */
 void preview_want_records(struct broker *broker, struct work *work);
 /* Whether more must be looked up: which record one is that a person has said to be another one. */
